@@ -1,0 +1,252 @@
+"""The data contract all steps share: a folder with one Parquet file per split, and `profile.json`.
+
+| column      | type                          | meaning                                                                   |
+| ----------- | ----------------------------- | ------------------------------------------------------------------------- |
+| `row`       | int32                         | 0-based data row of the source CSV; an augmented face has its parent's    |
+| `emotion`   | uint8                         | 0..6, see `EMOTIONS`                                                      |
+| `pixels`    | fixed_size_binary[side*side]  | grey levels 0..255, row-major                                             |
+| `technique` | dictionary<string>            | `original`, or the augmentation that made the face                        |
+| `in_train`  | bool                          | the same pixels occur among the source's Training rows                    |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.bad_input import BadInput
+from components.faces.emotions import EMOTIONS
+
+SPLITS: Final = ("train", "validation", "test")
+USAGE: Final = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
+PROFILE: Final = "profile.json"
+ROW_GROUP: Final = 4096
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Faces of one split, or a chunk of them; all arrays have the same length n.
+
+    Attributes:
+        row: int32 (n,), data row of the source CSV, of the parent for an augmented face.
+        emotion: uint8 (n,), 0..6.
+        pixels: uint8 (n, side, side), grey levels.
+        technique: object (n,) of str, `original` or the augmentation's name.
+        in_train: bool (n,), the same pixels occur among the source's Training rows.
+    """
+
+    row: np.ndarray
+    emotion: np.ndarray
+    pixels: np.ndarray
+    technique: np.ndarray
+    in_train: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @property
+    def side(self) -> int:
+        """Height and width of a face in pixels."""
+        return self.pixels.shape[1]
+
+    def take(self, which: np.ndarray) -> Faces:
+        """The faces at the given indices, or where the given bool mask (n,) is true."""
+        return Faces(
+            self.row[which], self.emotion[which], self.pixels[which], self.technique[which], self.in_train[which]
+        )
+
+
+def schema(side: int) -> pa.Schema:
+    """The Parquet schema of a split whose faces are `side` pixels high and wide."""
+    return pa.schema(
+        [
+            ("row", pa.int32()),
+            ("emotion", pa.uint8()),
+            ("pixels", pa.binary(side * side)),
+            ("technique", pa.dictionary(pa.int8(), pa.string())),
+            ("in_train", pa.bool_()),
+        ]
+    )
+
+
+class ContentDigest:
+    """A digest of a set of faces: the same for the same faces in any order, on any machine, in any chunks.
+
+    The BLAKE2b digests (128 bits) of every face's emotion, technique and pixels, summed modulo 2**128, with their count.
+    (Bellare and Micciancio, "A New Paradigm for Collision-Free Hashing", 1997, describe such sums. It tells versions of data
+    apart; it is no defence against somebody who forges them.)
+    """
+
+    def __init__(self) -> None:
+        self._sum = 0
+        self._count = 0
+
+    def update(self, faces: Faces) -> None:
+        """Adds every face of the chunk."""
+        flat = np.ascontiguousarray(faces.pixels).reshape(len(faces), faces.side**2)
+        total = 0
+        for emotion, technique, pixels in zip(faces.emotion.tolist(), faces.technique.tolist(), flat, strict=True):
+            head = f"{emotion} {technique} {flat.shape[1]} ".encode()
+            total += int.from_bytes(hashlib.blake2b(head + pixels.tobytes(), digest_size=16).digest(), "big")
+        self._sum = (self._sum + total) % 2**128
+        self._count += len(faces)
+
+    def hexdigest(self) -> str:
+        """32 hexadecimal characters."""
+        return hashlib.blake2b(f"{self._count} {self._sum}".encode(), digest_size=16).hexdigest()
+
+
+def as_record_batch(faces: Faces) -> pa.RecordBatch:
+    """The faces as one Arrow batch of the contract's schema; pixels are not copied."""
+    side = faces.side
+    flat = np.ascontiguousarray(faces.pixels, dtype=np.uint8)
+    pixels = pa.FixedSizeBinaryArray.from_buffers(pa.binary(side * side), len(faces), [None, pa.py_buffer(flat)])
+    technique = pa.array(faces.technique, pa.string()).dictionary_encode()
+    technique = technique.cast(pa.dictionary(pa.int8(), pa.string()))
+    columns = [
+        pa.array(faces.row, pa.int32()),
+        pa.array(faces.emotion, pa.uint8()),
+        pixels,
+        technique,
+        pa.array(faces.in_train, pa.bool_()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema(side))
+
+
+def as_faces(table: pa.Table | pa.RecordBatch) -> Faces:
+    """The rows of a table of the contract's schema. One contiguous chunk of pixels is not copied."""
+    if isinstance(table, pa.RecordBatch):
+        table = pa.Table.from_batches([table])
+    width = table.schema.field("pixels").type.byte_width
+    side = math.isqrt(width)
+    chunks = [
+        np.frombuffer(chunk.buffers()[1], np.uint8)[chunk.offset * width : (chunk.offset + len(chunk)) * width]
+        for chunk in table.column("pixels").chunks
+        if len(chunk)
+    ]
+    flat = np.concatenate(chunks) if len(chunks) > 1 else chunks[0] if chunks else np.empty(0, np.uint8)
+    return Faces(
+        row=table.column("row").to_numpy(),
+        emotion=table.column("emotion").to_numpy(),
+        pixels=flat.reshape(-1, side, side),
+        technique=table.column("technique").cast(pa.string()).to_numpy(),
+        in_train=table.column("in_train").to_numpy(),
+    )
+
+
+class SplitWriter:
+    """Writes one split chunk by chunk, in bounded memory, and keeps its counts and digest.
+
+    Use as a context manager. `record()` gives the split's entry of `profile.json`.
+    """
+
+    def __init__(self, path: Path, side: int) -> None:
+        self._file = pq.ParquetWriter(
+            path, schema(side), compression="zstd", compression_level=1, use_dictionary=["technique"]
+        )
+        self._digest = ContentDigest()
+        self._per_emotion = np.zeros(len(EMOTIONS), np.int64)
+        self._in_train = 0
+
+    def __enter__(self) -> SplitWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, faces: Faces) -> None:
+        """Appends the faces as row groups of at most `ROW_GROUP` rows."""
+        if not len(faces):
+            return
+        self._file.write_batch(as_record_batch(faces), row_group_size=ROW_GROUP)
+        self._digest.update(faces)
+        self._per_emotion += np.bincount(faces.emotion, minlength=len(EMOTIONS))
+        self._in_train += int(faces.in_train.sum())
+
+    def record(self) -> dict[str, Any]:
+        """`{"rows": n, "per_emotion": {name: n}, "in_train": n, "digest": hex}`."""
+        return {
+            "rows": int(self._per_emotion.sum()),
+            "per_emotion": dict(zip(EMOTIONS, self._per_emotion.tolist(), strict=True)),
+            "in_train": self._in_train,
+            "digest": self._digest.hexdigest(),
+        }
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What `profile.json` holds.
+
+    Attributes:
+        source: `{"sha256": of the uncompressed CSV, "version": as `locate` found it, "rows": data rows in it}`.
+        side: height and width of a face in pixels.
+        splits: per split, the entry `SplitWriter.record` gives.
+        rejected: rows that could not be used, by reason.
+        duplicates: what was found and done about identical pixels, by kind.
+        balance: what balancing did; empty before it.
+    """
+
+    source: dict[str, Any]
+    side: int
+    splits: dict[str, dict[str, Any]]
+    rejected: dict[str, int] = field(default_factory=dict)
+    duplicates: dict[str, Any] = field(default_factory=dict)
+    balance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """One digest of all splits: the `data.digest` of tags."""
+        joined = " ".join(f"{split}:{self.splits[split]['digest']}" for split in SPLITS)
+        return hashlib.blake2b(joined.encode(), digest_size=16).hexdigest()
+
+
+def write_profile(folder: Path, profile: Profile) -> None:
+    """Writes `profile.json`, keys sorted, so that equal profiles are equal bytes."""
+    (folder / PROFILE).write_text(json.dumps(vars(profile), indent=2, sort_keys=True) + "\n")
+
+
+def read_profile(folder: Path | str) -> Profile:
+    """Reads `profile.json` of a data set folder.
+
+    Raises:
+        BadInput: the folder is none that `ingest` or `balance` made.
+    """
+    path = Path(folder) / PROFILE
+    if not path.is_file():
+        raise BadInput(
+            f"{folder}: not a data set folder (no {PROFILE} in it); give the output folder of ingest or balance"
+        )
+    return Profile(**json.loads(path.read_text()))
+
+
+def split_path(folder: Path | str, split: str) -> Path:
+    """Where a split lies in a data set folder."""
+    return Path(folder) / f"{split}.parquet"
+
+
+def read_split(folder: Path | str, split: str) -> Faces:
+    """All faces of a split, memory-mapped where the file allows; about 2.4 kB a face of 48x48.
+
+    Raises:
+        BadInput: there is no such split in the folder.
+    """
+    path = split_path(folder, split)
+    if not path.is_file():
+        raise BadInput(f"{path}: no such split; give the output folder of ingest or balance")
+    return as_faces(pq.read_table(path, memory_map=True).combine_chunks())
+
+
+def read_split_in_chunks(folder: Path | str, split: str, rows: int = ROW_GROUP) -> Iterator[Faces]:
+    """The faces of a split, at most `rows` at a time, in bounded memory."""
+    with pq.ParquetFile(split_path(folder, split)) as file:
+        for batch in file.iter_batches(batch_size=rows):
+            yield as_faces(batch)

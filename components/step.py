@@ -1,0 +1,47 @@
+"""What every step does around its work: lines a person reads, and one sentence when it cannot go on."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from components.bad_input import BadInput
+
+LOG = logging.getLogger("ferpipe")
+
+LINE_MARK = "ferpipe| "
+"""Starts every line meant for a person; `pipeline/local.py` picks these out of kfp's output."""
+
+ERROR_MARK = "ferpipe! "
+"""Starts the one sentence a failing step leaves."""
+
+
+@contextmanager
+def running(name: str) -> Iterator[logging.Logger]:
+    """Runs the body of step `name`.
+
+    Yields the logger whose lines reach the person who started the pipeline. The LAST line logged at INFO is the step's
+    summary on the terminal ("32,298 rows read, 30,915 kept"), so end with the one that counts.
+
+    Raises:
+        SystemExit: status 1, after the sentence of a `BadInput` was printed. Any other exception passes on, so that its
+            traceback is in the log.
+    """
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter(LINE_MARK + "%(message)s"))
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    LOG.propagate = False
+    try:
+        yield LOG
+    except BadInput as error:
+        print(f"{ERROR_MARK}{name}: {error}", flush=True)
+        raise SystemExit(1) from None
+    except Exception as error:
+        # An executor that lost its connection, a full disk: the traceback below says where, this line says what.
+        print(f"{ERROR_MARK}{name}: {type(error).__name__}: {' '.join(str(error).split())}", flush=True)
+        raise
+    finally:
+        LOG.removeHandler(handler)

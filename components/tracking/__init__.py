@@ -1,0 +1,1 @@
+"""The MLflow conventions all steps share: run tree, tags, metric names."""

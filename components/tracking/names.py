@@ -1,0 +1,48 @@
+"""Names under which everything is found in MLflow: experiment, registered model, tags, metrics."""
+
+from typing import Final
+
+EXPERIMENT: Final = "facial-expression"
+REGISTERED_MODEL: Final = "facial-expression"
+
+CHAMPION: Final = "champion"
+CHALLENGER: Final = "challenger"
+
+MODEL_ARTIFACT: Final = "model"
+"""A candidate's model is `runs:/<run_id>/model`."""
+
+# Tags of runs.
+PIPELINE_RUN_ID: Final = "kfp.pipeline_run_id"
+GIT_COMMIT: Final = "git.commit"
+DATA_SHA256: Final = "data.sha256"
+DATA_DIGEST: Final = "data.digest"
+ARCHITECTURE: Final = "architecture"
+CANDIDATE_ID: Final = "candidate_id"
+IMAGE: Final = "image"
+PIPELINE_VERSION: Final = "pipeline.version"
+RUN_KIND: Final = "run.kind"
+"""`pipeline` on a parent run, `candidate` on its children, `ledger` on the record of promotions."""
+FAILURE: Final = "failure"
+"""The sentence with which a run failed."""
+
+# Tags of model versions.
+VALIDATION_STATUS: Final = "validation_status"
+"""`approved`, `rejected` or `not_gated`."""
+VALIDATION_REASONS: Final = "validation_reasons"
+COMPARED_WITH: Final = "compared_with"
+
+_PREFIX: Final = {"train": "train", "validation": "val", "test": "test", "test_clean": "test_clean"}
+
+
+def metric(split: str, name: str, emotion: str = "") -> str:
+    """The name of a metric, split first.
+
+    >>> metric("validation", "macro_f1"), metric("test", "recall", "disgust")
+    ('val/macro_f1', 'test/recall/disgust')
+
+    Args:
+        split: `train`, `validation`, `test`, or `test_clean` for the test rows whose pixels are not among the training rows.
+        name: `loss`, `accuracy`, `macro_f1`, `precision`, `recall`, `f1`, `support` and the like.
+        emotion: for a figure per class.
+    """
+    return "/".join(part for part in (_PREFIX[split], name, emotion) if part)

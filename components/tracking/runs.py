@@ -1,0 +1,130 @@
+"""The run tree: one parent run per pipeline run, one nested run per candidate.
+
+The parent's id travels as a parameter, never by environment. A candidate's run holds its training AND its evaluation, so
+that a row in the runs table is a whole experiment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import mlflow
+from mlflow.data.http_dataset_source import HTTPDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import Param, Run, RunStatus, ViewType
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from components.faces import Profile
+from components.tracking import names
+from components.tracking.store import artifact_location
+
+LONGEST_TAG = 5000
+LONGEST_PARAMETER = 6000
+
+
+def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
+    """The id of the experiment, made when there is none. Never `set_experiment`: that would outlive the call."""
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return found.experiment_id
+    try:
+        return client.create_experiment(name, artifact_location=artifact_location(mlflow.get_tracking_uri()))
+    except mlflow.MlflowException:  # another process was faster
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return found.experiment_id
+
+
+def find_parent(client: mlflow.MlflowClient, pipeline_run_id: str) -> Run | None:
+    """The parent run of a pipeline run, by its `kfp.pipeline_run_id` tag in any experiment; None if there is none.
+
+    A Kubeflow backend with the MLflow plugin opens the parent itself and sets that tag; its tasks' runs carry it too, so
+    only a run without a parent counts.
+    """
+    experiments = [experiment.experiment_id for experiment in client.search_experiments(view_type=ViewType.ACTIVE_ONLY)]
+    found = client.search_runs(experiments, f"tags.`{names.PIPELINE_RUN_ID}` = '{pipeline_run_id}'")
+    parents = [run for run in found if MLFLOW_PARENT_RUN_ID not in run.data.tags]
+    return parents[0] if parents else None
+
+
+def children(client: mlflow.MlflowClient, parent: Run) -> list[Run]:
+    """The candidates' runs of a parent, oldest first."""
+    found = client.search_runs(
+        [parent.info.experiment_id],
+        f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.info.run_id}' AND tags.`{names.RUN_KIND}` = 'candidate'",
+        order_by=["attributes.start_time ASC"],
+    )
+    return list(found)
+
+
+def open_candidate(client: mlflow.MlflowClient, candidate: Mapping[str, Any]) -> Run:
+    """The run of a candidate: the one it already has under its parent (a retried or resumed training), or a new one.
+
+    Args:
+        candidate: an item that `open_run` made: `candidate_id`, `parent_run_id`, `experiment_id`, `name`, and `tags`.
+    """
+    parent_run_id, candidate_id = candidate["parent_run_id"], candidate["candidate_id"]
+    found = client.search_runs(
+        [candidate["experiment_id"]],
+        f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent_run_id}' AND tags.`{names.CANDIDATE_ID}` = '{candidate_id}'",
+    )
+    if found:
+        client.update_run(found[0].info.run_id, status="RUNNING")
+        return client.get_run(found[0].info.run_id)
+    tags = {
+        **candidate.get("tags", {}),
+        MLFLOW_PARENT_RUN_ID: parent_run_id,
+        names.RUN_KIND: "candidate",
+        names.CANDIDATE_ID: candidate_id,
+        names.ARCHITECTURE: candidate["architecture"],
+    }
+    return client.create_run(candidate["experiment_id"], tags=tags, run_name=candidate["name"])
+
+
+@contextmanager
+def writing_to(run_id: str) -> Iterator[None]:
+    """Makes `run_id` MLflow's active run for the block and leaves its status RUNNING afterwards.
+
+    MLflow's own `start_run` block would close the run; a candidate's run is open until its evaluation is done.
+    """
+    with mlflow.start_run(run_id=run_id):
+        yield
+    mlflow.MlflowClient().update_run(run_id, status="RUNNING")
+
+
+def close(client: mlflow.MlflowClient, run_id: str, status: str = "FINISHED", failure: str = "") -> None:
+    """Ends a run as FINISHED, FAILED or KILLED; `failure` is the sentence to show for it."""
+    if failure:
+        client.set_tag(run_id, names.FAILURE, failure[:LONGEST_TAG])
+    client.set_terminated(run_id, status=status)
+
+
+def is_open(run: Run) -> bool:
+    """Whether nobody has ended the run yet."""
+    return not RunStatus.is_terminated(RunStatus.from_string(run.info.status))
+
+
+def log_new_parameters(client: mlflow.MlflowClient, run_id: str, parameters: Mapping[str, Any]) -> None:
+    """Logs the parameters that the run does not have yet.
+
+    A run's parameters are write-once, and `mlflow run` has already logged its own (shell-quoted).
+    """
+    there = client.get_run(run_id).data.params
+    new = [Param(key, str(value)[:LONGEST_PARAMETER]) for key, value in parameters.items() if key not in there]
+    for start in range(0, len(new), 100):
+        client.log_batch(run_id, params=new[start : start + 100])
+
+
+def log_split(profile: Profile, split: str, context: str) -> MetaDataset:
+    """Logs a split as an input of the active run, with its content digest; `context` is `training`, `validation`, `testing`.
+
+    Returns:
+        The dataset, to attach to metrics (`mlflow.log_metric(..., dataset=…)`).
+    """
+    source = HTTPDatasetSource(str(profile.source.get("csv", "unknown")))
+    dataset = MetaDataset(source, name=split, digest=profile.splits[split]["digest"])
+    mlflow.log_input(dataset, context=context)
+    return dataset
