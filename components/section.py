@@ -17,8 +17,8 @@ from components.bad_input import BadInput, nearest
 class Section(BaseModel):
     """Base of all sections. Unknown keys are refused; values are frozen once parsed.
 
-    Write a field as `epochs: int = Field(10, ge=1, description="passes over the training faces")`: the description is the
-    help a person reads, and names the unit.
+    Write a field as `epochs: int = Field(10, ge=1, description="passes over the training faces")`: the description is
+    the help a person reads, and names the unit.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
@@ -33,9 +33,10 @@ class Section(BaseModel):
         Raises:
             BadInput: naming the first key that is unknown (with the nearest right one) or whose value does not fit.
         """
+        known = cls.names()
         for key in values:
-            if key not in cls.model_fields:
-                raise BadInput(f"{cls._path(key)}: no such parameter; {nearest(str(key), cls.model_fields)}")
+            if key not in known:
+                raise BadInput(f"{cls._path(key)}: no such parameter; {nearest(str(key), known)}")
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
@@ -43,6 +44,11 @@ class Section(BaseModel):
             where = cls._path(".".join(str(part) for part in first["loc"]))
             sentence = first["msg"].removeprefix("Value error, ")
             raise BadInput(f"{where}: {sentence} (received {first['input']!r})") from None
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The keys, as a config file spells them, in order."""
+        return [field.alias or name for name, field in cls.model_fields.items()]
 
     @classmethod
     def _path(cls, key: str) -> str:

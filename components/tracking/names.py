@@ -14,6 +14,10 @@ MODEL_ARTIFACT: Final = "model"
 # Tags of runs.
 PIPELINE_RUN_ID: Final = "kfp.pipeline_run_id"
 GIT_COMMIT: Final = "git.commit"
+CODE_VERSION: Final = "code.version"
+"""Digest of the sources under components/: see components/open_run/code_version.py."""
+DATA_VERSION: Final = "data.version"
+"""Version of the source CSV, known before a row is read: see components/locate."""
 DATA_SHA256: Final = "data.sha256"
 DATA_DIGEST: Final = "data.digest"
 ARCHITECTURE: Final = "architecture"
@@ -41,7 +45,7 @@ def metric(split: str, name: str, emotion: str = "") -> str:
     ('val/macro_f1', 'test/recall/disgust')
 
     Args:
-        split: `train`, `validation`, `test`, or `test_clean` for the test rows whose pixels are not among the training rows.
+        split: `train`, `validation`, `test`, or `test_clean`: test rows whose pixels are not among the training rows.
         name: `loss`, `accuracy`, `macro_f1`, `precision`, `recall`, `f1`, `support` and the like.
         emotion: for a figure per class.
     """

@@ -1,7 +1,7 @@
 """The run tree: one parent run per pipeline run, one nested run per candidate.
 
-The parent's id travels as a parameter, never by environment. A candidate's run holds its training AND its evaluation, so
-that a row in the runs table is a whole experiment.
+The parent's id travels as a parameter, never by environment. A candidate's run holds its training AND its evaluation,
+so that a row in the runs table is a whole experiment.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
 def find_parent(client: mlflow.MlflowClient, pipeline_run_id: str) -> Run | None:
     """The parent run of a pipeline run, by its `kfp.pipeline_run_id` tag in any experiment; None if there is none.
 
-    A Kubeflow backend with the MLflow plugin opens the parent itself and sets that tag; its tasks' runs carry it too, so
-    only a run without a parent counts.
+    A Kubeflow backend with the MLflow plugin opens the parent itself and sets that tag; its tasks' runs carry it too,
+    so only a run without a parent counts.
     """
     experiments = [experiment.experiment_id for experiment in client.search_experiments(view_type=ViewType.ACTIVE_ONLY)]
     found = client.search_runs(experiments, f"tags.`{names.PIPELINE_RUN_ID}` = '{pipeline_run_id}'")
@@ -119,7 +119,12 @@ def log_new_parameters(client: mlflow.MlflowClient, run_id: str, parameters: Map
 
 
 def log_split(profile: Profile, split: str, context: str) -> MetaDataset:
-    """Logs a split as an input of the active run, with its content digest; `context` is `training`, `validation`, `testing`.
+    """Logs a split as an input of the active run, with its content digest.
+
+    Args:
+        profile: of the data set folder.
+        split: `train`, `validation` or `test`.
+        context: what it is used for: `training`, `validation` or `testing`.
 
     Returns:
         The dataset, to attach to metrics (`mlflow.log_metric(..., dataset=…)`).
@@ -128,3 +133,11 @@ def log_split(profile: Profile, split: str, context: str) -> MetaDataset:
     dataset = MetaDataset(source, name=split, digest=profile.splits[split]["digest"])
     mlflow.log_input(dataset, context=context)
     return dataset
+
+
+def close_tree(client: mlflow.MlflowClient, parent: Run, status: str, failure: str = "") -> None:
+    """Ends a parent run, and every candidate under it that is still open, with the same status."""
+    for child in children(client, parent):
+        if is_open(child):
+            close(client, child.info.run_id, status, failure)
+    close(client, parent.info.run_id, status, failure)

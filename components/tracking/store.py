@@ -28,8 +28,8 @@ _OTHERS_RUN = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"
 def connect(tracking_uri: str) -> mlflow.MlflowClient:
     """Points MLflow, fluent and client, at `tracking_uri` for the rest of this process.
 
-    The variables that name a run or an experiment are taken out of the environment: on a Kubeflow backend with the MLflow
-    plugin they name the TASK's own run, which is closed when the task ends, and child processes would adopt it.
+    The variables that name a run or an experiment are taken out of the environment: on a Kubeflow backend with the
+    MLflow plugin they name the TASK's own run, which is closed when the task ends, and child processes would adopt it.
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -44,8 +44,8 @@ def connect(tracking_uri: str) -> mlflow.MlflowClient:
 def prepare_store(tracking_uri: str) -> None:
     """Makes the schema of a fresh SQLite store (4 s); a store that exists, or a server, is left alone.
 
-    Four processes that open a fresh SQLite file at once corrupt it for good. So the schema is made in a file of its own,
-    which then gets the store's name: whole or not at all, and whoever comes second keeps the first one's.
+    Four processes that open a fresh SQLite file at once corrupt it for good. So the schema is made in a file of its
+    own, which then gets the store's name: whole or not at all, and whoever comes second keeps the first one's.
 
     Raises:
         BadInput: the file cannot be made there.

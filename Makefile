@@ -1,0 +1,116 @@
+# Everything a person does here. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# What `make run` is given: make run CSV=faces.csv CONFIG=configs/quick.yaml SET="train.epochs=3 ingest.duplicates=keep"
+CSV ?=
+CONFIG ?=
+SET ?=
+# For images, compile and submit.
+REGISTRY ?=
+PUSH ?=
+IMAGE ?=
+HOST ?=
+
+RUN_ARGUMENTS = $(if $(CSV),--csv $(CSV)) $(if $(CONFIG),--config $(CONFIG)) $(foreach one,$(SET),--set '$(one)')
+
+##@ Use
+
+.PHONY: run
+run: $(READY) ## set up, run the whole DAG here (CSV=, CONFIG=, SET="name=value ..."); without CSV on the drawn sample
+	@$(BIN)/ferpipe run $(RUN_ARGUMENTS)
+
+.PHONY: ui
+ui: $(READY) ## the MLflow UI on this machine's runs
+	@$(BIN)/ferpipe ui
+
+.PHONY: doctor
+doctor: $(READY) ## what is missing on this machine, and the cure
+	@$(BIN)/ferpipe doctor
+
+##@ Kubeflow
+
+.PHONY: images
+images: ## container images, tagged with the commit (REGISTRY=host/name, PUSH=1 to push)
+	@images/build $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(PUSH),--push)
+
+.PHONY: compile
+compile: $(READY) ## the pipeline as a file for Kubeflow (IMAGE=address with tag or digest, CONFIG=)
+	@$(BIN)/ferpipe compile $(if $(IMAGE),--image $(IMAGE)) $(if $(CONFIG),--config $(CONFIG))
+
+.PHONY: submit
+submit: $(READY) ## run it on a cluster (HOST=, IMAGE=, CSV=, CONFIG=, SET=)
+	@$(BIN)/ferpipe submit $(if $(HOST),--host $(HOST)) $(if $(IMAGE),--image $(IMAGE)) $(RUN_ARGUMENTS)
+
+##@ Develop
+
+.PHONY: setup
+setup: $(READY) ## the environment in .venv, from the hashed lock file
+
+.PHONY: test
+test: $(READY) ## set up, run every test that needs neither Docker nor a server of its own
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not docker and not services and not browser and not go"
+
+.PHONY: lint
+lint: $(READY) ## ruff and pyright
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright
+
+.PHONY: bench
+bench: $(READY) ## what is fast, measured beside what people would otherwise do
+	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file; done
+
+.PHONY: mlproject
+mlproject: $(READY) ## write MLproject anew from the parameters
+	@$(BIN)/python -m mlflow_project.write_mlproject
+
+LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --quiet
+
+.PHONY: lock
+lock: $(READY) ## resolve the lock files anew
+	@$(LOCK) -o requirements.lock
+	@$(LOCK) --extra gpu -o requirements-gpu.lock
+	@$(LOCK) --extra dev -o requirements-dev.lock
+
+.PHONY: clean
+clean: ## remove what local runs left (.ferpipe: artifacts, cache, training state, logs); MLflow's runs stay
+	@rm -rf .ferpipe
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# uv where there is one, or where pip can fetch it; else pip, which takes longer and gives the same packages.
+$(READY): requirements-dev.lock pyproject.toml
+	@started=$$SECONDS; \
+	if uv=$$(command -v uv); then \
+		"$$uv" venv --quiet --allow-existing --python '>=3.11,<3.14' $(VENV); \
+	else \
+		python=$$(for name in python3 python3.13 python3.12 python3.11; do \
+			if "$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
+			then echo $$name; break; fi; done); \
+		if [ -z "$$python" ]; then \
+			echo "fer-pipeline needs Python 3.11, 3.12 or 3.13, or uv: install one of them and try again" >&2; exit 1; fi; \
+		"$$python" -m venv $(VENV); \
+		awk '/^uv==/ {found = 1} found {print} found && !/\\$$/ {exit}' requirements-dev.lock > $(VENV)/uv.lock; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock || true; \
+		uv=$$([ -x $(BIN)/uv ] && echo $(BIN)/uv || true); \
+	fi; \
+	if [ -n "$$uv" ] && "$$uv" pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.lock; then \
+		"$$uv" pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
+	else \
+		$(BIN)/python -m ensurepip >/dev/null 2>&1 || true; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
+	fi; \
+	touch $(READY); \
+	echo "set up in $$((SECONDS - started)) s"

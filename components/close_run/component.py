@@ -1,0 +1,23 @@
+"""close_run: the exit handler; runs however the pipeline ended."""
+
+from kfp import dsl
+from kfp.dsl import PipelineTaskFinalStatus
+
+from components.images import CPU_IMAGE
+
+
+@dsl.component(base_image=CPU_IMAGE, install_kfp_package=False, packages_to_install=[])
+def close_run(status: PipelineTaskFinalStatus, pipeline_run_id: str, tracking_uri: str):
+    """Ends the pipeline run's parent run in MLflow as FINISHED, FAILED or KILLED.
+
+    Args:
+        status: how the pipeline ended; filled in by kfp.
+        pipeline_run_id: Kubeflow's id of this pipeline run, by which the parent run is found.
+        tracking_uri: the MLflow that holds it.
+    """
+    from components.close_run.close_run import close_run as close_pipeline_run
+    from components.step import running
+    from components.tracking.store import connect
+
+    with running("close_run") as log:
+        log.info(close_pipeline_run(connect(tracking_uri), pipeline_run_id, status.state, status.error_message or ""))

@@ -1,0 +1,18 @@
+"""Addresses as they may be shown: without what gives access."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit, urlunsplit
+
+
+def without_secrets(address: str) -> str:
+    """The address without user, password, query and fragment, for logs, parameters and tags.
+
+    >>> without_secrets("https://ann:pw@host/fer.csv?X-Amz-Signature=1f")
+    'https://host/fer.csv'
+    """
+    if "://" not in address:
+        return address
+    parts = urlsplit(address)
+    query = parts.query if parts.scheme == "sample" else ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))

@@ -1,0 +1,70 @@
+"""The `ferpipe` command: run the pipeline, look at what came out, promote a model."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from components.bad_input import BadInput
+
+VERBS = {
+    "run": "run the whole pipeline on this machine",
+    "compile": "write the pipeline as a file for Kubeflow",
+    "submit": "run it on a Kubeflow cluster, now or on a schedule",
+    "compare": "candidates side by side, with intervals",
+    "gate": "score a registered version against today's champion",
+    "promote": "make an approved version the champion",
+    "rollback": "make the previous champion the champion again",
+    "history": "every promotion and rollback there was",
+    "predict": "say what the faces in images or a CSV express",
+    "sample": "draw a synthetic data set in FER2013's form",
+    "ui": "open the MLflow UI on this machine's runs",
+    "doctor": "say what is missing on this machine, and the cure",
+}
+
+
+class Verbs(click.Group):
+    """The verbs, each in a module of its own, imported when it is called: `--help` needs neither kfp nor TensorFlow."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        return getattr(importlib.import_module(f"pipeline.verbs.{cmd_name}"), cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BadInput as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="fer-pipeline", prog_name="ferpipe")
+def cli() -> None:
+    """Facial-expression experiments with Kubeflow and MLflow: from a CSV of faces to a promoted model.
+
+    Every command takes --help. Where nothing else is said, runs are logged to MLFLOW_TRACKING_URI, else to
+    ./mlflow.db.
+    """
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    # TensorFlow's and MLflow's own chatter is for their developers; what a person acts on, we say.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    sys.exit(cli.main())
+
+
+if __name__ == "__main__":
+    main()

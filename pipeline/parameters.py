@@ -1,0 +1,153 @@
+"""Every parameter of the pipeline, composed of the steps' sections.
+
+The DAG's defaults, the CLI, the check of a config file and MLproject all take type, default, bounds and help from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import yaml
+from components.balance.parameters import Balance
+from components.evaluate.parameters import Evaluate
+from components.ingest.parameters import Ingest
+from components.register.parameters import Register
+from components.train.candidate import parse_candidate
+from components.train.parameters import Train
+from pydantic import Field
+from pydantic.fields import FieldInfo
+
+from components.bad_input import BadInput, nearest
+from components.section import Section
+from components.tracking.names import EXPERIMENT
+
+SECTIONS: dict[str, type[Section]] = {
+    section.section: section for section in (Ingest, Balance, Train, Evaluate, Register)
+}
+
+
+class Parameters(Section):
+    """What a pipeline run is asked to do: everything that changes a result, and nothing that does not."""
+
+    section: ClassVar[str] = ""
+
+    csv: str = Field(
+        "sample",
+        min_length=1,
+        description="FER2013-style CSV (path, s3:// or http(s)://; plain, .gz, .zip, .tar.gz), or `sample`",
+    )
+    candidates: list[dict[str, Any]] = Field(
+        [{"architecture": "lenet"}, {"architecture": "multi_kernel"}],
+        min_length=1,
+        description="what to train: a list of {architecture, seed, any parameter of `train` or of that architecture}",
+    )
+    experiment: str = Field(EXPERIMENT, min_length=1, description="MLflow experiment")
+    ingest: Ingest = Field(default_factory=Ingest)
+    balance: Balance = Field(default_factory=Balance)
+    train: Train = Field(default_factory=Train)
+    evaluate: Evaluate = Field(default_factory=Evaluate)
+    register_: Register = Field(default_factory=Register, alias="register")
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Self:
+        """The parameters with `values` (nested, as in a config file) in place of the defaults; every candidate checked.
+
+        Raises:
+            BadInput: naming the first key that is unknown, with the nearest right one, or whose value does not fit.
+        """
+        known = cls.names()
+        for key, value in values.items():
+            if key not in known:
+                raise BadInput(f"{key}: no such parameter; {nearest(str(key), known)}")
+            if key in SECTIONS:
+                if not isinstance(value, Mapping):
+                    raise BadInput(f"{key}: a section takes its parameters as `name: value` lines (received {value!r})")
+                SECTIONS[key].parse(value)
+        parsed = super().parse(values)
+        for number, candidate in enumerate(parsed.candidates):
+            try:
+                parse_candidate(candidate, parsed.train.model_dump())
+            except BadInput as error:
+                raise BadInput(f"candidates[{number}]: {error}") from None
+        return parsed
+
+    def dump(self) -> dict[str, Any]:
+        """Everything, defaults included, as JSON types: the DAG's arguments, and what `parse` reads back."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+SAMPLE_CONFIG = Path(__file__).resolve().parent.parent / "configs" / "sample.yaml"
+
+
+def read_parameters(csv: str | None, config: Path | None, assignments: Iterable[str] = ()) -> Parameters:
+    """The parameters that a person asked for: a config file, then a CSV, then single `name=value` assignments.
+
+    The drawn sample comes with a config of its own (configs/sample.yaml: small networks, a minute each), which holds
+    where neither a CSV nor a config is given.
+    """
+    if config is None and csv in (None, "sample") and SAMPLE_CONFIG.exists():
+        config = SAMPLE_CONFIG
+    values = read_config(config) if config else {}
+    if csv:
+        values["csv"] = csv
+    for assignment in assignments:
+        put_in(values, assignment)
+    return Parameters.parse(values)
+
+
+def describe() -> Iterable[tuple[str, FieldInfo]]:
+    """Every parameter as (dotted name, definition), in reading order."""
+    for name, field in Parameters.model_fields.items():
+        section = field.alias or name
+        if section in SECTIONS:
+            for inner, definition in SECTIONS[section].model_fields.items():
+                yield f"{section}.{inner}", definition
+        else:
+            yield section, field
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A config file: YAML in the form of `Parameters`, given in part; what is left out keeps its default.
+
+    Raises:
+        BadInput: there is no such file, or it is not YAML of that form.
+    """
+    try:
+        values = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}; give a config file such as configs/quick.yaml") from None
+    except yaml.YAMLError as error:
+        raise BadInput(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise BadInput(f"{path}: a config file holds `name: value` lines (received {type(values).__name__})")
+    return values
+
+
+def put_in(values: dict[str, Any], assignment: str) -> None:
+    """Puts one `name=value` of the command line into the nested `values`; the value is read as YAML.
+
+    >>> values = {}; put_in(values, "train.epochs=3"); put_in(values, "candidates=[{architecture: lenet}]"); values
+    {'train': {'epochs': 3}, 'candidates': [{'architecture': 'lenet'}]}
+
+    Raises:
+        BadInput: no `=` in it, no such parameter, or a value that is not YAML.
+    """
+    name, equals, text = assignment.partition("=")
+    if not equals:
+        raise BadInput(f"{assignment}: write name=value, such as train.epochs=3")
+    known = [dotted for dotted, _ in describe()]
+    if name not in known:
+        raise BadInput(f"{name}: no such parameter; {nearest(name, known)}")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise BadInput(f"{name}: {text!r} is not a YAML value") from None
+    section, dot, inner = name.partition(".")
+    if dot:
+        values[section] = {**(values.get(section) or {}), inner: value}
+    else:
+        values[section] = value

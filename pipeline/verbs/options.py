@@ -1,0 +1,44 @@
+"""Options that several verbs take, defined once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+DEFAULT_STORE = "mlflow.db"
+
+
+def _tracking_address(_: click.Context, __: click.Parameter, value: str | None) -> str:
+    """The MLflow address in full: a relative SQLite path would mean another file in every process."""
+    if not value:
+        return f"sqlite:///{Path(DEFAULT_STORE).absolute()}"
+    if value.startswith("sqlite:///"):
+        return f"sqlite:///{Path(value.removeprefix('sqlite:///')).absolute()}"
+    if urlsplit(value).password:
+        raise click.BadParameter(
+            "an address with a password in it would end up in logs; "
+            "give it without, and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
+    return value
+
+
+tracking_option = click.option(
+    "--tracking-uri",
+    envvar="MLFLOW_TRACKING_URI",
+    callback=_tracking_address,
+    metavar="ADDRESS",
+    help="The MLflow to use: http(s)://host or sqlite:///file. Default: MLFLOW_TRACKING_URI, else ./mlflow.db.",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for programs.")
+
+home_option = click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="FERPIPE_HOME",
+    default=Path(".ferpipe"),
+    show_default=True,
+    help="Folder for what local runs leave: artifacts, cache, training state, logs.",
+)

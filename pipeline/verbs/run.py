@@ -1,0 +1,95 @@
+"""`ferpipe run`: the whole pipeline on this machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from components.bad_input import BadInput
+from pipeline.verbs.options import home_option, json_option, tracking_option
+
+
+def parameter_help() -> str:
+    """Every parameter with type, default and help, for the end of `--help`."""
+    from pipeline.parameters import describe
+
+    lines = ["\b", "Parameters, for --set and config files:"]
+    for name, field in describe():
+        default = field.get_default(call_default_factory=True)
+        shown = "from the recipe" if default is None else json.dumps(default)
+        lines.append(f"  {name} = {shown}")
+        lines.append(f"      {field.description}")
+    return "\n".join(lines)
+
+
+class WithParameters(click.Command):
+    """A command whose help ends with the pipeline's parameters."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_paragraph()
+        for line in parameter_help().splitlines()[1:]:
+            formatter.write(f"{line}\n")
+
+
+@click.command(cls=WithParameters)
+@click.option("--csv", metavar="CSV", help="The faces: path, s3:// or http(s)://, or `sample` (the default).")
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="YAML with any of the parameters below. For the sample: configs/sample.yaml, unless given.",
+)
+@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="One parameter; may be repeated.")
+@click.option("--resume", metavar="RUN_ID", help="Go on with this parent run, its parameters and its training state.")
+@click.option("--no-cache", is_flag=True, help="Do ingest and balance again even if nothing they see has changed.")
+@tracking_option
+@home_option
+@json_option
+def run(
+    csv: str | None,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    resume: str | None,
+    no_cache: bool,
+    tracking_uri: str,
+    home: Path,
+    as_json: bool,
+) -> None:
+    """Run the whole pipeline here, now: no Docker, no cluster.
+
+    Prints one line per step, then the candidates, the gate's verdict, the registered versions and where to look. What
+    the steps print goes to a log file, whose path is shown first. Ends with status 1 and one sentence when a step fails.
+
+    \b
+    ferpipe run                                      the drawn sample
+    ferpipe run --csv fer2013.csv.gz --config configs/quick.yaml
+    ferpipe run --set train.epochs=3 --set 'candidates=[{architecture: lenet, seed: 1}]'
+    """
+    from pipeline.local import Home, parameters_of, run_here
+    from pipeline.parameters import read_parameters
+    from pipeline.summary import print_summary, summary
+
+    if resume and (csv or config or assignments):
+        raise click.UsageError("--resume goes on with the run's own parameters; leave --csv, --config and --set away")
+    parameters = parameters_of(tracking_uri, resume) if resume else read_parameters(csv, config, assignments)
+    console = Console(file=sys.stderr if as_json else sys.stdout)
+    outcome = run_here(
+        parameters,
+        tracking_uri=tracking_uri,
+        home=Home(home),
+        console=console,
+        parent_run_id=resume or "",
+        use_cache=not no_cache,
+    )
+    if outcome.failure:
+        console.print(f"[dim]everything the steps printed: {outcome.log}[/]", soft_wrap=True)
+        raise BadInput(outcome.failure)
+    assert outcome.parent is not None
+    found = summary(tracking_uri, outcome.parent.info.run_id)
+    if as_json:
+        click.echo(json.dumps(found.to_dict(), indent=2))
+    else:
+        print_summary(found, console)
