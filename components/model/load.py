@@ -1,0 +1,75 @@
+"""Loading a logged or registered model, to score with it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from components.bad_input import BadInput
+from components.faces import EMOTIONS
+
+
+@dataclass(frozen=True)
+class FaceModel:
+    """A model as `evaluate`, `register` and `predict` use it: past the table of its pyfunc, straight to the arrays.
+
+    Attributes:
+        uri: where it was loaded from.
+        side: height and width of a face in pixels.
+    """
+
+    uri: str
+    side: int
+    classifier: Any
+
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """Scores faces, in batches.
+
+        Args:
+            pixels: uint8 (n, side, side), grey levels 0..255.
+
+        Returns:
+            float32 (n, 7), in the order of `EMOTIONS`.
+
+        Raises:
+            BadInput: the faces have another size, or the network gives something other than numbers.
+        """
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != (self.side, self.side):
+            raise BadInput(
+                f"{self.uri}: takes uint8 faces of {self.side} x {self.side} pixels "
+                f"(received {pixels.dtype} {pixels.shape}); score it on the kind of data it was trained on"
+            )
+        probabilities = self.classifier.probabilities(pixels)
+        if not np.isfinite(probabilities).all():
+            raise BadInput(
+                f"{self.uri}: gives {np.count_nonzero(~np.isfinite(probabilities))} values that are no numbers"
+            )
+        return probabilities
+
+
+def load_face_model(model_uri: str) -> FaceModel:
+    """Loads a model with the code it carries, whatever version of this project is installed.
+
+    Args:
+        model_uri: `runs:/<run_id>/model`, `models:/facial-expression@champion` or `models:/facial-expression/3`.
+
+    Raises:
+        BadInput: there is none, or it does not load here; the sentence says why.
+    """
+    import mlflow
+
+    logging.getLogger("mlflow.utils.requirements_utils").setLevel(
+        logging.ERROR
+    )  # its advice on versions, at every load
+    try:
+        classifier = mlflow.pyfunc.load_model(model_uri).unwrap_python_model()
+        side, emotions = int(classifier.side), tuple(classifier.emotions)
+    except Exception as error:  # whatever a stored model's own code may raise
+        reason = " ".join(str(error).split())
+        raise BadInput(f"{model_uri}: cannot be loaded ({type(error).__name__}: {reason[:400]})") from error
+    if emotions != EMOTIONS:
+        raise BadInput(f"{model_uri}: tells apart {', '.join(emotions)}, not this project's {', '.join(EMOTIONS)}")
+    return FaceModel(model_uri, side, classifier)
