@@ -129,8 +129,7 @@ def _draw_in_chunks(emotion: np.ndarray, seed: Sequence[int]) -> Iterator[np.nda
 def _express(emotion: np.ndarray, dice: Dice) -> dict[str, np.ndarray]:
     """How far each trait of each face is from rest. Weak expressions come near a face at rest, and each other."""
     at_full = np.array([[EXPRESSIONS[name].get(trait, 0) for trait in _TRAITS] for name in EMOTIONS], np.float32)
-    strength = dice.between(0.25, 1.1)
-    strength = np.maximum(strength, dice.between(0.15, 1.1))
+    strength = np.maximum(dice.between(0.3, 1.1), dice.between(0.3, 1.1))
     blend = dice.between(0, 0.25)
     other = (dice.between(0, 7)).astype(np.int64).ravel() % 7
     return {
@@ -164,7 +163,7 @@ def _pose(dice: Dice) -> Canvas:
     x, y = at[None, None, :] + dice.around(0.05), at[None, :, None] + dice.around(0.04)
     half = dice.around(0.065)  # tangent of half the angle: sine and cosine without calling either
     cosine, sine = (1 - half * half) / (1 + half * half), 2 * half / (1 + half * half)
-    zoom = dice.between(0.98, 1.16)
+    zoom = dice.between(0.92, 1.08)
     turned_x, turned_y = zoom * (cosine * x + sine * y), zoom * (cosine * y - sine * x)
     empty = np.zeros((len(zoom), SIDE, SIDE), np.float32)
     return Canvas(turned_x + empty, turned_y + empty, zoom * (2 / SIDE), empty)
@@ -189,7 +188,9 @@ def _paint_head(canvas: Canvas, dice: Dice, skin: np.ndarray, hair: np.ndarray, 
     lit = 1 + 0.22 * (light[0] * u + light[1] * v) - 0.16 * radius * radius * radius * radius
     canvas.paint((radius - 1) * wide, skin * lit)
     hairline = (
-        dice.between(-0.66, -0.52) + dice.around(0.06) * canvas.x - dice.between(-0.2, 0.45) * canvas.x * canvas.x
+        dice.between(-0.66, -0.52)
+        + dice.around(0.06) * canvas.x
+        + dice.between(0.0, 0.9) * canvas.x * canvas.x * canvas.x * canvas.x
     )
     bald = dice.happens(0.12)
     top = np.maximum((radius - 1.06) * wide, canvas.y - hairline)
@@ -364,6 +365,6 @@ def _photograph(canvas: Canvas, dice: Dice) -> np.ndarray:
         + 0.0625 * ((grey[:, :-2, :-2] + grey[:, :-2, 2:]) + (grey[:, 2:, :-2] + grey[:, 2:, 2:]))
     )
     grey = grey + dice.between(0, 1) * (blurred - grey)
-    grey = 128 + (grey - 128) * dice.between(0.6, 1.1) + dice.around(22)
-    grey = grey + dice.grain() * dice.between(2, 11)
+    grey = 128 + (grey - 128) * dice.between(0.65, 1.2) + dice.around(20)
+    grey = grey + dice.grain() * dice.between(1.5, 8)
     return np.clip(np.floor(grey + 0.5), 0, 255).astype(np.uint8)
