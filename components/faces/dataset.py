@@ -1,12 +1,12 @@
 """The data contract all steps share: a folder with one Parquet file per split, and `profile.json`.
 
-| column      | type                          | meaning                                                                   |
-| ----------- | ----------------------------- | ------------------------------------------------------------------------- |
-| `row`       | int32                         | 0-based data row of the source CSV; an augmented face has its parent's    |
-| `emotion`   | uint8                         | 0..6, see `EMOTIONS`                                                      |
-| `pixels`    | fixed_size_binary[side*side]  | grey levels 0..255, row-major                                             |
-| `technique` | dictionary<string>            | `original`, or the augmentation that made the face                        |
-| `in_train`  | bool                          | the same pixels occur among the source's Training rows                    |
+| column      | type                         | meaning                                                                |
+| ----------- | ---------------------------- | ---------------------------------------------------------------------- |
+| `row`       | int32                        | 0-based data row of the source CSV; an augmented face has its parent's |
+| `emotion`   | uint8                        | 0..6, see `EMOTIONS`                                                   |
+| `pixels`    | fixed_size_binary[side*side] | grey levels 0..255, row-major                                          |
+| `technique` | dictionary<string>           | `original`, or the augmentation that made the face                     |
+| `in_train`  | bool                         | the same pixels occur among the source's Training rows                 |
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ SPLITS: Final = ("train", "validation", "test")
 USAGE: Final = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 PROFILE: Final = "profile.json"
 ROW_GROUP: Final = 4096
+DIGEST: Final = 16
+"""Bytes of a face's digest."""
 
 
 @dataclass(frozen=True)
@@ -78,25 +80,36 @@ def schema(side: int) -> pa.Schema:
     )
 
 
+def digest_pixels(pixels: np.ndarray) -> bytes:
+    """The BLAKE2b digests (`DIGEST` bytes each) of faces, one after the other: equal if and only if the pixels are.
+
+    Args:
+        pixels: uint8, faces along the first axis.
+    """
+    flat = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
+    return b"".join([hashlib.blake2b(face.data, digest_size=DIGEST).digest() for face in flat])
+
+
 class ContentDigest:
     """A digest of a set of faces: the same for the same faces in any order, on any machine, in any chunks.
 
-    The BLAKE2b digests (128 bits) of every face's emotion, technique and pixels, summed modulo 2**128, with their count.
-    (Bellare and Micciancio, "A New Paradigm for Collision-Free Hashing", 1997, describe such sums. It tells versions of data
-    apart; it is no defence against somebody who forges them.)
+    The BLAKE2b digests (128 bits) of every face's emotion, technique and `digest_pixels`, summed modulo 2**128, with
+    their count. (Bellare and Micciancio, "A New Paradigm for Collision-Free Hashing", 1997, describe such sums. It tells
+    versions of data apart; it is no defence against somebody who forges them.)
     """
 
     def __init__(self) -> None:
         self._sum = 0
         self._count = 0
 
-    def update(self, faces: Faces) -> None:
-        """Adds every face of the chunk."""
-        flat = np.ascontiguousarray(faces.pixels).reshape(len(faces), faces.side**2)
+    def update(self, faces: Faces, pixel_digests: bytes | None = None) -> None:
+        """Adds every face of the chunk; `pixel_digests` spares the work where `digest_pixels` of them is known."""
+        digests = digest_pixels(faces.pixels) if pixel_digests is None else pixel_digests
         total = 0
-        for emotion, technique, pixels in zip(faces.emotion.tolist(), faces.technique.tolist(), flat, strict=True):
-            head = f"{emotion} {technique} {flat.shape[1]} ".encode()
-            total += int.from_bytes(hashlib.blake2b(head + pixels.tobytes(), digest_size=16).digest(), "big")
+        for n, (emotion, technique) in enumerate(zip(faces.emotion.tolist(), faces.technique.tolist(), strict=True)):
+            head = b"%d %s %d " % (emotion, technique.encode(), faces.side**2)
+            face = hashlib.blake2b(head + digests[n * DIGEST : (n + 1) * DIGEST], digest_size=DIGEST)
+            total += int.from_bytes(face.digest(), "big")
         self._sum = (self._sum + total) % 2**128
         self._count += len(faces)
 
@@ -151,7 +164,11 @@ class SplitWriter:
 
     def __init__(self, path: Path, side: int) -> None:
         self._file = pq.ParquetWriter(
-            path, schema(side), compression="zstd", compression_level=1, use_dictionary=["technique"]
+            path,
+            schema(side),
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=["technique"],  # pyright: ignore[reportArgumentType]
         )
         self._digest = ContentDigest()
         self._per_emotion = np.zeros(len(EMOTIONS), np.int64)
@@ -163,12 +180,12 @@ class SplitWriter:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def write(self, faces: Faces) -> None:
-        """Appends the faces as row groups of at most `ROW_GROUP` rows."""
+    def write(self, faces: Faces, pixel_digests: bytes | None = None) -> None:
+        """Appends the faces as row groups of at most `ROW_GROUP` rows; `pixel_digests`: see `ContentDigest.update`."""
         if not len(faces):
             return
         self._file.write_batch(as_record_batch(faces), row_group_size=ROW_GROUP)
-        self._digest.update(faces)
+        self._digest.update(faces, pixel_digests)
         self._per_emotion += np.bincount(faces.emotion, minlength=len(EMOTIONS))
         self._in_train += int(faces.in_train.sum())
 
@@ -187,7 +204,8 @@ class Profile:
     """What `profile.json` holds.
 
     Attributes:
-        source: `{"sha256": of the uncompressed CSV, "version": as `locate` found it, "rows": data rows in it}`.
+        source: `{"csv": its address, "sha256": of the uncompressed CSV, "version": as `locate` found it, "rows": data
+            rows in it}`.
         side: height and width of a face in pixels.
         splits: per split, the entry `SplitWriter.record` gives.
         rejected: rows that could not be used, by reason.
