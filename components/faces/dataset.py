@@ -94,7 +94,7 @@ class ContentDigest:
     """A digest of a set of faces: the same for the same faces in any order, on any machine, in any chunks.
 
     The BLAKE2b digests (128 bits) of every face's emotion, technique and `digest_pixels`, summed modulo 2**128, with
-    their count. (Bellare and Micciancio, "A New Paradigm for Collision-Free Hashing", 1997, describe such sums. It tells
+    their count. (Such sums: Bellare and Micciancio, "A New Paradigm for Collision-Free Hashing", 1997. It tells
     versions of data apart; it is no defence against somebody who forges them.)
     """
 

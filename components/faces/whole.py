@@ -18,9 +18,9 @@ from components.faces.dataset import PROFILE
 def writing_whole(target: Path | str) -> Iterator[Path]:
     """A folder to write a data set into; it becomes `target` when the block ends well, and vanishes otherwise.
 
-    The folder lies beside `target`, so that the last act is one rename. What a killed process left there is cleared away
-    by the next one: its owner holds a lock on it, which ends with the process. An empty `target` (kfp makes one) is
-    replaced, and so is an earlier data set.
+    The folder lies beside `target`, so that the last act is one rename. What a killed process left there is cleared
+    away by the next one: its owner holds a lock on it, which ends with the process. An empty `target` (kfp makes one)
+    is replaced, and so is an earlier data set.
 
     Raises:
         BadInput: `target` holds something that is no data set, or cannot be made.
