@@ -105,7 +105,7 @@ $(READY): requirements-dev.lock pyproject.toml
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock || true; \
 		uv=$$([ -x $(BIN)/uv ] && echo $(BIN)/uv || true); \
 	fi; \
-	if [ -n "$$uv" ] && "$$uv" pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.lock; then \
+	if [ -n "$$uv" ] && "$$uv" pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements-dev.lock; then \
 		"$$uv" pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
 	else \
 		$(BIN)/python -m ensurepip >/dev/null 2>&1 || true; \

@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from components import __version__
 from components.bad_input import BadInput
 
 VERBS = {
@@ -49,7 +50,7 @@ class Verbs(click.Group):
 
 
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="fer-pipeline", prog_name="ferpipe")
+@click.version_option(__version__, prog_name="ferpipe")
 def cli() -> None:
     """Facial-expression experiments with Kubeflow and MLflow: from a CSV of faces to a promoted model.
 

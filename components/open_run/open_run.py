@@ -8,13 +8,13 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import mlflow
 import psutil
 from mlflow.entities import Run
 
+from components import __version__
 from components.bad_input import BadInput
 from components.open_run.code_version import code_version as code_here
 from components.tracking import names, runs
@@ -112,7 +112,7 @@ def _tags(pipeline_run: PipelineRun) -> dict[str, str]:
         names.GIT_COMMIT: pipeline_run.git_commit,
         names.CODE_VERSION: pipeline_run.code_version,
         names.DATA_VERSION: pipeline_run.source_version,
-        names.PIPELINE_VERSION: version("fer-pipeline"),
+        names.PIPELINE_VERSION: __version__,
         names.IMAGE: os.environ.get(IMAGE_VARIABLE, ""),
     }
     return {name: value for name, value in tags.items() if value}

@@ -11,8 +11,7 @@ def without_secrets(address: str) -> str:
     >>> without_secrets("https://ann:pw@host/fer.csv?X-Amz-Signature=1f")
     'https://host/fer.csv'
     """
-    if "://" not in address:
+    if "://" not in address or address.startswith("sample://"):
         return address
     parts = urlsplit(address)
-    query = parts.query if parts.scheme == "sample" else ""
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -1,0 +1,85 @@
+"""What a person sees of kfp's output."""
+
+import io
+
+from rich.console import Console
+
+from pipeline.local import Progress
+
+CYAN, GREEN, RED, RESET = "\x1b[96m", "\x1b[92m", "\x1b[91m", "\x1b[0m"
+
+
+def shown(*lines: str) -> tuple[str, Progress]:
+    """What is printed for these lines of kfp's output, without a terminal."""
+    console = Console(file=io.StringIO(), width=100)
+    progress = Progress(console)
+    for line in lines:
+        progress.read(line)
+    progress.close()
+    return console.file.getvalue(), progress  # type: ignore[attr-defined]
+
+
+def started(task: str) -> str:
+    return f"03:29:18.356 - INFO - Executing task {CYAN}'{task}'{RESET}\n"
+
+
+def finished(task: str, colour: str = GREEN, status: str = "SUCCESS") -> str:
+    return f"03:29:18.353 - INFO - Task {CYAN}'{task}'{RESET} finished with status {colour}{status}{RESET}\n"
+
+
+def test_a_step_is_one_line_with_its_last_note():
+    text, _ = shown(
+        started("ingest"),
+        "    [KFP Executor 2026-11-21 INFO]: Got executor_input:\n",
+        "    ferpipe| 100 rows read\n",
+        "    ferpipe| 5,000 rows read, 4,900 kept\n",
+        finished("ingest"),
+    )
+    assert len(text.splitlines()) == 1
+    assert "ingest" in text
+    assert "5,000 rows read, 4,900 kept" in text
+    assert "100 rows read\n" not in text
+    assert "KFP" not in text
+
+
+def test_names_are_the_steps_names_not_kfps():
+    text, _ = shown(started("open-run"), finished("open-run"))
+    assert "open_run" in text
+
+
+def test_a_cached_step_says_so():
+    text, _ = shown("03:29:18.353 - INFO - Task ingest cache hit (key=0123456789ab); skipping execution.\n")
+    assert "cached" in text
+
+
+def test_the_failing_steps_own_sentence_is_kept():
+    text, progress = shown(
+        started("ingest"),
+        "    ferpipe! ingest: fer.csv: no column 'pixels'; the header is 'a,b'\n",
+        finished("ingest", RED, "FAILURE"),
+        started("close-run"),
+        "    ferpipe| MLflow run 1f FAILED\n",
+        finished("close-run"),
+    )
+    assert progress.failure == "ingest: fer.csv: no column 'pixels'; the header is 'a,b'"
+    assert "failed" in text
+
+
+def test_a_step_that_dies_without_a_sentence_leaves_its_exception():
+    _, progress = shown(
+        started("train"),
+        "    Traceback (most recent call last):\n",
+        "    ModuleNotFoundError: No module named 'jax'\n",
+        finished("train", RED, "FAILURE"),
+    )
+    assert progress.failure == "train: ModuleNotFoundError: No module named 'jax'"
+
+
+def test_a_step_that_is_killed_says_so():
+    _, progress = shown(started("train"), finished("train", RED, "FAILURE"))
+    assert progress.failure.startswith("train: ended without a word")
+
+
+def test_square_brackets_in_a_note_are_shown_as_they_are():
+    text, _ = shown(started("train"), "ferpipe| epoch [3/8]\n", finished("train"))
+    assert "[3/8]" in text
