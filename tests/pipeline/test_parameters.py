@@ -1,0 +1,115 @@
+"""One definition of every parameter: DAG, CLI, config files and MLproject take theirs from it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from components.bad_input import BadInput
+from mlflow_project.entry_points import ENTRY_POINTS, mlproject, mlproject_text
+from pipeline.cli import cli
+from pipeline.dag import pipeline_for
+from pipeline.parameters import SECTIONS, Parameters, describe, put_in, read_config, read_parameters
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+WHERE = {"tracking_uri", "state_dir", "code_version", "git_commit", "parent_run_id"}
+"""DAG parameters that say where a run lives, not what it does."""
+
+
+def test_the_dags_defaults_are_the_definitions():
+    inputs = pipeline_for().component_spec.inputs or {}
+    assert {name: spec.default for name, spec in inputs.items() if name not in WHERE} == Parameters().dump()
+    assert WHERE <= set(inputs)
+
+
+def test_the_commands_help_shows_every_parameter_with_default_and_help():
+    shown = CliRunner().invoke(cli, ["run", "--help"]).output
+    for name, field in describe():
+        default = field.get_default(call_default_factory=True)
+        assert f"  {name} = {'from the recipe' if default is None else json.dumps(default)}\n" in shown
+        assert f"      {field.description}\n" in shown
+
+
+def test_every_parameter_says_what_it_is():
+    assert [name for name, field in describe() if not field.description] == []
+
+
+def test_mlproject_is_what_the_definitions_say():
+    assert (ROOT / "MLproject").read_text() == mlproject_text(), "run `make mlproject`"
+    assert yaml.safe_load(mlproject_text()) == mlproject()
+
+
+@pytest.mark.parametrize("name", [name for name, entry in ENTRY_POINTS.items() if entry.section])
+def test_an_entry_point_takes_all_parameters_of_its_step(name):
+    taken = mlproject()["entry_points"][name]["parameters"]
+    assert set(SECTIONS[name].names()) <= set(taken)
+
+
+def test_what_is_dumped_is_read_back():
+    assert Parameters.parse(json.loads(json.dumps(Parameters().dump()))) == Parameters()
+
+
+def test_kfps_floats_are_whole_numbers_again():
+    dump = Parameters().dump()
+    dump["train"]["seed"] = 3.0
+    seed = Parameters.parse(dump).train.seed
+    assert (seed, type(seed)) == (3, int)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_configs_in_the_repository_are_valid(path):
+    values = {key: value for key, value in read_config(path).items() if key != "cluster"}
+    Parameters.parse(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"trian": {}}, "trian: no such parameter; did you mean 'train'?"),
+        ({"train": {"epoch": 3}}, "train.epoch: no such parameter; did you mean 'epochs'?"),
+        ({"train": {"epochs": 0}}, "train.epochs: Input should be greater than or equal to 1 (received 0)"),
+        ({"train": 3}, "train: a section takes its parameters as `name: value` lines (received 3)"),
+        ({"candidates": [{"seed": 1}]}, "candidates[0]: architecture: a candidate needs one"),
+        ({"candidates": [{"architecture": "lenett"}]}, "did you mean 'lenet'?"),
+        ({"candidates": [{"architecture": "lenet", "epoch": 3}]}, "did you mean 'epochs'?"),
+        ({"candidates": []}, "candidates: "),
+    ],
+)
+def test_a_wrong_config_is_refused_with_the_cure(values, sentence):
+    with pytest.raises(BadInput) as refusal:
+        Parameters.parse(values)
+    assert sentence in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "sentence"),
+    [
+        ("train.epoch=3", "train.epoch: no such parameter; did you mean 'train.epochs'?"),
+        ("train.epochs", "write name=value"),
+        ("candidates=[{", "is not a YAML value"),
+    ],
+)
+def test_a_wrong_assignment_is_refused_with_the_cure(assignment, sentence):
+    with pytest.raises(BadInput) as refusal:
+        put_in({}, assignment)
+    assert sentence in str(refusal.value)
+
+
+def test_assignments_go_before_the_config_and_the_config_before_the_defaults(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("csv: from-config.csv\ntrain: {epochs: 3, seed: 1}\n")
+    parameters = read_parameters(None, config, ["train.epochs=5"])
+    assert (parameters.csv, parameters.train.epochs, parameters.train.seed) == ("from-config.csv", 5, 1)
+    assert read_parameters("given.csv", config).csv == "given.csv"
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "a: [", "just words"])
+def test_a_config_that_is_none_is_one_sentence(tmp_path, text):
+    config = tmp_path / "config.yaml"
+    config.write_text(text)
+    with pytest.raises(BadInput, match=r"config\.yaml: "):
+        read_config(config)
