@@ -36,7 +36,9 @@ class Step(Section):
     memory: str = Field(default="512Mi", description="memory asked for, such as `4Gi`")
     memory_limit: str = Field(default="", description="memory at most; empty for none")
     timeout_minutes: int = Field(default=60, ge=0, description="an attempt's pod is ended after this long; 0 for never")
-    retries: int = Field(default=2, ge=0, le=20, description="further attempts after a failure; training goes on where it was")
+    retries: int = Field(
+        default=2, ge=0, le=20, description="further attempts after a failure; training goes on where it was"
+    )
 
     @field_validator("cpu", "cpu_limit")
     @classmethod
@@ -73,7 +75,9 @@ class Gpu(Section):
 
     section: ClassVar[str] = "cluster.gpu"
 
-    type: str = Field(default="nvidia.com/gpu", description="the resource's name on the nodes, such as nvidia.com/mig-1g.10gb")
+    type: str = Field(
+        default="nvidia.com/gpu", description="the resource's name on the nodes, such as nvidia.com/mig-1g.10gb"
+    )
     count: int = Field(default=1, ge=0, le=16, description="per training pod; 0 trains on the CPU")
 
 
@@ -86,7 +90,9 @@ class Toleration(Section):
     operator: Literal["Exists", "Equal"] = Field(default="Exists", description="`Equal` compares the value as well")
     value: str = Field(default="", description="the taint's value, for `Equal`")
     effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = Field(default="", description="empty for any")
-    seconds: int | None = Field(default=None, ge=0, description="how long `NoExecute` is tolerated; for ever when left out")
+    seconds: int | None = Field(
+        default=None, ge=0, description="how long `NoExecute` is tolerated; for ever when left out"
+    )
 
 
 class Retry(Section):
@@ -104,7 +110,7 @@ class Claim(Section):
 
     section: ClassVar[str] = "cluster.claim"
 
-    claim: str = Field(default=
+    claim: str = Field(
         min_length=1, description="the claim's name; ReadWriteMany where candidates train on several nodes"
     )
     mount: str = Field(pattern=r"^/[^/]", description="the path in the containers")
@@ -137,28 +143,39 @@ class Cluster(Section):
 
     gpu: Gpu = Field(default_factory=Gpu, description="accelerators of a training pod")
     node_selector: dict[str, str] = Field(default={}, description="labels of the nodes on which training runs")
-    tolerations: list[Toleration] = Field(default=
-        [Toleration(key="nvidia.com/gpu", effect="NoSchedule")], description="taints that training pods tolerate"
+    tolerations: list[Toleration] = Field(
+        default=[Toleration(key="nvidia.com/gpu", effect="NoSchedule")],
+        description="taints that training pods tolerate",
     )
-    shared_memory: str = Field(default="2Gi", description="/dev/shm of training pods, out of their memory; empty for 64 MB")
+    shared_memory: str = Field(
+        default="2Gi", description="/dev/shm of training pods, out of their memory; empty for 64 MB"
+    )
     scratch: str = Field(default="10Gi", description="/tmp of every pod: the root file system may be read-only")
     candidates_at_once: int = Field(default=2, ge=1, le=1000, description="training pods side by side")
-    steps: dict[str, Step] = Field(default=dict(STEPS), description="per step: cpu, memory, their limits, timeout, retries")
+    steps: dict[str, Step] = Field(
+        default=dict(STEPS), description="per step: cpu, memory, their limits, timeout, retries"
+    )
     retry: Retry = Field(default_factory=Retry, description="waits between attempts")
-    state: Claim | None = Field(default=None, description="volume that keeps training's state from one attempt to the next")
-    state_prefix: str = Field(default="", pattern=r"^(s3://[^/]+(/.*)?)?$", description="the same under an s3:// prefix")
+    state: Claim | None = Field(
+        default=None, description="volume that keeps training's state from one attempt to the next"
+    )
+    state_prefix: str = Field(
+        default="", pattern=r"^(s3://[^/]+(/.*)?)?$", description="the same under an s3:// prefix"
+    )
     data: Claim | None = Field(default=None, description="volume that holds CSVs, for locate and ingest")
     secrets: list[FromSecret] = Field(default=[], description="credentials: MLflow's, S3's, the webhook's address")
     config_maps: list[FromSecret] = Field(default=[], description="settings that are no secret, such as an S3 endpoint")
     service_account: str = Field(default="", description="that pods run as; empty for the namespace's own")
-    image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = Field(default=
-        "IfNotPresent", description="as Kubernetes has it"
+    image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = Field(
+        default="IfNotPresent", description="as Kubernetes has it"
     )
     image_pull_secrets: list[str] = Field(default=[], description="Secrets with the registry's credentials")
     labels: dict[str, str] = Field(default={}, description="on every pod")
-    annotations: dict[str, str] = Field(default={}, description="on every pod, such as sidecar.istio.io/inject: 'false'")
-    run_as_user: int | None = Field(default=
-        None, ge=1, description="user id of the containers; the image's own (10001) if left out"
+    annotations: dict[str, str] = Field(
+        default={}, description="on every pod, such as sidecar.istio.io/inject: 'false'"
+    )
+    run_as_user: int | None = Field(
+        default=None, ge=1, description="user id of the containers; the image's own (10001) if left out"
     )
 
     @classmethod

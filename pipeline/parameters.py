@@ -84,6 +84,18 @@ SAMPLE_CONFIG = Path(__file__).resolve().parent.parent / "configs" / "sample.yam
 def read_parameters(csv: str | None, config: Path | None, assignments: Iterable[str] = ()) -> Parameters:
     """The parameters that a person asked for: a config file, then a CSV, then single `name=value` assignments.
 
+    A config file's `cluster` section says where steps run on Kubeflow (pipeline/cluster.py) and is no parameter.
+    """
+    values = read_values(csv, config)
+    values.pop("cluster", None)
+    for assignment in assignments:
+        put_in(values, assignment)
+    return Parameters.parse(values)
+
+
+def read_values(csv: str | None, config: Path | None) -> dict[str, Any]:
+    """What a config file says, unchecked, with the CSV given beside it.
+
     The drawn sample comes with a config of its own (configs/sample.yaml: small networks, a minute each), which holds
     where neither a CSV nor a config is given.
     """
@@ -92,9 +104,7 @@ def read_parameters(csv: str | None, config: Path | None, assignments: Iterable[
     values = read_config(config) if config else {}
     if csv:
         values["csv"] = csv
-    for assignment in assignments:
-        put_in(values, assignment)
-    return Parameters.parse(values)
+    return values
 
 
 def describe() -> Iterable[tuple[str, FieldInfo]]:

@@ -1,0 +1,171 @@
+"""The pipeline on Kubeflow: compiled into a file with immutable images and a cluster's settings on every task."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from components.bad_input import BadInput, nearest
+from components.open_run.code_version import code_version
+from components.tracking.addresses import without_secrets
+from pipeline.cluster import Cluster, Images, Placing
+from pipeline.git import git_commit
+from pipeline.parameters import Parameters, put_in, read_values
+
+COMMIT = re.compile(r"[0-9a-f]{7,40}")
+VERSION = re.compile(r"v?\d+\.\d+\.\d+")
+DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
+GPU_SUFFIX = "-gpu"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person asked for: the pipeline's parameters, and the cluster's settings."""
+
+    parameters: Parameters
+    cluster: Cluster
+
+
+def read_asked(csv: str | None, config: Path | None, assignments: Iterable[str] = ()) -> Asked:
+    """Reads a config file with its `cluster` section, then a CSV, then single `name=value` assignments.
+
+    An assignment such as `cluster.gpu.count=2` or `cluster.steps.train.memory=32Gi` goes to the cluster's settings.
+
+    Raises:
+        BadInput: naming the first key that is unknown, with the nearest right one, or whose value does not fit.
+    """
+    values = read_values(csv, config)
+    cluster = values.pop(Cluster.section, None) or {}
+    for assignment in assignments:
+        if assignment.startswith(f"{Cluster.section}."):
+            _put_in_cluster(cluster, assignment.removeprefix(f"{Cluster.section}."))
+        else:
+            put_in(values, assignment)
+    return Asked(Parameters.parse(values), Cluster.parse(cluster))
+
+
+def _put_in_cluster(cluster: dict[str, Any], assignment: str) -> None:
+    name, equals, text = assignment.partition("=")
+    if not equals:
+        raise BadInput(f"cluster.{assignment}: write name=value, such as cluster.gpu.count=2")
+    *sections, last = name.split(".")
+    for section in sections:
+        cluster = cluster.setdefault(section, {})
+        if not isinstance(cluster, dict):
+            raise BadInput(f"cluster.{name}: {section} has no parts; give it whole, as YAML")
+    try:
+        cluster[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise BadInput(f"cluster.{name}: {text!r} is not a YAML value") from None
+
+
+def immutable_images(cpu: str, gpu: str = "") -> Images:
+    """The two images of a compiled pipeline, by digest or by a tag that names one commit or version for good.
+
+    Args:
+        cpu: address of the image of all steps but training.
+        gpu: address of the training image; empty for the same tag with `-gpu` behind it, as `images/build` names it.
+
+    Raises:
+        BadInput: there is no tag, or one that moves, such as `latest`: kfp's cache would not see it change.
+    """
+    _check_immutable("--image", cpu)
+    if not gpu:
+        if "@" in cpu:
+            raise BadInput(f"--gpu-image: give the training image as well; its digest cannot be told from {cpu}")
+        gpu = cpu + GPU_SUFFIX
+    _check_immutable("--gpu-image", gpu)
+    return Images(cpu, gpu)
+
+
+def _check_immutable(option: str, address: str) -> None:
+    cure = "give a digest (name@sha256:…) or the tag of a commit, as `make images` prints it"
+    if re.search(r"\s", address) or not address:
+        raise BadInput(f"{option}: {address!r} is not an image's address; {cure}")
+    if "@" in address:
+        if not DIGEST.fullmatch(address):
+            raise BadInput(f"{option}: {address} has no complete digest; {cure}")
+        return
+    _, colon, tag = address.rpartition("/")[2].partition(":")
+    if not colon:
+        raise BadInput(f"{option}: {address} has no tag, which means `latest`, and kfp's cache would not see it change; {cure}")
+    if tag.endswith(("-dirty", f"-dirty{GPU_SUFFIX}")):
+        raise BadInput(f"{option}: {address} was built from a tree with uncommitted changes; commit, build and {cure}")
+    if not (COMMIT.match(tag) or VERSION.match(tag)):
+        raise BadInput(f"{option}: the tag {tag!r} may come to mean another image, and kfp's cache would not see it; {cure}")
+
+
+def check_reachable(csv: str, cluster: Cluster) -> None:
+    """Refuses a CSV that the cluster's pods could not read, or whose address would give others access.
+
+    Raises:
+        BadInput: with the cure.
+    """
+    scheme = urlsplit(csv).scheme
+    if without_secrets(csv) != csv:
+        raise BadInput(
+            f"{without_secrets(csv)}: the address holds a key, which Kubeflow would show to everyone; "
+            "give an s3:// address, and its keys as a Secret under cluster.secrets"
+        )
+    if csv == "sample" or scheme in ("s3", "http", "https", "sample"):
+        return
+    if cluster.data and Path(csv).is_relative_to(cluster.data.mount):
+        return
+    raise BadInput(
+        f"{csv}: the cluster's pods cannot see a file of this machine; give --upload s3://bucket/prefix to put it there, "
+        "an s3:// or http(s):// address, or a path on the volume of cluster.data"
+    )
+
+
+def check_tracking(tracking_uri: str) -> None:
+    """Refuses an MLflow address that means another place in every pod.
+
+    Raises:
+        BadInput: it is not http(s)://.
+    """
+    if urlsplit(tracking_uri).scheme not in ("http", "https"):
+        raise BadInput(
+            f"--tracking-uri: {without_secrets(tracking_uri) or 'nothing'}: every pod would have an MLflow of its own; "
+            "give the address of a server, such as http://mlflow.mlflow.svc:5000"
+        )
+
+
+def arguments(asked: Asked, tracking_uri: str) -> dict[str, Any]:
+    """The pipeline's arguments, every one of them, for a run on the cluster."""
+    return {
+        **asked.parameters.dump(),
+        "tracking_uri": tracking_uri,
+        "state_dir": asked.cluster.state_dir,
+        "code_version": code_version(),
+        "git_commit": git_commit(),
+    }
+
+
+def compile_pipeline(asked: Asked, images: Images, tracking_uri: str, out: Path) -> None:
+    """Writes the compiled pipeline (KFP IR, and the Kubernetes settings behind it) to `out`; whole or not at all.
+
+    Every argument's value becomes its default, so that a run started in Kubeflow's UI is the run that was compiled.
+    """
+    from kfp import compiler
+
+    from pipeline.dag import pipeline_for
+
+    pipeline = pipeline_for(Placing(asked.cluster, images), asked.cluster.candidates_at_once)
+    half = out.with_name(f".{out.name}.half.yaml")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        compiler.Compiler().compile(pipeline, str(half), pipeline_parameters=arguments(asked, tracking_uri))
+        half.replace(out)
+    except OSError as error:
+        raise BadInput(f"{out}: {error.strerror}; give another path with --out") from None
+    finally:
+        half.unlink(missing_ok=True)
