@@ -1,0 +1,38 @@
+"""`ferpipe promote`: an approved version becomes the champion."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from pipeline.verbs.options import json_option, tracking_option
+
+
+@click.command()
+@click.argument("version", required=False, default="")
+@click.option("--force", is_flag=True, help="Overrule the gate; needs --reason.")
+@click.option("--reason", default="", metavar="WHY", help="Kept in the record of promotions.")
+@click.option("--dry-run", is_flag=True, help="Say what would happen; promote nothing.")
+@tracking_option
+@json_option
+def promote(version: str, force: bool, reason: str, dry_run: bool, tracking_uri: str, as_json: bool) -> None:
+    """Make VERSION the champion: the one that `models:/facial-expression@champion` loads. Default: the challenger.
+
+    A version is refused unless the gate approved it against the champion of this moment; `ferpipe gate VERSION` judges
+    it anew. Of several promotions at once one wins, and the others are told. Promoting the champion again does nothing.
+    Who promoted (FERPIPE_USER, else the user's name), when, and what from goes to the version's tags and to the record
+    that `ferpipe history` prints.
+
+    \b
+    ferpipe promote                                      the challenger
+    ferpipe promote 7 --dry-run
+    ferpipe promote 7 --force --reason "champion 6 is broken on the new camera"
+    """
+    from components.register.promotion import promote as promote_version
+    from components.tracking.store import connect
+
+    if force and not reason:
+        raise click.UsageError("--force needs --reason WHY; it is kept in the record of promotions")
+    outcome = promote_version(connect(tracking_uri), version, force=force, reason=reason, dry_run=dry_run)
+    click.echo(json.dumps(outcome.to_dict(), indent=2) if as_json else outcome.sentence)
