@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import yaml
-from components.balance.parameters import Balance
-from components.evaluate.parameters import Evaluate
 from components.ingest.parameters import Ingest
-from components.register.parameters import Register
-from components.train.candidate import parse_candidate
-from components.train.parameters import Train
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
 from components.bad_input import BadInput, nearest
+from components.balance.parameters import Balance
+from components.evaluate.parameters import Evaluate
+from components.register.parameters import Register
 from components.section import Section
 from components.tracking.names import EXPERIMENT
+from components.train.candidate import parse_candidate
+from components.train.parameters import Train
 
 SECTIONS: dict[str, type[Section]] = {
     section.section: section for section in (Ingest, Balance, Train, Evaluate, Register)

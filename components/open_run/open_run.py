@@ -65,39 +65,45 @@ def open_run(client: mlflow.MlflowClient, pipeline_run: PipelineRun) -> list[dic
             "build the image from the commit that is compiled, or compile and submit again"
         )
     tags = _tags(pipeline_run)
-    items = _items(pipeline_run, tags)
+    parameters = pipeline_run.parameters
+    identity = (pipeline_run.source_version, parameters["ingest"], parameters["balance"], pipeline_run.code_version)
+    items = candidate_items(parameters["candidates"], parameters["train"], identity)
     parent = _open_parent(client, pipeline_run, tags)
     _close_orphans(client, parent)
     for item in items:
-        item["parent_run_id"] = parent.info.run_id
-        item["experiment_id"] = parent.info.experiment_id
+        item |= {"parent_run_id": parent.info.run_id, "experiment_id": parent.info.experiment_id, "tags": tags}
     return items
 
 
-def _items(pipeline_run: PipelineRun, tags: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The loop's items, still without their parent."""
-    parameters = pipeline_run.parameters
-    candidates: Sequence[Mapping[str, Any]] = parameters["candidates"]
+def candidate_items(
+    candidates: Sequence[Mapping[str, Any]], train: Mapping[str, Any], identity: Sequence[Any]
+) -> list[dict[str, Any]]:
+    """The candidates as the loop's items, still without parent and tags.
+
+    Args:
+        candidates: as a person wrote them.
+        train: the section `train`, which holds for all.
+        identity: whatever else makes two trainings different: versions of data and code.
+
+    Raises:
+        BadInput: no candidates, two equal ones, or one that does not parse.
+    """
     if not candidates:
         raise BadInput("candidates: the list is empty; give at least one, such as {architecture: lenet}")
     items: dict[str, dict[str, Any]] = {}
     for number, given in enumerate(candidates):
-        candidate = parse_candidate(given, parameters["train"])
+        candidate = parse_candidate(given, train)
         dump = candidate.dump()
-        candidate_id = _digest(
-            dump, pipeline_run.source_version, parameters["ingest"], parameters["balance"], pipeline_run.code_version
-        )
+        candidate_id = _digest(dump, *identity)
         if candidate_id in items:
             first = list(items).index(candidate_id)
-            raise BadInput(
-                f"candidates: numbers {first} and {number} are equal; drop one, or give them different seeds"
-            )
+            raise BadInput(f"candidates[{number}] is equal to [{first}]; drop one, or give them different seeds")
         items[candidate_id] = {
             "candidate_id": candidate_id,
             "name": candidate.name,
-            "architecture": dump["architecture"],
+            "architecture": candidate.architecture,
             "parameters": dump,
-            "tags": dict(tags),
+            "tags": {},
         }
     return list(items.values())
 

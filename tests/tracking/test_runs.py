@@ -64,7 +64,13 @@ def test_the_parent_is_found_by_its_tag_though_its_children_carry_it_too(client)
 
 @pytest.mark.parametrize(
     ("state", "status"),
-    [("SUCCEEDED", "FINISHED"), ("COMPLETE", "FINISHED"), ("FAILED", "FAILED"), ("CANCELED", "KILLED"), ("?", "FAILED")],
+    [
+        ("SUCCEEDED", "FINISHED"),
+        ("COMPLETE", "FINISHED"),
+        ("FAILED", "FAILED"),
+        ("CANCELED", "KILLED"),
+        ("?", "FAILED"),
+    ],
 )
 def test_close_run_ends_parent_and_open_children_as_the_pipeline_ended(client, state, status):
     parent = open_parent(client, f"close-{state}")

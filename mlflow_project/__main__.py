@@ -1,0 +1,163 @@
+"""`python -m mlflow_project ENTRY --name value …`: what MLproject's commands start.
+
+Inside `mlflow run`, MLflow has opened a run and named it in `MLFLOW_RUN_ID`: that run becomes the parent. `connect` takes the
+variable out of the environment, or child processes would adopt and finish the run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import mlflow
+import yaml
+
+from components.bad_input import BadInput, nearest
+from components.open_run.code_version import code_version
+from components.step import running
+from components.tracking import names, runs
+from components.tracking.store import connect
+from mlflow_project.entry_points import ENTRY_POINTS, REQUIRED
+
+
+def read_arguments(entry: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """`--name value` pairs as a dict; what is empty was not given. Names that the entry point does not declare pass.
+
+    Raises:
+        BadInput: a required one is missing.
+    """
+    pairs = zip(arguments[::2], arguments[1::2], strict=True)
+    given = {name.removeprefix("--"): value for name, value in pairs if value != ""}
+    for name, default in ENTRY_POINTS[entry].parameters().items():
+        if default is REQUIRED and name not in given:
+            raise BadInput(f"{entry}: give {name} (-P {name}=…)")
+    return given
+
+
+def section_of(entry: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of the entry point's step, read as YAML; whatever else was given is in there too, to be checked."""
+    own = ENTRY_POINTS[entry].own
+    return {name: yaml.safe_load(value) for name, value in given.items() if name not in own}
+
+
+def main_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
+    """The whole pipeline, as `ferpipe run`; any parameter may be given by its dotted name (-P train.epochs=3)."""
+    from pipeline.summary import print_summary, summary
+    from rich.console import Console
+
+    from pipeline.local import Home, run_here
+    from pipeline.parameters import read_parameters
+
+    config = given.get("config")
+    assignments = [f"{name}={value}" for name, value in given.items() if name not in ENTRY_POINTS["main"].own]
+    parameters = read_parameters(given.get("csv"), Path(config) if config else None, assignments)
+    console = Console()
+    home = Home(Path(os.environ.get("FERPIPE_HOME", ".ferpipe")))
+    outcome = run_here(parameters, tracking_uri=tracking_uri, home=home, console=console, parent_run_id=parent_run_id)
+    if outcome.failure:
+        raise BadInput(outcome.failure)
+    assert outcome.parent is not None
+    print_summary(summary(tracking_uri, outcome.parent.info.run_id), console)
+
+
+def ingest_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
+    """A CSV into a data set folder; its profile is logged to the run."""
+    from components.ingest.ingest import ingest_csv
+    from components.ingest.parameters import Ingest
+
+    folder = Path(given["output"])
+    ingest_csv(given["csv"], folder, Ingest.parse(section_of("ingest", given)))
+    _log_profile(folder, tracking_uri, parent_run_id)
+
+
+def balance_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
+    """A data set folder into a balanced one; its profile is logged to the run."""
+    from components.balance.balance import balance_classes
+
+    from components.balance.parameters import Balance
+
+    folder = Path(given["output"])
+    balance_classes(Path(given["data"]), folder, Balance.parse(section_of("balance", given)))
+    _log_profile(folder, tracking_uri, parent_run_id)
+
+
+def train_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
+    """One candidate, in a run of its own under the one of `mlflow run`. Prints that run's id."""
+    from components.faces import read_profile
+    from components.open_run.open_run import candidate_items
+    from components.train.train import train_candidate
+
+    client = connect(tracking_uri)
+    digest = read_profile(given["data"]).digest
+    candidate = {"architecture": given["architecture"], **section_of("train", given)}
+    [item] = candidate_items([candidate], {}, (digest, code_version()))
+    parent = client.get_run(parent_run_id) if parent_run_id else None
+    experiment_id = parent.info.experiment_id if parent else runs.experiment_id(client, names.EXPERIMENT)
+    if parent is None:
+        parent = client.create_run(experiment_id, run_name="train", tags={names.RUN_KIND: "pipeline"})
+    item |= {"parent_run_id": parent.info.run_id, "experiment_id": experiment_id}
+    with running("train") as log:
+        run_id = train_candidate(client, item, Path(given["data"]), given.get("state_dir", ""), log)
+    if not parent_run_id:
+        runs.close(client, parent.info.run_id)
+    click.echo(f"run {run_id}")
+
+
+def evaluate_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
+    """A candidate's model on validation and test; figures and plots go to the candidate's run."""
+    from components.evaluate.evaluate import evaluate_run
+    from components.evaluate.parameters import Evaluate
+
+    evaluate_run(
+        connect(tracking_uri), given["run_id"], Path(given["data"]), Evaluate.parse(section_of("evaluate", given))
+    )
+
+
+def register_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
+    """Candidates into the registry, the best of them before the gate; `run_ids` is a list with commas."""
+    from components.register.parameters import Register
+    from components.register.register import register_candidates
+
+    run_ids = [run_id.strip() for run_id in given["run_ids"].split(",")]
+    policy = Register.parse(section_of("register", given))
+    click.echo(register_candidates(connect(tracking_uri), run_ids, Path(given["data"]), policy, parent_run_id))
+
+
+def _log_profile(folder: Path, tracking_uri: str, run_id: str) -> None:
+    client = connect(tracking_uri)
+    if run_id:
+        client.log_artifact(run_id, str(folder / "profile.json"))
+    click.echo(f"data set {folder}")
+
+
+ENTRIES = {
+    "main": main_entry,
+    "ingest": ingest_entry,
+    "balance": balance_entry,
+    "train": train_entry,
+    "evaluate": evaluate_entry,
+    "register": register_entry,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs an entry point; bad input is one sentence on stderr and status 1."""
+    parent_run_id = os.environ.get("MLFLOW_RUN_ID", "")
+    try:
+        if not arguments or arguments[0] not in ENTRIES:
+            name = arguments[0] if arguments else ""
+            raise BadInput(f"{name!r}: no such entry point; {nearest(name, ENTRIES)}")
+        entry = arguments[0]
+        ENTRIES[entry](read_arguments(entry, arguments[1:]), mlflow.get_tracking_uri(), parent_run_id)
+    except BadInput as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
