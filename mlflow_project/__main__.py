@@ -1,7 +1,7 @@
 """`python -m mlflow_project ENTRY --name value …`: what MLproject's commands start.
 
-Inside `mlflow run`, MLflow has opened a run and named it in `MLFLOW_RUN_ID`: that run becomes the parent. `connect` takes the
-variable out of the environment, or child processes would adopt and finish the run.
+Inside `mlflow run`, MLflow has opened a run and named it in `MLFLOW_RUN_ID`: that run becomes the parent. `connect`
+takes the variable out of the environment, or child processes would adopt and finish the run.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def read_arguments(entry: str, arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def section_of(entry: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of the entry point's step, read as YAML; whatever else was given is in there too, to be checked."""
+    """The step's parameters, read as YAML; whatever else was given is among them, for the step to check."""
     own = ENTRY_POINTS[entry].own
     return {name: yaml.safe_load(value) for name, value in given.items() if name not in own}
 

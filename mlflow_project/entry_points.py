@@ -81,7 +81,7 @@ def mlproject_text() -> str:
         "# A parameter whose default is '' keeps the default that is named beside it.",
     ]
     head = {key: value for key, value in mlproject().items() if key != "entry_points"}
-    lines += yaml.safe_dump(head, sort_keys=False).splitlines() + ["entry_points:"]
+    lines += [*yaml.safe_dump(head, sort_keys=False).splitlines(), "entry_points:"]
     for entry in ENTRY_POINTS.values():
         described = mlproject()["entry_points"][entry.name]
         lines += [f"  {entry.name}:", "    parameters:"]

@@ -22,6 +22,7 @@ from typing import Any, TextIO
 
 import mlflow
 import psutil
+from mlflow.artifacts import load_dict
 from mlflow.entities import Run
 from rich.console import Console
 from rich.markup import escape
@@ -272,7 +273,7 @@ def parameters_of(tracking_uri: str, parent_run_id: str) -> Parameters:
     """
     connect(tracking_uri)
     try:
-        values = mlflow.artifacts.load_dict(f"runs:/{parent_run_id}/parameters.yaml")
+        values = load_dict(f"runs:/{parent_run_id}/parameters.yaml")
     except mlflow.MlflowException as error:
         raise BadInput(f"run {parent_run_id}: not a pipeline run of this MLflow ({error.message})") from None
     return Parameters.parse(values)

@@ -34,16 +34,16 @@ class Parameters(Section):
     section: ClassVar[str] = ""
 
     csv: str = Field(
-        "sample",
+        default="sample",
         min_length=1,
         description="FER2013-style CSV (path, s3:// or http(s)://; plain, .gz, .zip, .tar.gz), or `sample`",
     )
     candidates: list[dict[str, Any]] = Field(
-        [{"architecture": "lenet"}, {"architecture": "multi_kernel"}],
+        default=[{"architecture": "lenet"}, {"architecture": "multi_kernel"}],
         min_length=1,
         description="what to train: a list of {architecture, seed, any parameter of `train` or of that architecture}",
     )
-    experiment: str = Field(EXPERIMENT, min_length=1, description="MLflow experiment")
+    experiment: str = Field(default=EXPERIMENT, min_length=1, description="MLflow experiment")
     ingest: Ingest = Field(default_factory=Ingest)
     balance: Balance = Field(default_factory=Balance)
     train: Train = Field(default_factory=Train)

@@ -61,6 +61,6 @@ def open_run(
     with running("open_run") as log:
         pipeline_run = PipelineRun(pipeline_run_id, parameters, source_version, code_version, git_commit, parent_run_id)
         items = open_pipeline_run(connect(tracking_uri), pipeline_run)
-        candidates = ", ".join(item["name"] for item in items)
-        log.info("MLflow run %s; candidates: %s", items[0]["parent_run_id"], candidates)
+        names = ", ".join(item["name"] for item in items)
+        log.info("MLflow run %s; candidates: %s", items[0]["parent_run_id"], names)
         return items

@@ -61,7 +61,7 @@ def run(
     """Run the whole pipeline here, now: no Docker, no cluster.
 
     Prints one line per step, then the candidates, the gate's verdict, the registered versions and where to look. What
-    the steps print goes to a log file, whose path is shown first. Ends with status 1 and one sentence when a step fails.
+    the steps print goes to a log file, whose path is shown first. Ends with status 1 and one sentence if a step fails.
 
     \b
     ferpipe run                                      the drawn sample

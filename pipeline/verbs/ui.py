@@ -21,7 +21,8 @@ def ui(port: int, host: str, tracking_uri: str) -> None:
     """
     from components.tracking.store import prepare_store, sqlite_path
 
-    if sqlite_path(tracking_uri) is None:
+    path = sqlite_path(tracking_uri)
+    if path is None:
         click.echo(f"The MLflow UI is at {tracking_uri}")
         return
     prepare_store(tracking_uri)
@@ -29,7 +30,11 @@ def ui(port: int, host: str, tracking_uri: str) -> None:
     sys.stdout.flush()
     # One worker and no job runners: half a gigabyte and four seconds instead of seven more processes.
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
-    artifacts = (path := sqlite_path(tracking_uri)).parent / "mlruns"
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", host, "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{path}", "--default-artifact-root", artifacts.as_uri()]
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{path}",
+        "--default-artifact-root",
+        (path.parent / "mlruns").as_uri(),
+    ]
     os.execv(sys.executable, command)
