@@ -1,0 +1,60 @@
+"""What a person can say about balancing."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from components.bad_input import nearest
+from components.section import Section
+
+TECHNIQUES = ("mask", "rotation", "blur", "flip", "salt")
+
+
+class Balance(Section):
+    """How the classes of the training split are balanced; validation and test are never touched."""
+
+    section: ClassVar[str] = "balance"
+
+    strategy: Literal["augment", "oversample", "class_weight", "none"] = Field(
+        "augment",
+        description="augment: new faces made from rare ones; oversample: copies of them; class_weight: no new faces, "
+        "rare ones weigh more in the loss; none: as they are",
+    )
+    per_class: int = Field(
+        0,
+        ge=0,
+        le=10_000_000,
+        description="faces of every emotion after augment or oversample; 0: as many as the most frequent one has. "
+        "No face is ever dropped. Training time grows with it",
+    )
+    mix: dict[str, float] = Field(
+        dict.fromkeys(TECHNIQUES, 1.0),
+        min_length=1,
+        description="shares of the techniques in augment, relative to each other: "
+        "mask, rotation, blur, flip, salt; one left out is not used",
+    )
+    rotation: int = Field(45, ge=1, le=180, description="rotation: largest angle, degrees to either side")
+    blur: tuple[float, float] = Field((0.5, 1.5), description="blur: smallest and largest sigma, pixels, 0.3 to 3")
+    salt: float = Field(0.05, gt=0, le=0.5, description="salt: fraction of pixels turned white")
+    seed: int = Field(0, ge=0, lt=2**63, description="of every choice; the same on any number of cores")
+
+    @field_validator("mix")
+    @classmethod
+    def _known_shares(cls, mix: dict[str, float]) -> dict[str, float]:
+        for name, share in mix.items():
+            if name not in TECHNIQUES:
+                raise ValueError(f"no such technique {name!r}; {nearest(name, TECHNIQUES)}")
+            if share < 0:
+                raise ValueError(f"the share of {name} must be 0 or more")
+        if not sum(mix.values()):
+            raise ValueError("at least one technique needs a share above 0")
+        return mix
+
+    @field_validator("blur")
+    @classmethod
+    def _rising_range(cls, blur: tuple[float, float]) -> tuple[float, float]:
+        if not 0.3 <= blur[0] <= blur[1] <= 3:
+            raise ValueError("give [smallest, largest] sigma with 0.3 <= smallest <= largest <= 3")
+        return blur
