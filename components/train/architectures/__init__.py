@@ -1,0 +1,45 @@
+"""The networks. A module here IS an architecture: its name, a `Parameters` section and `build`. One file registers one.
+
+`build(parameters, side)` gives a `keras.Model` from scaled faces float32 (n, side, side, 1) to logits float32 (n, 7).
+`RECIPES`, where a module has it, holds what a recipe changes of its parameters.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from components.bad_input import BadInput, nearest
+from components.section import Section
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Architecture(Protocol):
+    """What a module of this package has."""
+
+    Parameters: type[Section]
+    RECIPES: Mapping[str, Mapping[str, Any]]
+
+    def build(self, parameters: Any, side: int) -> keras.Model:
+        """The network, with fresh weights."""
+        ...
+
+
+def names() -> list[str]:
+    """All architectures, by the names a candidate gives them. Imports none."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+
+
+def find(name: str) -> Architecture:
+    """The architecture of that name; does not import keras.
+
+    Raises:
+        BadInput: there is none.
+    """
+    if name not in names():
+        raise BadInput(f"architecture: there is no {name!r}; {nearest(str(name), names())}")
+    return cast(Architecture, importlib.import_module(f"{__name__}.{name}"))

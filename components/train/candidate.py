@@ -1,0 +1,117 @@
+"""A candidate: one network and everything that decides how it is trained, resolved and checked. Imports no keras."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from components.bad_input import BadInput, nearest
+from components.section import Section
+from components.train.architectures import find, names
+from components.train.parameters import Train
+
+RECIPES: Final[dict[str, dict[str, Any]]] = {
+    # What the notebooks did: grey levels as they are, Adam as it comes, no generator, the best epoch by accuracy.
+    "notebook": {
+        "epochs": 50,
+        "batch_size": 128,
+        "learning_rate": 0.001,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "weight_decay": 0.0,
+        "label_smoothing": 0.0,
+        "ema": 0.0,
+        "select_by": "accuracy",
+        "patience": 0,
+        "scaling": "none",
+        "augment": False,
+        "averaging": "none",
+    },
+    "tuned": {
+        "epochs": 40,
+        "batch_size": 128,
+        "learning_rate": 0.002,
+        "schedule": "cosine",
+        "warmup": 0.05,
+        "weight_decay": 0.02,
+        "label_smoothing": 0.1,
+        "ema": 0.02,
+        "select_by": "macro_f1",
+        "patience": 12,
+        "scaling": "symmetric",
+        "augment": True,
+        "averaging": "flip",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A candidate, complete: nothing is left for a recipe to fill in.
+
+    Attributes:
+        architecture: name of a module of `components.train.architectures`.
+        train: how it is trained.
+        network: that architecture's own parameters.
+    """
+
+    architecture: str
+    train: Train
+    network: Section
+
+    @property
+    def name(self) -> str:
+        """A short name for its run: `lenet-tuned-s0`."""
+        return f"{self.architecture}-{self.train.recipe}-s{self.train.seed}"
+
+    def dump(self) -> dict[str, Any]:
+        """Everything, flat, as JSON types: equal candidates give equal dumps, and `load` reads them back."""
+        return {
+            "architecture": self.architecture,
+            **self.train.model_dump(mode="json"),
+            **self.network.model_dump(mode="json"),
+        }
+
+    @classmethod
+    def load(cls, dump: Mapping[str, Any]) -> Self:
+        """The candidate that `dump` came from."""
+        return cls.parse(dump, {})
+
+    @classmethod
+    def parse(cls, candidate: Mapping[str, Any], train: Mapping[str, Any]) -> Self:
+        """See `parse_candidate`."""
+        given = {key: value for key, value in candidate.items() if value is not None}
+        name = given.pop("architecture", None)
+        if name is None:
+            raise BadInput(f"architecture: a candidate needs one; give one of {', '.join(names())}")
+        architecture = find(name)
+        Train.parse(train)
+        own, shared = architecture.Parameters.model_fields, Train.model_fields
+        for key in given:
+            if key not in own and key not in shared:
+                raise BadInput(f"{key}: neither {name} nor train has such a parameter; {nearest(key, [*own, *shared])}")
+        asked = {key: value for key, value in train.items() if value is not None} | {
+            key: value for key, value in given.items() if key in shared
+        }
+        recipe = Train.parse(asked).recipe
+        return cls(
+            architecture=name,
+            train=Train.parse(RECIPES[recipe] | asked),
+            network=architecture.Parameters.parse(
+                {**architecture.RECIPES.get(recipe, {}), **{key: value for key, value in given.items() if key in own}}
+            ),
+        )
+
+
+def parse_candidate(candidate: Mapping[str, Any], train: Mapping[str, Any]) -> Candidate:
+    """Fills in what is left open: the candidate's own values go before `train`'s, and those before its recipe's.
+
+    Args:
+        candidate: `architecture`, and any parameter of `Train` or of that architecture. None means: left open.
+        train: the section `train`, in part or in full.
+
+    Raises:
+        BadInput: no or an unknown architecture, an unknown key (with the nearest right one), a value that does not fit.
+    """
+    return Candidate.parse(candidate, train)

@@ -1,0 +1,259 @@
+"""Training a network: the loop over epochs, around Keras' own compiled step. Knows neither MLflow nor Kubeflow.
+
+The training faces lie on the device as uint8; a step is given the numbers of its faces, and fetches, moves and scales
+them there. The host waits for the device once an epoch.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from components.faces import EMOTIONS, Faces
+from components.train.augment import Augment
+from components.train.candidate import Candidate
+from components.train.hardware import Hardware
+from components.train.network import build_network
+from components.train.parameters import Train
+from components.train.state import State, Store
+
+ops: Any = keras.ops
+
+Epoch = dict[str, float]
+"""The figures of one epoch, under the names they have in MLflow."""
+
+STEPS_PER_EXECUTION = 16
+"""Steps in one call from Python, on a GPU; a CPU's steps are long enough one by one."""
+
+VALIDATION_BATCH = 512
+
+
+class Diverged(Exception):
+    """The loss is no number any more. The message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network: the weights of its best epoch, and the figures of every epoch."""
+
+    network: keras.Model
+    history: list[Epoch]
+    best_epoch: int
+
+
+class Fetch(keras.layers.Layer):
+    """All training faces, on the device: numbers int32 (n,) to faces float32 (n, side, side)."""
+
+    def __init__(self, faces: np.ndarray) -> None:
+        super().__init__(dtype="float32", name="fetch")
+        self.faces = self.add_weight(
+            shape=faces.shape, dtype="uint8", trainable=False, initializer=lambda *_, **__: faces, name="faces"
+        )
+
+    def call(self, numbers: Any) -> Any:
+        """See the class."""
+        return ops.cast(ops.take(self.faces, numbers, axis=0), "float32")
+
+
+def fit(
+    candidate: Candidate,
+    train: Faces,
+    validation: Faces,
+    hardware: Hardware,
+    *,
+    weights: np.ndarray | None = None,
+    store: Store | None = None,
+    on_step: Iterable[keras.callbacks.Callback] = (),
+    on_epoch: Callable[[int, Epoch], None] = lambda number, epoch: None,
+) -> Trained:
+    """Trains a candidate, from the start or from the state that `store` holds.
+
+    Args:
+        candidate: what to train and how.
+        train: faces to fit.
+        validation: faces that choose the best epoch; never fitted.
+        hardware: see `components.train.hardware.choose`.
+        weights: float32 (7,), of each emotion's faces in the loss; None for all 1.
+        store: where the state is saved every `save_every` epochs, and found again.
+        on_step: Keras callbacks, for a progress bar.
+        on_epoch: called with the number (from 1) and figures of every finished epoch.
+
+    Raises:
+        Diverged: the loss of an epoch is not a number.
+    """
+    settings = candidate.train
+    keras.utils.set_random_seed(settings.seed)
+    keras.config.set_dtype_policy(hardware.precision)
+    network: Any = build_network(candidate, train.side)
+    batch = min(settings.batch_size or 128, len(train))
+    steps = len(train) // batch
+    model = trainer(network, train.pixels, settings, steps, hardware)
+    labels = train.emotion.astype(np.int32)
+    targets = np.eye(len(EMOTIONS), dtype=np.float32)[labels]
+    emphasis = None if weights is None else weights[labels]
+
+    state = (store.load() if store else None) or State()
+    best: list[np.ndarray] = []
+    if state.arrays:
+        best = _restore(model, network, state)
+    for number in range(len(state.history) + 1, (settings.epochs or 1) + 1):
+        if _patience_is_over(state.history, settings):
+            break
+        started = time.perf_counter()
+        # Shuffled by seed and epoch alone, so that a resumed training meets the faces in the same order. The faces left
+        # over by the last whole batch differ from epoch to epoch.
+        order = np.random.default_rng((settings.seed, number)).permutation(len(train))[: steps * batch].astype(np.int32)
+        fitted = model.fit(
+            order,
+            targets[order],
+            sample_weight=None if emphasis is None else emphasis[order],
+            batch_size=batch,
+            shuffle=False,
+            verbose=0,
+            callbacks=list(on_step),
+        ).history
+        seconds = time.perf_counter() - started
+        if not math.isfinite(fitted["loss"][0]):
+            raise Diverged(
+                f"the loss is not a number after epoch {number} of {settings.epochs}; give a smaller learning_rate "
+                f"(received {settings.learning_rate}), or a longer warmup (received {settings.warmup})"
+            )
+        epoch: Epoch = {
+            "train/loss": fitted["loss"][0],
+            "train/accuracy": fitted["accuracy"][0],
+            "learning_rate": float(ops.convert_to_numpy(model.optimizer.learning_rate)),
+            "epoch_seconds": seconds,
+            "images_per_second": steps * batch / seconds,
+        }
+        with _averaged_weights(model):
+            epoch |= score(network, validation)
+            state.history.append(epoch)
+            if best_epoch(state.history, settings) == number:
+                best = network.get_weights()
+        if store and (number % settings.save_every == 0 or number == settings.epochs):
+            state.arrays = _snapshot(model, network, best)
+            store.save(state)
+        on_epoch(number, epoch)
+    network.set_weights(best)
+    return Trained(network, state.history, best_epoch(state.history, settings))
+
+
+def trainer(network: keras.Model, pixels: np.ndarray, settings: Train, steps: int, hardware: Hardware) -> Any:
+    """The compiled model that is fitted: numbers of training faces int32 (n,) to logits float32 (n, 7).
+
+    Args:
+        network: shares its weights with the result.
+        pixels: uint8 (faces, side, side), all training faces.
+        settings: optimizer, schedule, loss, augmentation.
+        steps: per epoch.
+        hardware: what the steps run on.
+    """
+    numbers = keras.Input((), dtype="int32", name="numbers")
+    faces = Fetch(pixels)(numbers)
+    if settings.augment:
+        faces = Augment(
+            rotation=settings.rotation,
+            shift=settings.shift,
+            shear=settings.shear,
+            zoom=settings.zoom,
+            flip=settings.flip,
+            seed=settings.seed,
+        )(faces)
+    model: Any = keras.Model(numbers, network(ops.expand_dims(faces, -1)), name="trainer")
+    model.compile(
+        optimizer=optimizer_for(settings, steps),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing or 0.0),
+        metrics=["accuracy"],
+        jit_compile=hardware.xla,
+        steps_per_execution=min(steps, STEPS_PER_EXECUTION) if hardware.device == "gpu" else 1,
+    )
+    network.jit_compile = hardware.xla
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def optimizer_for(settings: Train, steps: int) -> keras.optimizers.Optimizer:
+    """Adam, or AdamW with weight decay, with its schedule and average over all epochs of `steps` steps."""
+    total = steps * (settings.epochs or 1)
+    rate: Any = settings.learning_rate
+    if settings.schedule == "cosine":
+        rising = int((settings.warmup or 0) * total)
+        start = 0.0 if rising else rate
+        rate = keras.optimizers.schedules.CosineDecay(start, total - rising, warmup_target=rate, warmup_steps=rising)
+    momentum = 1 - 1 / max(1.0, (settings.ema or 0) * total)
+    optimizer = keras.optimizers.AdamW(
+        rate, weight_decay=settings.weight_decay or 0.0, use_ema=momentum > 0, ema_momentum=momentum
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def score(network: keras.Model, faces: Faces) -> Epoch:
+    """Loss, accuracy and macro-F1 on validation faces, without augmentation."""
+    predict: Any = network.predict
+    logits = predict(faces.pixels[..., None], batch_size=VALIDATION_BATCH, verbose=0).astype(np.float64)
+    truth = faces.emotion.astype(np.int64)
+    exponent = logits - logits.max(axis=1, keepdims=True)
+    likelihood = exponent - np.log(np.exp(exponent).sum(axis=1, keepdims=True))
+    joint = np.zeros((len(EMOTIONS), len(EMOTIONS)))
+    np.add.at(joint, (truth, logits.argmax(axis=1)), 1)
+    hits, both = joint.diagonal(), joint.sum(axis=0) + joint.sum(axis=1)
+    met = both > 0  # as scikit-learn: an emotion that is neither in the truth nor predicted does not count
+    return {
+        "val/loss": float(-likelihood[np.arange(len(truth)), truth].mean()),
+        "val/accuracy": float(hits.sum() / len(truth)),
+        "val/macro_f1": float((2 * hits[met] / both[met]).mean()),
+    }
+
+
+def best_epoch(history: list[Epoch], settings: Train) -> int:
+    """The number, from 1, of the first epoch with the best validation figure; 0 before the first."""
+    sign = -1 if settings.select_by == "loss" else 1
+    figures = [sign * epoch[f"val/{settings.select_by}"] for epoch in history]
+    return figures.index(max(figures)) + 1 if figures else 0
+
+
+def _patience_is_over(history: list[Epoch], settings: Train) -> bool:
+    return bool(settings.patience) and len(history) - best_epoch(history, settings) >= (settings.patience or 0)
+
+
+@contextmanager
+def _averaged_weights(model: Any) -> Iterator[None]:
+    """For the block, the model has the moving averages of its weights, where its optimizer keeps them."""
+    if not model.optimizer.use_ema:
+        yield
+        return
+    variables = model.trainable_variables
+    now = [np.array(variable) for variable in variables]
+    for variable, average in zip(variables, model.optimizer._model_variables_moving_average, strict=True):
+        variable.assign(average)
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, now, strict=True):
+            variable.assign(value)
+
+
+def _variables(model: Any, network: keras.Model) -> list[Any]:
+    """Everything the next step depends on, seed generators included, but for the training faces."""
+    augment = [layer for layer in model.layers if isinstance(layer, Augment)]
+    return [*network.variables, *(v for layer in augment for v in layer.variables), *model.optimizer.variables]
+
+
+def _snapshot(model: Any, network: keras.Model, best: list[np.ndarray]) -> dict[str, np.ndarray]:
+    now = {f"now/{i}": np.array(v) for i, v in enumerate(_variables(model, network))}
+    return now | {f"best/{i}": weight for i, weight in enumerate(best)}
+
+
+def _restore(model: Any, network: keras.Model, state: State) -> list[np.ndarray]:
+    """Puts the state's values into the variables, and gives the weights of the best epoch."""
+    for i, variable in enumerate(_variables(model, network)):
+        variable.assign(state.arrays[f"now/{i}"])
+    return [state.arrays[f"best/{i}"] for i in range(len(network.weights))]

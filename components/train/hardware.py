@@ -1,0 +1,87 @@
+"""What trains: the backend, and the processor it finds."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+from components.bad_input import BadInput
+from components.train.parameters import Train
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What trains, and how.
+
+    Attributes:
+        device: `cpu` or `gpu`.
+        name: of the processor, for people.
+        precision: Keras dtype policy.
+        xla: whether steps are compiled by XLA.
+    """
+
+    device: str
+    name: str
+    precision: str
+    xla: bool
+
+
+def choose(settings: Train) -> Hardware:
+    """Loads the backend, makes it deterministic where asked, and says what it trains on.
+
+    Raises:
+        BadInput: no GPU where one is required; or the process has loaded another backend already.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["KERAS_BACKEND"] = settings.backend
+    if settings.deterministic and settings.backend == "jax":
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+    import keras
+
+    if keras.backend.backend() != settings.backend:
+        raise BadInput(
+            f"train.backend: this process has already loaded {keras.backend.backend()} (received {settings.backend}); "
+            "start a new one"
+        )
+    find_gpu = _find_gpu_in_jax if settings.backend == "jax" else _find_gpu_in_tensorflow
+    gpu, has_bfloat16 = find_gpu(settings)
+    if settings.require_gpu and not gpu:
+        raise BadInput(
+            f"train.require_gpu: {settings.backend} finds no GPU here; run on a machine that has one with its drivers, "
+            "or give require_gpu=false"
+        )
+    bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and has_bfloat16)
+    return Hardware(
+        device="gpu" if gpu else "cpu",
+        name=gpu or f"CPU, {len(os.sched_getaffinity(0)) if sys.platform == 'linux' else os.cpu_count()} cores",
+        precision="mixed_bfloat16" if bfloat16 else "float32",
+        # On a CPU, XLA's convolutions are slower than TensorFlow's own: see benchmarks/training.md.
+        xla=settings.backend == "jax" or settings.compile == "xla" or (settings.compile == "auto" and bool(gpu)),
+    )
+
+
+def _find_gpu_in_tensorflow(settings: Train) -> tuple[str, bool]:
+    """The first GPU's name, or "", and whether it multiplies bfloat16."""
+    import tensorflow as tf
+
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return "", False
+    tf.config.set_visible_devices(gpus[0], "GPU")  # one GPU per candidate
+    details = tf.config.experimental.get_device_details(gpus[0])
+    return str(details.get("device_name", "GPU")), details.get("compute_capability", (0, 0))[0] >= 8
+
+
+def _find_gpu_in_jax(settings: Train) -> tuple[str, bool]:
+    """The first GPU's name, or "", and whether it multiplies bfloat16."""
+    import jax
+
+    gpus = [device for device in jax.devices() if device.platform == "gpu"]
+    if not gpus:
+        return "", False
+    capability = str(getattr(gpus[0], "compute_capability", "0")).partition(".")[0]
+    return str(gpus[0].device_kind), capability.isdigit() and int(capability) >= 8

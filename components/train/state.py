@@ -1,0 +1,118 @@
+"""The state of a training that may be killed: saved whole or not at all, in a folder or under an `s3://` prefix."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.bad_input import BadInput
+
+
+@dataclass
+class State:
+    """Where a training has got to.
+
+    Attributes:
+        arrays: every variable that the next step depends on (weights, optimizer with its averages, seed generators),
+            and the weights of the best epoch; under names, bit for bit.
+        history: the figures of every epoch so far.
+        failure: the sentence with which it failed for good; a retry says it again instead of training.
+        packaged: whether the model is already in MLflow.
+    """
+
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    failure: str = ""
+    packaged: bool = False
+
+    def as_bytes(self) -> bytes:
+        """As an .npz archive, the rest as JSON in its `about`."""
+        about = {"history": self.history, "failure": self.failure, "packaged": self.packaged}
+        file = io.BytesIO()
+        np.savez(file, **{"about": np.frombuffer(json.dumps(about).encode(), np.uint8), **self.arrays})  # pyright: ignore[reportArgumentType]
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> State:
+        """What `as_bytes` gave."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        about = json.loads(arrays.pop("about").tobytes())
+        return cls(arrays, **about)
+
+
+class FolderStore:
+    """Keeps the state in a file. A save is a rename: a reader, or a kill, sees the old one or the new one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "state.npz"
+
+    def load(self) -> State | None:
+        """The last state saved, or None."""
+        return State.from_bytes(self.path.read_bytes()) if self.path.exists() else None
+
+    def save(self, state: State) -> None:
+        """Replaces the last one."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=".state-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(state.as_bytes())
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(self.path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+class S3Store:
+    """Keeps the state in one object: S3 shows an upload when it is complete."""
+
+    def __init__(self, address: str) -> None:
+        import boto3
+        from botocore.config import Config
+
+        self.bucket, _, prefix = address.removeprefix("s3://").partition("/")
+        self.key = f"{prefix.rstrip('/')}/state.npz".lstrip("/")
+        self.client: Any = boto3.client("s3", config=Config(retries={"max_attempts": 5, "mode": "standard"}))
+
+    def load(self) -> State | None:
+        """The last state saved, or None.
+
+        Raises:
+            BadInput: the bucket is missing, or access to it is refused.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return State.from_bytes(self.client.get_object(Bucket=self.bucket, Key=self.key)["Body"].read())
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                return None
+            raise BadInput(f"s3://{self.bucket}/{self.key}: {error}; give a state_dir that can be read") from None
+        except BotoCoreError as error:
+            raise BadInput(f"s3://{self.bucket}/{self.key}: {error}; give a state_dir that can be read") from None
+
+    def save(self, state: State) -> None:
+        """Replaces the last one. An error passes on: the step fails, and its retry starts from the last state."""
+        self.client.put_object(Bucket=self.bucket, Key=self.key, Body=state.as_bytes())
+
+
+Store = FolderStore | S3Store
+
+
+def store_for(state_dir: str, parent_run_id: str, candidate_id: str) -> Store | None:
+    """Where a candidate of a pipeline run keeps its state; None for an empty `state_dir`."""
+    if not state_dir:
+        return None
+    if state_dir.startswith("s3://"):
+        return S3Store(f"{state_dir.rstrip('/')}/{parent_run_id}/{candidate_id}")
+    return FolderStore(Path(state_dir) / parent_run_id / candidate_id)

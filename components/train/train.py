@@ -1,0 +1,222 @@
+"""Training a candidate in its own MLflow run: opened, or found again; fed live; given its model; left open."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+from mlflow.entities import Metric
+
+from components.bad_input import BadInput
+from components.faces import EMOTIONS, Faces, Profile, read_profile, read_split
+from components.tracking import names
+from components.tracking.runs import close, log_new_parameters, log_split, open_candidate, writing_to
+from components.train.candidate import Candidate
+from components.train.hardware import Hardware, choose
+from components.train.state import State, Store, store_for
+
+
+def train_candidate(
+    client: mlflow.MlflowClient, item: Mapping[str, Any], folder: Path, state_dir: str, log: logging.Logger
+) -> str:
+    """Trains one candidate and puts its model into its run.
+
+    A candidate that was trained, or failed for good, is not trained again: the state says so. The run stays open for
+    the evaluation; it is FAILED only when training diverged.
+
+    Args:
+        client: of the tracking store that MLflow points at.
+        item: of the loop, as `open_run` makes them.
+        folder: the data set, as `balance` gives it.
+        state_dir: a folder or an `s3://` prefix for the state; empty for none.
+        log: for a line per epoch.
+
+    Returns:
+        The MLflow run id of the candidate.
+
+    Raises:
+        BadInput: something this candidate needs is not there; its run is FAILED with the sentence.
+    """
+    run_id = open_candidate(client, item).info.run_id
+    store = store_for(state_dir, item["parent_run_id"], item["candidate_id"])
+    state = (store.load() if store else None) or State()
+    if state.failure:
+        log.info("%s: %s", item["name"], state.failure)
+        close(client, run_id, "FAILED", state.failure)
+    elif state.packaged:
+        log.info("%s: is already trained, %d epochs", item["name"], len(state.history))
+    else:
+        try:
+            _train(client, run_id, Candidate.load(item["parameters"]), folder, store, log)
+        except BadInput as error:
+            close(client, run_id, "FAILED", str(error))
+            raise
+    return run_id
+
+
+def _train(
+    client: mlflow.MlflowClient,
+    run_id: str,
+    candidate: Candidate,
+    folder: Path,
+    store: Store | None,
+    log: logging.Logger,
+) -> None:
+    profile = read_profile(folder)
+    train, validation = read_split(folder, "train"), read_split(folder, "validation")
+    hardware = choose(candidate.train)  # before anything imports keras
+    from components.train.fit import Diverged, fit
+
+    _warn_of_cpu(hardware, log)
+    describe_run(client, run_id, candidate, profile, hardware)
+    mlflow.enable_system_metrics_logging()
+    try:
+        with writing_to(run_id), _EventFiles(candidate.train.tensorboard) as event_files:
+
+            def on_epoch(number: int, epoch: dict[str, float]) -> None:
+                now = int(time.time() * 1000)
+                client.log_batch(run_id, metrics=[Metric(name, value, now, number) for name, value in epoch.items()])
+                event_files.add(number, epoch)
+                log.info("%s: %s", candidate.name, as_line(number, candidate.train.epochs or 1, epoch))
+
+            log_split(profile, "train", "training")
+            log_split(profile, "validation", "validation")
+            trained = fit(
+                candidate,
+                train,
+                validation,
+                hardware,
+                weights=class_weights(profile),
+                store=store,
+                on_step=_progress(),
+                on_epoch=on_epoch,
+            )
+            log_results(candidate, trained, validation)
+    except Diverged as failure:
+        sentence = f"{candidate.name}: {failure}"
+        if store:
+            store.save(State(failure=sentence))
+        close(client, run_id, "FAILED", sentence)
+        log.info("%s", sentence)
+        return
+    finally:
+        mlflow.disable_system_metrics_logging()
+    if store:
+        store.save(State(history=trained.history, packaged=True))
+    best = trained.history[trained.best_epoch - 1]
+    log.info(
+        "%s: %d epochs, the best is %d: validation accuracy %.3f, macro-F1 %.3f; %.0f images/s on %s",
+        candidate.name,
+        len(trained.history),
+        trained.best_epoch,
+        best["val/accuracy"],
+        best["val/macro_f1"],
+        np.median([epoch["images_per_second"] for epoch in trained.history]),
+        hardware.name,
+    )
+
+
+def describe_run(
+    client: mlflow.MlflowClient, run_id: str, candidate: Candidate, profile: Profile, hardware: Hardware
+) -> None:
+    """The candidate's parameters, and on what data and hardware it trains, on its run."""
+    log_new_parameters(client, run_id, candidate.dump())
+    tags = {
+        names.DATA_SHA256: str(profile.source.get("sha256", "")),
+        names.DATA_DIGEST: profile.digest,
+        "hardware": hardware.name,
+        "precision": hardware.precision,
+    }
+    for name, value in tags.items():
+        client.set_tag(run_id, name, value)
+
+
+def log_results(candidate: Candidate, trained: Any, validation: Faces) -> None:
+    """Model, curves, summary, activations and history, to the active run."""
+    from components.model.package import log_face_model
+    from components.train.network import save_network
+    from components.train.pictures import draw_activations, draw_curves
+
+    mlflow.log_metrics({"best_epoch": trained.best_epoch, "parameters": trained.network.count_params()})
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        draw_curves(trained.history, trained.best_epoch, folder / "learning_curves.png")
+        draw_activations(trained.network, validation.pixels[0], folder / "activations.png")
+        lines: list[str] = []
+        trained.network.summary(expand_nested=True, line_length=100, print_fn=lambda line, **_: lines.append(line))
+        (folder / "summary.txt").write_text("\n".join(lines) + "\n")
+        with (folder / "history.csv").open("w", newline="") as file:
+            rows = csv.DictWriter(file, ["epoch", *trained.history[0]])
+            rows.writeheader()
+            rows.writerows({"epoch": number, **epoch} for number, epoch in enumerate(trained.history, 1))
+        mlflow.log_artifacts(name, "training")
+        save_network(trained.network, candidate, folder / "network.keras")
+        log_face_model(folder / "network.keras", side=validation.side, example=validation.pixels[:1])
+
+
+def class_weights(profile: Profile) -> np.ndarray | None:
+    """What each emotion counts in the loss: float32 (7,); None unless `balance` took the strategy `class_weight`."""
+    weights = profile.balance.get("class_weight")
+    return np.array([weights[emotion] for emotion in EMOTIONS], np.float32) if weights else None
+
+
+def as_line(number: int, epochs: int, epoch: Mapping[str, float]) -> str:
+    """One epoch, for people."""
+    return (
+        f"epoch {number}/{epochs}: loss {epoch['train/loss']:.3f}, validation loss {epoch['val/loss']:.3f}, "
+        f"accuracy {epoch['val/accuracy']:.3f}, macro-F1 {epoch['val/macro_f1']:.3f}; "
+        f"{epoch['images_per_second']:.0f} images/s, {epoch['epoch_seconds']:.1f} s"
+    )
+
+
+def _warn_of_cpu(hardware: Hardware, log: logging.Logger) -> None:
+    if hardware.device == "cpu":
+        log.info("no GPU here: training on the %s (give require_gpu=true to refuse that)", hardware.name)
+
+
+def _progress() -> list[Any]:
+    """A progress bar, where somebody watches."""
+    if not sys.stdout.isatty():
+        return []
+    import keras
+
+    return [keras.callbacks.ProgbarLogger()]
+
+
+class _EventFiles:
+    """TensorBoard's event files, written while training and logged to the active run; nothing where not asked for."""
+
+    def __init__(self, wanted: bool) -> None:
+        self._folder = tempfile.TemporaryDirectory() if wanted else None
+        self._writer: Any = None
+
+    def __enter__(self) -> _EventFiles:
+        if self._folder:
+            try:
+                from tensorboard.summary import Writer  # pyright: ignore[reportMissingImports]
+            except ImportError:
+                raise BadInput("train.tensorboard: tensorboard is not installed; pip install tensorboard") from None
+            self._writer = Writer(self._folder.name)
+        return self
+
+    def add(self, number: int, epoch: Mapping[str, float]) -> None:
+        """One epoch's figures."""
+        if self._writer:
+            for name, value in epoch.items():
+                self._writer.add_scalar(name, value, number)
+            self._writer.flush()
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer and self._folder:
+            self._writer.close()
+            mlflow.log_artifacts(self._folder.name, "tensorboard")
+        if self._folder:
+            self._folder.cleanup()
