@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 INK: Final = "#22262e"
 FAINT: Final = "#8b919c"
@@ -23,7 +23,7 @@ EMOTION_COLOURS: Final = {
 }
 """Each emotion has its colour in every picture, in the order of `EMOTIONS`."""
 
-_STYLE: Final = {
+_STYLE: Any = {
     "figure.facecolor": "white",
     "figure.dpi": 100,
     "figure.constrained_layout.use": True,
