@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import hashlib
 import re
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import yaml
 
-from components.bad_input import BadInput, nearest
+from components.bad_input import BadInput
 from components.open_run.code_version import code_version
 from components.tracking.addresses import without_secrets
 from pipeline.cluster import Cluster, Images, Placing
 from pipeline.git import git_commit
 from pipeline.parameters import Parameters, put_in, read_values
+
+if TYPE_CHECKING:
+    from pipeline.backend import Outcome
 
 COMMIT = re.compile(r"[0-9a-f]{7,40}")
 VERSION = re.compile(r"v?\d+\.\d+\.\d+")
@@ -97,11 +99,15 @@ def _check_immutable(option: str, address: str) -> None:
         return
     _, colon, tag = address.rpartition("/")[2].partition(":")
     if not colon:
-        raise BadInput(f"{option}: {address} has no tag, which means `latest`, and kfp's cache would not see it change; {cure}")
+        raise BadInput(
+            f"{option}: {address} has no tag, which means `latest`, and kfp's cache would not see it change; {cure}"
+        )
     if tag.endswith(("-dirty", f"-dirty{GPU_SUFFIX}")):
         raise BadInput(f"{option}: {address} was built from a tree with uncommitted changes; commit, build and {cure}")
     if not (COMMIT.match(tag) or VERSION.match(tag)):
-        raise BadInput(f"{option}: the tag {tag!r} may come to mean another image, and kfp's cache would not see it; {cure}")
+        raise BadInput(
+            f"{option}: the tag {tag!r} may come to mean another image, and kfp's cache would not see it; {cure}"
+        )
 
 
 def check_reachable(csv: str, cluster: Cluster) -> None:
@@ -121,8 +127,8 @@ def check_reachable(csv: str, cluster: Cluster) -> None:
     if cluster.data and Path(csv).is_relative_to(cluster.data.mount):
         return
     raise BadInput(
-        f"{csv}: the cluster's pods cannot see a file of this machine; give --upload s3://bucket/prefix to put it there, "
-        "an s3:// or http(s):// address, or a path on the volume of cluster.data"
+        f"{csv}: the cluster's pods cannot see a file of this machine; give --upload s3://bucket/prefix to put it "
+        "there, an s3:// or http(s):// address, or a path on the volume of cluster.data"
     )
 
 
@@ -150,10 +156,18 @@ def arguments(asked: Asked, tracking_uri: str) -> dict[str, Any]:
     }
 
 
-def compile_pipeline(asked: Asked, images: Images, tracking_uri: str, out: Path) -> None:
+def compile_pipeline(asked: Asked, images: Images, tracking_uri: str, out: Path, cached: bool = True) -> None:
     """Writes the compiled pipeline (KFP IR, and the Kubernetes settings behind it) to `out`; whole or not at all.
 
     Every argument's value becomes its default, so that a run started in Kubeflow's UI is the run that was compiled.
+
+    Args:
+        asked: parameters and cluster settings.
+        images: of the steps.
+        tracking_uri: the MLflow server, as pods reach it.
+        out: the file.
+        cached: whether ingest and balance may come from the backend's cache. kfp's client can only turn caching on or off
+            for ALL tasks of a run, and on would cache the training too; so it is compiled in.
     """
     from kfp import compiler
 
@@ -164,8 +178,81 @@ def compile_pipeline(asked: Asked, images: Images, tracking_uri: str, out: Path)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         compiler.Compiler().compile(pipeline, str(half), pipeline_parameters=arguments(asked, tracking_uri))
+        if not cached:
+            half.write_text(_uncached(half.read_text()))
         half.replace(out)
     except OSError as error:
         raise BadInput(f"{out}: {error.strerror}; give another path with --out") from None
     finally:
         half.unlink(missing_ok=True)
+
+
+def _uncached(compiled: str) -> str:
+    """The compiled pipeline with no task cached."""
+    documents = list(yaml.safe_load_all(compiled))
+    pipeline = documents[0]
+    for dag in [pipeline["root"], *pipeline["components"].values()]:
+        for task in dag.get("dag", {}).get("tasks", {}).values():
+            task["cachingOptions"] = {}
+    return yaml.safe_dump_all(documents, sort_keys=True)
+
+
+def with_uploaded_csv(asked: Asked, prefix: str) -> Asked:
+    """Puts a CSV of this machine under an `s3://bucket/prefix`, by its content's digest, unless it is there already.
+
+    Keys and endpoint are boto3's own (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, profiles).
+
+    Raises:
+        BadInput: no such file, no such bucket, or no right to write there.
+    """
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, _, folder = prefix.removeprefix("s3://").strip("/").partition("/")
+    if not prefix.startswith("s3://") or not bucket:
+        raise BadInput(f"--upload: {prefix!r} is no place to put a file; give s3://bucket/prefix")
+    path = Path(asked.parameters.csv)
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}; --upload takes a CSV of this machine, named by --csv") from None
+    key = "/".join(part for part in (folder, f"{digest}-{path.name}") if part)
+    try:
+        client = boto3.client("s3")
+        if not _is_there(client, bucket, key, path.stat().st_size):
+            client.upload_file(str(path), bucket, key)
+    except (BotoCoreError, ClientError, boto3.exceptions.S3UploadFailedError) as error:
+        raise BadInput(
+            f"s3://{bucket}/{key}: {error}; check the bucket, and the keys in AWS_ACCESS_KEY_ID or a profile"
+        ) from None
+    return replace(asked, parameters=asked.parameters.model_copy(update={"csv": f"s3://{bucket}/{key}"}))
+
+
+def _is_there(client: Any, bucket: str, key: str, size: int) -> bool:
+    from botocore.exceptions import ClientError
+
+    try:
+        return client.head_object(Bucket=bucket, Key=key)["ContentLength"] == size
+    except ClientError as error:
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+            return False
+        raise
+
+
+def close_orphan(tracking_uri: str, run_id: str, outcome: Outcome) -> None:
+    """Ends the MLflow runs of a pipeline run that was terminated before its exit handler could.
+
+    The address is the pods'; where it does not answer from here, the next pipeline run's `open_run` closes them.
+    """
+    from mlflow import MlflowException
+
+    from components.tracking import runs
+    from components.tracking.store import connect
+
+    with contextlib.suppress(MlflowException):
+        client = connect(tracking_uri)
+        parent = runs.find_parent(client, run_id)
+        if parent is not None and runs.is_open(parent):
+            status = "KILLED" if outcome.state == "CANCELED" else "FAILED"
+            runs.close_tree(client, parent, status, outcome.why or f"pipeline run {outcome.state.lower()}")

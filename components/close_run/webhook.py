@@ -1,0 +1,62 @@
+"""Tells a chat room, or a service, how a pipeline run ended.
+
+The address usually holds a key (Slack's incoming webhooks do), so it comes from a Secret, by the environment, and is
+never logged; neither is what the other side answers, for it may repeat it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import requests
+
+ADDRESS_VARIABLE: Final = "FERPIPE_WEBHOOK"
+FORM_VARIABLE: Final = "FERPIPE_WEBHOOK_FORM"
+"""`json` (the outcome as it is; default) or `slack`."""
+
+PATIENCE: Final = 10.0
+"""Seconds to connect, and to wait for an answer."""
+
+LOG = logging.getLogger("ferpipe")
+
+
+def post_outcome(address: str, outcome: Mapping[str, Any], form: Literal["json", "slack"] = "json") -> None:
+    """Posts the outcome to a webhook. A webhook that fails never fails the run: it is warned about, in one line.
+
+    Args:
+        address: https://… of the webhook.
+        outcome: JSON types; `status`, and what else there is: `run`, `failure`, `champion`, `macro_f1`, `url`.
+        form: `json` posts the outcome as it is; `slack` as a message that Slack, Mattermost and Discord's `/slack` show.
+    """
+    body = dict(outcome) if form == "json" else {"text": message(outcome)}
+    try:
+        # A redirect would hand the outcome to a place that nobody chose.
+        answer = requests.post(address, json=body, timeout=PATIENCE, allow_redirects=False)
+    except (requests.RequestException, ValueError) as error:
+        # Only the kind of failure: what requests says of it repeats the address.
+        LOG.warning("webhook: not delivered (%s); check the address in the Secret", type(error).__name__)
+        return
+    if not 200 <= answer.status_code < 300:
+        LOG.warning("webhook: not delivered (it answered %d); check the address in the Secret", answer.status_code)
+
+
+def message(outcome: Mapping[str, Any]) -> str:
+    """The outcome in Slack's markup: the status first, then one line per item.
+
+    >>> print(message({"status": "FINISHED", "run": "1f", "failure": "a < b"}))
+    *facial-expression FINISHED*
+    run: 1f
+    failure: a &lt; b
+    """
+    lines = [f"*facial-expression {_escaped(outcome.get('status', 'ended'))}*"]
+    lines += [
+        f"{name}: {_escaped(value)}" for name, value in outcome.items() if name != "status" and value not in ("", None)
+    ]
+    return "\n".join(lines)
+
+
+def _escaped(value: object) -> str:
+    """Slack takes three characters for its own."""
+    return str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

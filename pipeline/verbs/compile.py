@@ -1,0 +1,84 @@
+"""`ferpipe compile`: the pipeline as a file for Kubeflow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pipeline.verbs.options import json_option
+from pipeline.verbs.run import WithParameters
+
+image_option = click.option(
+    "--image",
+    required=True,
+    envvar="FERPIPE_IMAGE",
+    metavar="ADDRESS",
+    help="Image of the steps, by digest or by a commit's tag, as `make images` prints it.",
+)
+gpu_image_option = click.option(
+    "--gpu-image",
+    default="",
+    metavar="ADDRESS",
+    help="Image of training. Default: --image with -gpu behind its tag.",
+)
+server_option = click.option(
+    "--tracking-uri",
+    required=True,
+    envvar="MLFLOW_TRACKING_URI",
+    metavar="ADDRESS",
+    help="The MLflow server as the cluster's pods reach it: http(s)://host.",
+)
+
+
+@click.command(cls=WithParameters)
+@click.option("--csv", metavar="CSV", help="The faces: s3:// or http(s)://, or `sample` (the default).")
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="YAML with any of the parameters below, and a `cluster` section (docs/kubeflow.md).",
+)
+@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="One parameter or cluster setting.")
+@image_option
+@gpu_image_option
+@server_option
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("facial-expression.yaml"),
+    show_default=True,
+    help="The file to write.",
+)
+@json_option
+def compile(
+    csv: str | None,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    image: str,
+    gpu_image: str,
+    tracking_uri: str,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Write the pipeline as a file that any Kubeflow Pipelines 2 takes.
+
+    The parameters given here are the file's defaults, so that a run started in Kubeflow's UI is the run that was
+    compiled. Images that could come to mean something else (`latest`) are refused.
+
+    \b
+    ferpipe compile --image registry.example/fer-pipeline:0123abc --tracking-uri http://mlflow:5000
+    """
+    from pipeline import kubeflow
+
+    asked = kubeflow.read_asked(csv, config, assignments)
+    images = kubeflow.immutable_images(image, gpu_image)
+    kubeflow.check_reachable(asked.parameters.csv, asked.cluster)
+    kubeflow.check_tracking(tracking_uri)
+    kubeflow.compile_pipeline(asked, images, tracking_uri, out)
+    if as_json:
+        click.echo(json.dumps({"file": str(out), "image": images.cpu, "gpu_image": images.gpu}))
+    else:
+        click.echo(
+            f"{out}: {out.stat().st_size / 1e3:.0f} kB. Upload it in Kubeflow's UI, or: ferpipe submit --image {image}"
+        )
