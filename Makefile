@@ -77,7 +77,7 @@ LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --
 .PHONY: lock
 lock: $(READY) ## resolve the lock files anew
 	@$(LOCK) -o requirements.lock
-	@$(LOCK) --extra gpu -o requirements-gpu.lock
+	@$(LOCK) --extra gpu --no-emit-package tensorflow-cpu -o requirements-gpu.lock
 	@$(LOCK) --extra dev -o requirements-dev.lock
 
 .PHONY: clean
