@@ -166,8 +166,8 @@ def compile_pipeline(asked: Asked, images: Images, tracking_uri: str, out: Path,
         images: of the steps.
         tracking_uri: the MLflow server, as pods reach it.
         out: the file.
-        cached: whether ingest and balance may come from the backend's cache. kfp's client can only turn caching on or off
-            for ALL tasks of a run, and on would cache the training too; so it is compiled in.
+        cached: whether ingest and balance may come from the backend's cache. kfp's client can only turn caching on or
+            off for ALL tasks of a run, and on would cache the training too; so it is compiled in.
     """
     from kfp import compiler
 
@@ -206,6 +206,7 @@ def with_uploaded_csv(asked: Asked, prefix: str) -> Asked:
         BadInput: no such file, no such bucket, or no right to write there.
     """
     import boto3
+    from boto3.exceptions import S3UploadFailedError
     from botocore.exceptions import BotoCoreError, ClientError
 
     bucket, _, folder = prefix.removeprefix("s3://").strip("/").partition("/")
@@ -222,7 +223,7 @@ def with_uploaded_csv(asked: Asked, prefix: str) -> Asked:
         client = boto3.client("s3")
         if not _is_there(client, bucket, key, path.stat().st_size):
             client.upload_file(str(path), bucket, key)
-    except (BotoCoreError, ClientError, boto3.exceptions.S3UploadFailedError) as error:
+    except (BotoCoreError, ClientError, S3UploadFailedError) as error:
         raise BadInput(
             f"s3://{bucket}/{key}: {error}; check the bucket, and the keys in AWS_ACCESS_KEY_ID or a profile"
         ) from None

@@ -28,7 +28,7 @@ def post_outcome(address: str, outcome: Mapping[str, Any], form: Literal["json",
     Args:
         address: https://… of the webhook.
         outcome: JSON types; `status`, and what else there is: `run`, `failure`, `champion`, `macro_f1`, `url`.
-        form: `json` posts the outcome as it is; `slack` as a message that Slack, Mattermost and Discord's `/slack` show.
+        form: `json` posts the outcome as it is; `slack` as a message, which Mattermost shows too.
     """
     body = dict(outcome) if form == "json" else {"text": message(outcome)}
     try:
