@@ -8,7 +8,7 @@ from components.images import CPU_IMAGE
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False, packages_to_install=[])
 def close_run(status: PipelineTaskFinalStatus, pipeline_run_id: str, tracking_uri: str):
-    """Ends the pipeline run's parent run in MLflow as FINISHED, FAILED or KILLED.
+    """Ends the parent run in MLflow as FINISHED, FAILED or KILLED, and tells the webhook, if there is one.
 
     Args:
         status: how the pipeline ended; filled in by kfp.
@@ -16,8 +16,11 @@ def close_run(status: PipelineTaskFinalStatus, pipeline_run_id: str, tracking_ur
         tracking_uri: the MLflow that holds it.
     """
     from components.close_run.close_run import close_run as close_pipeline_run
+    from components.close_run.close_run import tell
     from components.step import running
     from components.tracking.store import connect
 
     with running("close_run") as log:
-        log.info(close_pipeline_run(connect(tracking_uri), pipeline_run_id, status.state, status.error_message or ""))
+        ending = close_pipeline_run(connect(tracking_uri), pipeline_run_id, status.state, status.error_message or "")
+        tell(ending)
+        log.info("%s", ending)

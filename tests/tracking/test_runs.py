@@ -92,7 +92,7 @@ def test_close_run_keeps_the_sentence_a_step_left(client):
 
 
 def test_close_run_without_a_run_says_so(client):
-    assert "no MLflow run was opened" in close_run(client, "never", "FAILED")
+    assert "no MLflow run was opened" in str(close_run(client, "never", "FAILED"))
 
 
 def test_parameters_that_are_there_are_not_logged_again(client):

@@ -1,0 +1,246 @@
+"""The whole DAG on a small drawn sample, by the command a person types; then MLflow is asked, not our own code."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from components.faces import EMOTIONS, read_profile
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+# Two networks small enough for seconds, on faces drawn large enough to be learnt a little.
+CONFIG = """
+balance: {strategy: augment}
+train: {recipe: tuned, epochs: 2, batch_size: 64, averaging: none}
+candidates:
+  - {architecture: lenet, width: 0.125}
+  - {architecture: multi_kernel, width: 0.125}
+register: {floor_macro_f1: 0.0, floor_recall: 0.0}
+"""
+ONE_EPOCH = ["--set", "train.epochs=1", "--set", "candidates=[{architecture: multi_kernel, width: 0.125}]"]
+
+
+class Place:
+    """A folder with an MLflow store of its own, and the command run in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.tracking_uri = f"sqlite:///{folder / 'mlflow.db'}"
+        (folder / "config.yaml").write_text(CONFIG)
+
+    def ferpipe(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Runs `ferpipe`, from the sources that `cwd` holds."""
+        environment = {
+            **os.environ,
+            "MLFLOW_TRACKING_URI": self.tracking_uri,
+            "FERPIPE_HOME": str(self.folder / "home"),
+        }
+        command = [sys.executable, "-m", "pipeline.cli", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd or ROOT, check=False)
+
+    def run(self, csv: Path, *arguments: str, cwd: Path | None = None) -> str:
+        """`ferpipe run` on a CSV, which has to succeed; what it printed."""
+        done = self.ferpipe("run", "--csv", str(csv), "--config", str(self.folder / "config.yaml"), *arguments, cwd=cwd)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    @property
+    def client(self) -> mlflow.MlflowClient:
+        return mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
+
+    def parents(self) -> list[mlflow.entities.Run]:
+        """The pipeline runs, newest first."""
+        experiment = self.client.get_experiment_by_name("facial-expression")
+        return list(self.client.search_runs([experiment.experiment_id], "tags.`run.kind` = 'pipeline'"))
+
+    def children(self, parent: mlflow.entities.Run) -> list[mlflow.entities.Run]:
+        """The candidates' runs under a pipeline run."""
+        query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+        return list(self.client.search_runs([parent.info.experiment_id], query))
+
+    def artifacts(self, run_id: str, path: str = "") -> set[str]:
+        """Every file of a run."""
+        found: set[str] = set()
+        for item in self.client.list_artifacts(run_id, path):
+            found |= self.artifacts(run_id, item.path) if item.is_dir else {item.path}
+        return found
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return Place(tmp_path_factory.mktemp("end-to-end"))
+
+
+@pytest.fixture(scope="module")
+def printed(place: Place, sample_csv: Path) -> str:
+    """What the first, whole run printed."""
+    shutil.copy(sample_csv, place.folder / "faces.csv")
+    return place.run(place.folder / "faces.csv")
+
+
+def test_a_person_sees_one_line_per_step_and_what_to_do_next(printed: str):
+    steps = ("locate", "open_run", "ingest", "balance", "profile", "train", "evaluate", "register", "close_run")
+    lines = printed.splitlines()
+    for step in steps:
+        expected = 2 if step in ("train", "evaluate") else 1
+        assert len([line for line in lines if line.startswith(f"✓ {step} ")]) == expected, printed
+    assert "KFP Executor" not in printed
+    assert "\x1b[" not in printed
+    for word in ("accuracy", "macro-F1", "approved", "ferpipe promote", "ferpipe compare", "ui"):
+        assert word in printed, word
+    [log] = [line.split()[-1] for line in lines if line.startswith("log ")]
+    assert "KFP Executor" in Path(log).read_text()
+
+
+def test_the_run_tree_is_complete(place: Place, printed: str):
+    [parent] = place.parents()
+    children = place.children(parent)
+    assert parent.info.status == "FINISHED"
+    assert {child.info.status for child in children} == {"FINISHED"}
+    assert {child.data.tags["architecture"] for child in children} == {"lenet", "multi_kernel"}
+    assert parent.data.params["train.epochs"] == "2"
+    assert {"git.commit", "code.version", "kfp.pipeline_run_id", "pipeline.version"} <= set(parent.data.tags)
+    assert any(path.startswith("profile/") and path.endswith(".png") for path in place.artifacts(parent.info.run_id))
+    for child in children:
+        tags = {"candidate_id", "git.commit", "data.digest", "data.sha256", "kfp.pipeline_run_id"}
+        assert tags <= set(child.data.tags)
+        assert child.data.params["epochs"] == "2"
+        assert {item.dataset.name for item in child.inputs.dataset_inputs} >= {"train", "validation", "test"}
+
+
+def test_every_figure_is_under_its_name(place: Place, printed: str):
+    [parent] = place.parents()
+    for child in place.children(parent):
+        metrics = child.data.metrics
+        for split in ("val", "test", "test_clean"):
+            assert {f"{split}/accuracy", f"{split}/macro_f1"} <= set(metrics)
+            for emotion in EMOTIONS:
+                assert {f"{split}/{name}/{emotion}" for name in ("precision", "recall", "f1", "support")} <= set(
+                    metrics
+                )
+        assert {"train/loss", "images_per_second", "epoch_seconds"} <= set(metrics)
+        assert len(place.client.get_metric_history(child.info.run_id, "train/loss")) == 2
+        support = sum(metrics[f"test/support/{emotion}"] for emotion in EMOTIONS)
+        clean = sum(metrics[f"test_clean/support/{emotion}"] for emotion in EMOTIONS)
+        assert 0 < clean < support, "the sample's leaked rows"
+        artifacts = place.artifacts(child.info.run_id)
+        assert any(path.endswith("predictions.csv") for path in artifacts)
+        assert any("confusion" in path and path.endswith(".png") for path in artifacts)
+
+
+def test_the_inputs_carry_the_digests_of_the_data(place: Place, printed: str):
+    [parent] = place.parents()
+    child = place.children(parent)[0]
+    inputs = {item.dataset.name: item.dataset.digest for item in child.inputs.dataset_inputs}
+    [profile] = {
+        read_profile(path.parent).digest: read_profile(path.parent)
+        for path in (place.folder / "home").rglob("balanced/profile.json")
+    }.values()
+    assert inputs["test"] == profile.splits["test"]["digest"]
+    assert child.data.tags["data.digest"] == profile.digest
+
+
+def test_every_candidate_is_registered_and_one_is_gated(place: Place, printed: str):
+    versions = place.client.search_model_versions("name = 'facial-expression'")
+    [parent] = place.parents()
+    assert {version.run_id for version in versions} == {child.info.run_id for child in place.children(parent)}
+    by_status = {version.tags["validation_status"]: version for version in versions}
+    assert set(by_status) == {"approved", "not_gated"}
+    gated = place.client.get_run(by_status["approved"].run_id)
+    other = place.client.get_run(by_status["not_gated"].run_id)
+    assert gated.data.metrics["val/macro_f1"] >= other.data.metrics["val/macro_f1"]
+    assert (
+        place.client.get_model_version_by_alias("facial-expression", "challenger").version
+        == by_status["approved"].version
+    )
+
+
+def test_the_promoted_model_predicts_in_a_fresh_process_elsewhere(place: Place, printed: str, tmp_path: Path):
+    promoted = place.ferpipe("promote", "--json")
+    assert promoted.returncode == 0, promoted.stdout + promoted.stderr
+    champion = place.client.get_model_version_by_alias("facial-expression", "champion")
+    folder = next((place.folder / "home").rglob("balanced/test.parquet")).parent
+    script = f"""
+import json, sys
+import mlflow, pandas as pd
+import pyarrow.parquet as pq
+mlflow.set_tracking_uri({place.tracking_uri!r})
+model = mlflow.pyfunc.load_model("models:/facial-expression@champion")
+import numpy as np
+table = pq.read_table({str(folder / "test.parquet")!r})
+faces = [np.frombuffer(one.as_py(), np.uint8).reshape(48, 48) for one in table["pixels"]]
+print(json.dumps(list(model.predict(pd.DataFrame({{"face": faces}}))["emotion"])))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    predicted = json.loads(done.stdout.splitlines()[-1])
+    downloaded = Path(place.client.download_artifacts(champion.run_id, "evaluation", str(tmp_path)))
+    import pandas as pd
+
+    [path] = downloaded.rglob("predictions.csv")
+    table = pd.read_csv(path)
+    table = table[table["split"] == "test"] if "split" in table else table
+    assert predicted == list(table["prediction"])
+
+
+def test_a_second_run_reuses_the_data_and_has_a_complete_tree(place: Place, printed: str):
+    again = place.run(place.folder / "faces.csv", *ONE_EPOCH)
+    assert "ingest       cached" in again.replace("\x1b", ""), again
+    assert "balance      cached" in again
+    [parent, *_] = place.parents()
+    [child] = place.children(parent)
+    assert (parent.info.status, child.info.status) == ("FINISHED", "FINISHED")
+    assert "test/macro_f1" in child.data.metrics
+    assert any(path.startswith("profile/") for path in place.artifacts(parent.info.run_id))
+
+
+def test_a_csv_rewritten_at_the_same_path_is_not_served_from_the_cache(place: Place, printed: str):
+    csv = place.folder / "faces.csv"
+    lines = csv.read_text().splitlines(keepends=True)
+    csv.write_text("".join(lines[:-1]))
+    again = place.run(csv, *ONE_EPOCH)
+    assert "cached" not in again, again
+
+
+def test_changed_code_is_not_served_from_the_cache(place: Place, printed: str, sample_csv: Path, tmp_path: Path):
+    shutil.copytree(ROOT / "components", tmp_path / "components")
+    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline")
+    shutil.copy(sample_csv, place.folder / "faces.csv")
+    with (tmp_path / "components" / "balance" / "component.py").open("a") as file:
+        file.write("\n# another line\n")
+    again = place.run(place.folder / "faces.csv", *ONE_EPOCH, cwd=tmp_path)
+    assert "cached" not in again, again
+
+
+def test_a_broken_step_fails_the_parent_with_its_sentence_and_registers_nothing(sample_csv: Path, tmp_path: Path):
+    place = Place(tmp_path)
+    csv = tmp_path / "faces.csv"
+    shutil.copy(sample_csv, csv)
+    config = str(tmp_path / "config.yaml")
+    done = place.ferpipe("run", "--csv", str(csv), "--config", config, "--set", "ingest.max_rejected_fraction=0")
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("Error: ingest: ")
+    assert "max_rejected_fraction" in last
+    [parent] = place.parents()
+    assert parent.info.status == "FAILED"
+    assert parent.data.tags["failure"] == last.removeprefix("Error: ")
+    assert place.children(parent) == []
+    assert place.client.search_model_versions("name = 'facial-expression'") == []
+
+
+def test_a_csv_that_is_not_there_is_one_sentence_and_no_run(tmp_path: Path):
+    place = Place(tmp_path)
+    done = place.ferpipe("run", "--csv", str(tmp_path / "nowhere.csv"))
+    assert done.returncode == 1
+    assert done.stderr.strip().startswith("Error: locate: ")
+    assert "nowhere.csv" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
