@@ -164,6 +164,11 @@ class Scores:
             "calibration_error": calibration(self.truth, self.probabilities).error,
         }
 
+    def surest_mistakes(self, count: int) -> np.ndarray:
+        """Indices of the wrongly called faces, the most confident first; at most `count`."""
+        wrong = np.flatnonzero(self.prediction != self.truth)
+        return wrong[np.argsort(-self.probabilities.max(axis=1)[wrong], kind="stable")][:count]
+
     def figures_per_emotion(self) -> dict[str, np.ndarray]:
         """Figures per class, (7,) each, by name."""
         counts = self.confusion

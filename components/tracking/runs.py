@@ -129,8 +129,13 @@ def log_split(profile: Profile, split: str, context: str) -> MetaDataset:
     Returns:
         The dataset, to attach to metrics (`mlflow.log_metric(..., dataset=…)`).
     """
+    return log_faces(profile, split, profile.splits[split]["digest"], context)
+
+
+def log_faces(profile: Profile, name: str, digest: str, context: str) -> MetaDataset:
+    """Logs some of the faces, such as `test_clean`, as an input of the active run; otherwise as `log_split`."""
     source = HTTPDatasetSource(str(profile.source.get("csv", "unknown")))
-    dataset = MetaDataset(source, name=split, digest=profile.splits[split]["digest"])
+    dataset = MetaDataset(source, name=name, digest=digest)
     mlflow.log_input(dataset, context=context)
     return dataset
 

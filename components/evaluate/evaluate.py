@@ -1,0 +1,113 @@
+"""Scores a candidate's model and leaves everything that was found out on the candidate's own MLflow run."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+
+import mlflow
+from mlflow.models import get_model_info
+
+from components.evaluate.parameters import Evaluate
+from components.evaluate.plots import draw_plots
+from components.evaluate.tables import write_tables
+from components.faces import EMOTIONS, ContentDigest, Faces, Profile, read_profile, read_split
+from components.model.evaluation import FILE, FOLDER, Evaluation, Mistake, SplitScores, describe_split
+from components.model.load import load_face_model
+from components.model.metrics import Scores
+from components.model.package import as_base64_png
+from components.tracking import names, runs
+
+LOG = logging.getLogger("ferpipe")
+
+
+def evaluate_candidate(
+    client: mlflow.MlflowClient, run_id: str, folder: Path | str, parameters: Evaluate
+) -> Evaluation | None:
+    """Scores the model of a candidate's run and ends the run as FINISHED.
+
+    Args:
+        client: of the MLflow that has the run.
+        run_id: the candidate's run.
+        folder: data set folder.
+        parameters: how to score.
+
+    Returns:
+        What was found out; None for a run whose training failed: it stays FAILED.
+
+    Raises:
+        BadInput: no data set folder, or the model does not load or does not fit the faces.
+    """
+    if client.get_run(run_id).info.status == "FAILED":
+        return None
+    profile = read_profile(folder)
+    model_uri = f"runs:/{run_id}/{names.MODEL_ARTIFACT}"
+    model = load_face_model(model_uri)
+    faces = {split: read_split(folder, split) for split in ("validation", "test")}
+    scores = {split: Scores(of.emotion, model.probabilities(of.pixels)) for split, of in faces.items()}
+    clean = ~faces["test"].in_train
+    if clean.any():
+        faces["test_clean"] = faces["test"].take(clean)
+        scores["test_clean"] = Scores(faces["test_clean"].emotion, scores["test"].probabilities[clean])
+    else:
+        LOG.info("every test face is among the training faces: there is no test_clean")
+
+    digests = {split: _digest(profile, split, of) for split, of in faces.items()}
+    splits = {
+        split: describe_split(of, digests[split], parameters.resamples, parameters.seed) for split, of in scores.items()
+    }
+    mistakes = most_confident_mistakes(faces["test"], scores["test"], parameters.mistakes)
+    evaluation = Evaluation(profile.side, profile.digest, splits, mistakes)
+
+    with runs.writing_to(run_id):
+        model_id = get_model_info(model_uri).model_id
+        for split, found in splits.items():
+            dataset = runs.log_faces(
+                profile, split, digests[split], "validation" if split == "validation" else "testing"
+            )
+            mlflow.log_metrics(named_metrics(split, found), dataset=dataset, model_id=model_id)
+        with tempfile.TemporaryDirectory() as made:
+            write_tables(Path(made), faces, scores)
+            draw_plots(Path(made), faces["test"], scores["test"], evaluation, parameters.seed)
+            mlflow.log_artifacts(made, FOLDER)
+        mlflow.log_text(evaluation.to_json(), FILE)
+    runs.close(client, run_id)
+    return evaluation
+
+
+def named_metrics(split: str, found: SplitScores) -> dict[str, float]:
+    """A split's figures under the names they have in MLflow: `test/recall/disgust`, `test/recall_low/disgust`."""
+    named = {names.metric(split, name): value for name, value in found.figures.items()}
+    for name, values in found.per_emotion.items():
+        named |= {
+            names.metric(split, name, emotion): float(value) for emotion, value in zip(EMOTIONS, values, strict=True)
+        }
+    for name, ends in found.intervals.items():
+        figure, _, emotion = name.partition("/")
+        named[names.metric(split, f"{figure}_low", emotion)] = ends.low
+        named[names.metric(split, f"{figure}_high", emotion)] = ends.high
+    return named
+
+
+def most_confident_mistakes(faces: Faces, scores: Scores, count: int) -> list[Mistake]:
+    """The wrongly called faces of which the model was most sure, surest first; at most `count`."""
+    return [
+        Mistake(
+            row=int(faces.row[index]),
+            truth=EMOTIONS[scores.truth[index]],
+            prediction=EMOTIONS[scores.prediction[index]],
+            probability=float(scores.probabilities[index].max()),
+            of_truth=float(scores.probabilities[index, scores.truth[index]]),
+            png=as_base64_png(faces.pixels[index]),
+        )
+        for index in scores.surest_mistakes(count).tolist()
+    ]
+
+
+def _digest(profile: Profile, split: str, faces: Faces) -> str:
+    if split in profile.splits:
+        return profile.splits[split]["digest"]
+    digest = ContentDigest()
+    digest.update(faces)
+    return digest.hexdigest()

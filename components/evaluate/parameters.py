@@ -1,0 +1,26 @@
+"""Parameters of evaluate. Metrics have none: what they are is in components/model/metrics.py."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from components.section import Section
+
+
+class Evaluate(Section):
+    """How a trained candidate is scored on validation, test and the test rows that are not among the training rows."""
+
+    section: ClassVar[str] = "evaluate"
+
+    resamples: int = Field(
+        10_000,
+        ge=100,
+        le=1_000_000,
+        description="bootstrap resamples behind every 95% interval; 10,000 take a tenth of a second",
+    )
+    seed: int = Field(0, ge=0, description="of the bootstrap and of the choice of faces to show")
+    mistakes: int = Field(
+        24, ge=1, le=100, description="how many of the most confident mistakes on test to show, as pictures"
+    )

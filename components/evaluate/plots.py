@@ -1,0 +1,212 @@
+"""The pictures of an evaluation: what the model confuses, whom it gets wrong, and how far to trust it.
+
+Each function draws one figure from arrays and returns it; none keeps state in matplotlib.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from components.faces import EMOTIONS, Faces
+from components.model.evaluation import Evaluation, SplitScores
+from components.model.metrics import Scores
+
+RIGHT, WRONG, QUIET = "#2a7f62", "#c0392b", "#9aa5b1"
+
+
+def draw_plots(folder: Path, faces: Faces, scores: Scores, evaluation: Evaluation, seed: int) -> None:
+    """Writes every plot as PNG: those of test into `test/`, the validation confusion matrix into `validation/`.
+
+    Args:
+        folder: has a folder per split.
+        faces: of test.
+        scores: of test.
+        evaluation: of all splits.
+        seed: of the choice of faces to show.
+    """
+    test = evaluation.splits["test"]
+    figures = {
+        "validation/confusion_matrix": confusion_matrices(evaluation.splits["validation"], "validation"),
+        "test/confusion_matrix": confusion_matrices(test, "test"),
+        "test/per_class": figures_per_class(test),
+        "test/counts": true_against_predicted(test),
+        "test/reliability": reliability(test),
+        "test/precision_recall": precision_recall(scores),
+        "test/faces": faces_with_probabilities(faces, scores, one_right_one_wrong(scores, seed)),
+    }
+    if evaluation.mistakes:
+        figures["test/mistakes"] = faces_with_probabilities(
+            faces, scores, scores.surest_mistakes(len(evaluation.mistakes)), "Most confident mistakes on test"
+        )
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=120)
+
+
+def confusion_matrices(found: SplitScores, split: str) -> Figure:
+    """Counts, and shares of each true class, side by side."""
+    counts = np.array(found.confusion)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(12, 5.6), layout="constrained")
+    figure.suptitle(f"{found.rows:,} {split} faces, accuracy {found.figures['accuracy']:.1%}")
+    for axes, title, labels in (
+        (figure.add_subplot(1, 2, 1), "faces", [[f"{cell:,}" for cell in row] for row in counts]),
+        (figure.add_subplot(1, 2, 2), "share of the true class", [[f"{cell:.0%}" for cell in row] for row in shares]),
+    ):
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.set(title=title, xlabel="predicted", ylabel="true")
+        axes.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=40, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(EMOTIONS)), EMOTIONS)
+        axes.tick_params(length=0)
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+        for row, column in np.ndindex(counts.shape):
+            colour = "white" if shares[row, column] > 0.55 else "black" if counts[row, column] else QUIET
+            axes.text(column, row, labels[row][column], ha="center", va="center", color=colour, fontsize=10)
+    return figure
+
+
+def figures_per_class(found: SplitScores) -> Figure:
+    """Precision, recall and F1 of every class; recall with its 95% interval."""
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.add_subplot()
+    places = np.arange(len(EMOTIONS))
+    ends = np.array([found.intervals.get(f"recall/{emotion}", (np.nan, np.nan)) for emotion in EMOTIONS])
+    recall = np.array(found.per_emotion["recall"])
+    axes.barh(places - 0.27, found.per_emotion["precision"], 0.25, label="precision", color="#9ecae1")
+    axes.barh(
+        places,
+        recall,
+        0.25,
+        xerr=np.abs(np.nan_to_num(ends.T - recall)),
+        label="recall, 95% interval",
+        color="#3182bd",
+        error_kw={"elinewidth": 1, "capsize": 2, "ecolor": "#333333"},
+    )
+    axes.barh(places + 0.27, found.per_emotion["f1"], 0.25, label="F1", color="#a1d99b")
+    support = found.per_emotion["support"]
+    axes.set_yticks(places, [f"{emotion}\n{count:,.0f}" for emotion, count in zip(EMOTIONS, support, strict=True)])
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 1), title=f"Per class on test (faces under the name): macro-F1 {found.figures['macro_f1']:.3f}")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=3, frameon=False)
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
+    return figure
+
+
+def true_against_predicted(found: SplitScores) -> Figure:
+    """How many faces a class has, and how many were called it."""
+    counts = np.array(found.confusion)
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    places = np.arange(len(EMOTIONS))
+    for offset, values, label, colour in (
+        (-0.2, counts.sum(axis=1), "true", QUIET),
+        (0.2, counts.sum(axis=0), "predicted", "#3182bd"),
+    ):
+        bars = axes.bar(places + offset, values, 0.38, label=label, color=colour)
+        axes.bar_label(bars, labels=[f"{value:,}" for value in values], padding=2, fontsize=9)
+    axes.set_xticks(places, EMOTIONS)
+    axes.set(ylabel="faces", title="True and predicted counts on test")
+    axes.margins(y=0.12)
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def reliability(found: SplitScores) -> Figure:
+    """Share of right answers against the probability given to them, and how many faces each bin has."""
+    bins = found.reliability
+    figure = Figure(figsize=(6.4, 6.4), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    above.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle="--", label="perfectly calibrated")
+    above.plot(bins["confidence"], bins["accuracy"], marker="o", color="#3182bd", label="this model")
+    error = found.figures["calibration_error"]
+    above.set(ylabel="share that is right", ylim=(0, 1), title=f"Reliability on test: calibration error {error:.3f}")
+    above.legend(frameon=False, loc="upper left")
+    above.grid(alpha=0.3)
+    below.bar(bins["confidence"], bins["faces"], width=0.05, color="#9ecae1")
+    below.set(xlabel="probability of the predicted class", ylabel="faces", xlim=(0, 1))
+    below.grid(axis="y", alpha=0.3)
+    below.set_axisbelow(True)
+    return figure
+
+
+def precision_recall(scores: Scores) -> Figure:
+    """One curve per class, class against the rest, with its average precision; classes without faces have none."""
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    axes = figure.add_subplot()
+    for label, emotion in enumerate(EMOTIONS):
+        of_class = scores.truth == label
+        if not of_class.any():
+            continue
+        precision, recall, _ = precision_recall_curve(of_class, scores.probabilities[:, label])
+        average = average_precision_score(of_class, scores.probabilities[:, label])
+        axes.plot(recall, precision, color=f"C{label}", linewidth=1.6, label=f"{emotion} {average:.2f}")
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title="Precision and recall on test")
+    axes.legend(title="average precision", frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def one_right_one_wrong(scores: Scores, seed: int) -> np.ndarray:
+    """Indices of up to two faces per class, drawn by seed: one that was called right, then one that was not."""
+    generator = np.random.default_rng(seed)
+    right = scores.prediction == scores.truth
+    chosen = [
+        generator.choice(np.flatnonzero(which))
+        for label in range(len(EMOTIONS))
+        for which in ((scores.truth == label) & right, (scores.truth == label) & ~right)
+        if which.any()
+    ]
+    return np.array(chosen, np.int64)
+
+
+def faces_with_probabilities(
+    faces: Faces, scores: Scores, shown: np.ndarray, title: str = "Faces of test, drawn by chance: right and wrong"
+) -> Figure:
+    """Each face beside the bars of its seven probabilities, under `predicted (true)`.
+
+    Args:
+        faces: n of them.
+        scores: theirs.
+        shown: indices of the faces to show, at least one.
+        title: of the figure.
+    """
+    columns = 4
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(13, 2.0 * rows + 0.6), layout="constrained")
+    figure.suptitle(title)
+    grid = figure.subplots(rows, columns * 2, squeeze=False, width_ratios=[1.1, 1] * columns)
+    for axes in grid.flat:
+        axes.axis("off")
+    for place, index in enumerate(shown.tolist()):
+        row, column = divmod(place, columns)
+        picture, bars = grid[row, 2 * column], grid[row, 2 * column + 1]
+        picture.imshow(faces.pixels[index], cmap="gray", vmin=0, vmax=255)
+        _draw_bars(bars, scores.probabilities[index], int(scores.truth[index]), int(scores.prediction[index]))
+        truth, called = EMOTIONS[scores.truth[index]], EMOTIONS[scores.prediction[index]]
+        right = truth == called
+        picture.set_title(
+            called if right else f"{called}, is {truth}", color=RIGHT if right else WRONG, fontsize=10, loc="left"
+        )
+    return figure
+
+
+def _draw_bars(axes: Axes, probabilities: np.ndarray, truth: int, called: int) -> None:
+    colours = [QUIET] * len(EMOTIONS)
+    colours[called] = WRONG
+    colours[truth] = RIGHT
+    axes.axis("on")
+    axes.barh(range(len(EMOTIONS)), probabilities, color=colours, height=0.72)
+    axes.set_yticks(range(len(EMOTIONS)), EMOTIONS, fontsize=7)
+    axes.set_xticks([])
+    axes.set_xlim(0, 1)
+    axes.invert_yaxis()
+    axes.tick_params(length=0, pad=1)
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
