@@ -1,0 +1,121 @@
+"""`profile_data`: two data set folders in, a folder of pictures and tables out."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from components.faces import SPLITS, Profile, read_profile
+from components.faces.dataset import PROFILE
+from components.faces.style import figure_style
+from components.profile import pictures, tables
+from components.profile.measure import Measured, measure_faces, pick_augmented
+from components.profile.near_duplicates import NearPairs, find_near_pairs
+
+REJECTED = "rejected.csv"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found, in figures a person acts on.
+
+    Attributes:
+        before: profile of the faces as ingested.
+        after: profile after balancing.
+        near_pairs: pairs of near-duplicates.
+        leaked: faces of validation and test that have a near-duplicate in train.
+        files: names of what was written.
+    """
+
+    before: Profile
+    after: Profile
+    near_pairs: int
+    leaked: int
+    files: tuple[str, ...]
+
+    def summary(self) -> str:
+        """One line for people."""
+        faces = sum(self.before.splits[split]["rows"] for split in SPLITS)
+        return (
+            f"{faces:,} faces in {len(self.files)} pictures and tables; {self.near_pairs:,} pairs of "
+            f"near-duplicates, {self.leaked:,} faces of validation and test resemble one of train"
+        )
+
+
+def profile_data(faces: Path | str, balanced: Path | str, folder: Path) -> Findings:
+    """Draws and counts what is in a data set, before and after balancing.
+
+    Args:
+        faces: data set folder of `ingest`.
+        balanced: data set folder that `balance` made of it.
+        folder: where the PNG and CSV files are put; exists.
+
+    Raises:
+        BadInput: one of the first two is no data set folder.
+    """
+    before, after = read_profile(faces), read_profile(balanced)
+    measured = measure_faces(faces)
+    pairs = _without_identical(measured, find_near_pairs(measured.phash))
+    frames = {
+        "classes": tables.count_classes(before, after),
+        "techniques": tables.count_techniques(after),
+        "rejected": tables.list_counts(before.rejected, "reason"),
+        "duplicates": tables.list_counts(before.duplicates, "kind"),
+        "brightness_contrast": tables.describe_light(measured),
+        "near_duplicates": tables.count_near_duplicates(measured, pairs),
+        "near_duplicate_pairs": tables.list_near_pairs(measured, pairs),
+    }
+    for name, frame in frames.items():
+        frame.to_csv(folder / f"{name}.csv", index=False)
+    shutil.copyfile(Path(balanced) / PROFILE, folder / PROFILE)
+    if (Path(faces) / REJECTED).is_file():
+        shutil.copyfile(Path(faces) / REJECTED, folder / "rejected_rows.csv")
+    with figure_style():
+        for name, figure in _draw_all(before, after, measured, balanced, frames).items():
+            figure.savefig(folder / f"{name}.png")
+    files = tuple(sorted(path.name for path in folder.iterdir()))
+    return Findings(before, after, len(pairs.first), _count_leaked(measured, pairs), files)
+
+
+def _draw_all(
+    before: Profile, after: Profile, measured: Measured, balanced: Path | str, frames: dict[str, pd.DataFrame]
+) -> dict[str, Figure]:
+    """The pictures by name; the one of the techniques only where there is something to show."""
+    drawn = {
+        "emotions": pictures.draw_emotions(measured),
+        "thumbnails": pictures.draw_thumbnails(measured),
+        "classes": pictures.draw_classes(before, after),
+        "mean_faces": pictures.draw_mean_faces(measured),
+        "brightness_contrast": pictures.draw_light(measured),
+        "faults": pictures.draw_faults(
+            *(_named_counts(frames[name]) for name in ("rejected", "duplicates", "near_duplicates")),
+            read=int(before.source.get("rows", 0)),
+        ),
+    }
+    augmented = pick_augmented(balanced)
+    if augmented:
+        made = [name for name, counts in after.balance.get("made", {}).items() if any(counts.values())]
+        drawn["techniques"] = pictures.draw_techniques(augmented, made)
+    return drawn
+
+
+def _without_identical(measured: Measured, pairs: NearPairs) -> NearPairs:
+    """Only the pairs whose pixels differ: identical ones are ingest's to count."""
+    differ = measured.exact[pairs.first] != measured.exact[pairs.second]
+    return NearPairs(pairs.first[differ], pairs.second[differ], pairs.bits[differ])
+
+
+def _named_counts(frame: pd.DataFrame) -> list[tuple[str, int]]:
+    """The first two columns of a table: what, and how many."""
+    return [(str(name), int(count)) for name, count in frame.iloc[:, :2].itertuples(index=False)]
+
+
+def _count_leaked(measured: Measured, pairs: NearPairs) -> int:
+    """Faces of validation and test that have a near-duplicate in train. Positions follow the order of splits."""
+    in_train = measured.split == SPLITS.index("train")
+    return len(np.unique(pairs.second[in_train[pairs.first] & ~in_train[pairs.second]]))

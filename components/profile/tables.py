@@ -1,0 +1,95 @@
+"""The profile's tables: each a name and a pandas frame, written as CSV beside the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from components.faces import EMOTIONS, SPLITS, Profile
+from components.profile.measure import Measured
+from components.profile.near_duplicates import NearPairs
+
+
+def count_classes(before: Profile, after: Profile) -> pd.DataFrame:
+    """Faces per emotion in every split, and in train after balancing."""
+    frame = pd.DataFrame({split: before.splits[split]["per_emotion"] for split in SPLITS}, index=list(EMOTIONS))
+    frame.insert(1, "train_balanced", pd.Series(after.splits["train"]["per_emotion"]))
+    frame.loc["all"] = frame.sum()
+    return frame.rename_axis("emotion").reset_index()
+
+
+def count_techniques(after: Profile) -> pd.DataFrame:
+    """New faces per technique and emotion; no columns but `emotion` where none were made."""
+    frame = pd.DataFrame(after.balance.get("made", {}), index=list(EMOTIONS))
+    return frame.rename_axis("emotion").reset_index()
+
+
+def list_counts(counts: Mapping[str, Any], what: str) -> pd.DataFrame:
+    """Counts by name, nested names joined by " / ", the largest first; what is no count is left out."""
+    flat = sorted(_flatten(counts), key=lambda item: -item[1])
+    return pd.DataFrame(flat, columns=[what, "rows"])
+
+
+def _flatten(counts: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, int]]:
+    for key, value in counts.items():
+        name = f"{above} / {key}" if above else str(key)
+        if isinstance(value, Mapping):
+            yield from _flatten(value, name)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            yield name.replace("_", " "), value
+
+
+def describe_light(measured: Measured) -> pd.DataFrame:
+    """Brightness and contrast (grey levels) of the training faces of each emotion: quartiles and means."""
+    train = measured.split == SPLITS.index("train")
+    rows = []
+    for label, name in enumerate(EMOTIONS):
+        of = train & (measured.emotion == label)
+        row: dict[str, Any] = {"emotion": name, "faces": int(of.sum())}
+        for what in ("brightness", "contrast"):
+            values = getattr(measured, what)[of]
+            quartiles = np.percentile(values, [25, 50, 75]) if len(values) else [np.nan] * 3
+            mean = values.mean() if len(values) else np.nan
+            row |= dict(zip([f"{what}_{q}" for q in ("q1", "median", "q3")], np.round(quartiles, 1), strict=True))
+            row[f"{what}_mean"] = round(float(mean), 1)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def count_near_duplicates(measured: Measured, pairs: NearPairs) -> pd.DataFrame:
+    """Near-duplicates within and across splits: pairs, those with two labels, faces of each split that are in one."""
+    first, second = measured.split[pairs.first], measured.split[pairs.second]
+    conflict = measured.emotion[pairs.first] != measured.emotion[pairs.second]
+    rows = []
+    for one, other in combinations_with_replacement(range(len(SPLITS)), 2):
+        here = (first == one) & (second == other)
+        faces = np.unique(np.concatenate([pairs.first[here], pairs.second[here]]))
+        rows.append(
+            {
+                "splits": SPLITS[one] if one == other else f"{SPLITS[one]} and {SPLITS[other]}",
+                "pairs": int(here.sum()),
+                "pairs_with_two_labels": int((here & conflict).sum()),
+                **{f"faces_in_{split}": int((measured.split[faces] == n).sum()) for n, split in enumerate(SPLITS)},
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def list_near_pairs(measured: Measured, pairs: NearPairs) -> pd.DataFrame:
+    """Every near-duplicate pair: both rows of the source, their splits and labels, and how many of 64 bits differ."""
+    names, splits = np.array(EMOTIONS), np.array(SPLITS)
+    return pd.DataFrame(
+        {
+            "row": measured.row[pairs.first],
+            "near_row": measured.row[pairs.second],
+            "split": splits[measured.split[pairs.first]],
+            "near_split": splits[measured.split[pairs.second]],
+            "emotion": names[measured.emotion[pairs.first]],
+            "near_emotion": names[measured.emotion[pairs.second]],
+            "bits": pairs.bits,
+        }
+    )
