@@ -2,6 +2,7 @@
 
 from components.faces.dataset import (
     DIGEST,
+    ROW_GROUP,
     SPLITS,
     USAGE,
     ContentDigest,
@@ -21,6 +22,7 @@ from components.faces.whole import writing_whole
 __all__ = [
     "DIGEST",
     "EMOTIONS",
+    "ROW_GROUP",
     "SPLITS",
     "USAGE",
     "ContentDigest",

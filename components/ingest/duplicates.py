@@ -1,0 +1,98 @@
+"""Identical pixels: what there is of them within and across splits, and what leaves train for it.
+
+The rule of `drop_from_train`: a training row whose pixels occur in validation or test leaves train. Of those that are
+left, rows with the same pixels are kept once: the first row that carries the label most of them carry; where two labels
+tie, none is kept, for nothing says which is right. Validation and test keep all their rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from components.faces import DIGEST, EMOTIONS, SPLITS
+
+TRAIN, VALIDATION, TEST = range(3)
+
+HELD_OUT = "in validation or test"
+REPEAT = "repeats a training row"
+CONFLICT = "repeats with conflicting labels"
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Which of n rows have the same pixels.
+
+    Attributes:
+        group: int64 (n,), rows with equal pixels have equal numbers 0..groups-1.
+        in_train: bool (n,), the same pixels occur in train.
+        found: counts for people, JSON types; see docs/data.md.
+    """
+
+    group: np.ndarray
+    in_train: np.ndarray
+    found: dict[str, Any]
+
+
+def group_identical(digests: bytes) -> np.ndarray:
+    """Numbers the distinct digests: int64 (n,), equal for equal digests, 0..groups-1 in no meaningful order."""
+    pairs = np.frombuffer(digests, np.uint64).reshape(-1, DIGEST // 8)
+    order = np.lexsort(pairs.T)
+    ordered = pairs[order]
+    new = np.ones(len(pairs), bool)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    group = np.empty(len(pairs), np.int64)
+    group[order] = np.cumsum(new) - 1
+    return group
+
+
+def find_duplicates(group: np.ndarray, emotion: np.ndarray, split: np.ndarray) -> Duplicates:
+    """Counts identical pixels within and across splits, and those whose labels differ.
+
+    Args:
+        group: int64 (n,), see `group_identical`.
+        emotion: uint8 (n,).
+        split: uint8 (n,), index in `SPLITS`.
+    """
+    groups = int(group.max()) + 1 if len(group) else 0
+    in_split = np.stack([np.bincount(group[split == number], minlength=groups) for number in range(len(SPLITS))])
+    labels = np.zeros((groups, len(EMOTIONS)), bool)
+    labels[group, emotion] = True
+    conflicting = labels.sum(axis=1) > 1
+    occurs = in_split > 0
+    found = {
+        "rows_repeating_another": len(group) - groups,
+        "within": {name: int((in_split[n] - occurs[n]).sum()) for n, name in enumerate(SPLITS)},
+        "across": {
+            f"{SPLITS[a]}_{SPLITS[b]}": int((occurs[a] & occurs[b]).sum())
+            for a, b in ((TRAIN, VALIDATION), (TRAIN, TEST), (VALIDATION, TEST))
+        },
+        "conflicting_labels": {"images": int(conflicting.sum()), "rows": int(conflicting[group].sum())},
+    }
+    return Duplicates(group, occurs[TRAIN][group], found)
+
+
+def choose_dropped(group: np.ndarray, emotion: np.ndarray, split: np.ndarray) -> dict[str, np.ndarray]:
+    """The rows that leave train, by reason: bool (n,) each, disjoint. See the module's rule.
+
+    Args: as `find_duplicates`; rows stand in the CSV's order.
+    """
+    groups = int(group.max()) + 1 if len(group) else 0
+    train = split == TRAIN
+    held_out = np.bincount(group[~train], minlength=groups) > 0
+    left = train & ~held_out[group]
+
+    votes = np.zeros((groups, len(EMOTIONS)), np.int64)
+    np.add.at(votes, (group[left], emotion[left]), 1)
+    most = votes.max(axis=1, initial=0)
+    tied = (votes == most[:, None]).sum(axis=1) > 1
+    undecided = left & tied[group] & (most[group] > 0)
+
+    winner = votes.argmax(axis=1) if groups else np.empty(0, np.int64)
+    eligible = np.flatnonzero(left & ~undecided & (emotion == winner[group]))
+    _, first = np.unique(group[eligible], return_index=True)
+    kept = np.zeros(len(group), bool)
+    kept[eligible[first]] = True
+    return {HELD_OUT: train & ~left, CONFLICT: undecided, REPEAT: left & ~undecided & ~kept}

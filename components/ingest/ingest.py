@@ -1,0 +1,261 @@
+"""CSV -> checked, de-duplicated faces, split into train, validation and test.
+
+Two passes, both in bounded memory. The first reads the CSV, turns unusable rows away and lays the pixels of the others
+down in a temporary file; of every row some 30 bytes stay in memory (number, label, split, digest). What is identical,
+and so what leaves train, is known only then; the second pass writes the splits.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from components.bad_input import BadInput
+from components.faces import (
+    DIGEST,
+    EMOTIONS,
+    ROW_GROUP,
+    SPLITS,
+    Faces,
+    Profile,
+    SplitWriter,
+    split_path,
+    write_profile,
+    writing_whole,
+)
+from components.ingest.duplicates import TRAIN, choose_dropped, find_duplicates, group_identical
+from components.ingest.parameters import Ingest
+from components.ingest.split import split_by_seed
+from components.source import CsvReader, OpenCsv, Rejected, open_csv
+
+REJECTED: Final = "rejected.csv"
+DUPLICATES: Final = "duplicates.csv"
+
+
+def ingest_csv(csv: str, output: Path | str, parameters: Ingest | None = None, source_version: str = "") -> Profile:
+    """Reads a FER2013-style CSV into a data set folder: one Parquet file per split, `profile.json`, `rejected.csv`.
+
+    The same CSV and parameters give the same bytes on any machine. The folder appears whole or not at all.
+
+    Args:
+        csv: path, `s3://`, `http(s)://` or `sample`; plain, .gz, .zip or .tar.gz.
+        output: the folder to make; an empty one, or an earlier data set, is replaced.
+        parameters: see `Ingest`.
+        source_version: as `locate` found it; a CSV that has changed since is refused. Empty: whatever is there.
+
+    Returns:
+        What `profile.json` holds.
+
+    Raises:
+        BadInput: the CSV cannot be read, too many of its rows cannot be used, a split is empty, or an emotion has no
+            training rows.
+    """
+    parameters = parameters or Ingest.parse({})
+    with writing_whole(output) as folder:
+        with open_csv(csv, source_version) as opened, _Spool(folder / ".pixels") as spool:
+            read = _read_rows(opened, folder, spool, parameters)
+            _refuse_too_many_rejected(opened.name, read, parameters.max_rejected_fraction)
+            _refuse_a_changed_csv(opened, source_version, read.sha256)
+            group = group_identical(read.digests)
+            split = read.split
+            if split is None:
+                split = split_by_seed(
+                    group,
+                    read.digests,
+                    read.emotion,
+                    parameters.validation_fraction,
+                    parameters.test_fraction,
+                    parameters.split_seed,
+                )
+            duplicates = find_duplicates(group, read.emotion, split)
+            dropped = choose_dropped(group, read.emotion, split) if parameters.duplicates == "drop_from_train" else {}
+            kept = ~np.logical_or.reduce([np.zeros(len(split), bool), *dropped.values()])
+            _refuse_missing_classes(opened.name, read.emotion[kept], split[kept])
+            if parameters.duplicates != "keep":
+                _list_duplicates(folder / DUPLICATES, read, split, group, dropped)
+            splits = _write_splits(folder, spool, read, split, duplicates.in_train, kept)
+        profile = Profile(
+            source={
+                "csv": opened.source.address,
+                "sha256": read.sha256,
+                "version": source_version or opened.source.version(),
+                "rows": read.count,
+            },
+            side=read.side,
+            splits=splits,
+            rejected=dict(sorted(read.rejected.items())),
+            duplicates={
+                "policy": parameters.duplicates,
+                **duplicates.found,
+                "dropped": {reason: int(rows.sum()) for reason, rows in dropped.items()},
+            },
+        )
+        write_profile(folder, profile)
+    return profile
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What the first pass keeps of n usable rows: row int64, emotion uint8, split uint8 (None: no Usage), digests."""
+
+    count: int
+    side: int
+    sha256: str
+    row: np.ndarray
+    emotion: np.ndarray
+    split: np.ndarray | None
+    digests: bytes
+    rejected: Counter[str]
+    first_rejected: Rejected | None
+
+
+class _Spool:
+    """A temporary file of pixels: written once, read once, never all in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w+b", buffering=0)
+        path.unlink()
+
+    def __enter__(self) -> _Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, pixels: np.ndarray) -> None:
+        data = np.ascontiguousarray(pixels).data.cast("B")
+        while data:
+            data = data[self._file.write(data) :]
+
+    def read(self, faces: int, side: int) -> np.ndarray:
+        """The next faces, uint8 (faces, side, side)."""
+        pixels = np.empty((faces, side, side), np.uint8)
+        rest = pixels.data.cast("B")
+        while rest:
+            rest = rest[self._file.readinto(rest) :]
+        return pixels
+
+    def rewind(self) -> None:
+        self._file.seek(0)
+
+
+def _read_rows(opened: OpenCsv, folder: Path, spool: _Spool, parameters: Ingest) -> _Read:
+    """The first pass: rejected rows to `rejected.csv`, pixels to the spool, the rest to memory."""
+    reader = CsvReader(opened.stream, opened.name, reject_constant=parameters.reject_constant)
+    if reader.columns.emotion is None:
+        raise BadInput(
+            f"{opened.name}: has no column `emotion`, so nothing can be learned from it; `ferpipe predict` labels it"
+        )
+    count, row, emotion, split, digests, reasons = 0, [], [], [], [], Counter[str]()
+    first_rejected: Rejected | None = None
+    with (folder / REJECTED).open("w", newline="", encoding="ascii") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["row", "reason", "excerpt"])
+        for rows in reader.rows():
+            count += rows.count
+            row.append(rows.row.astype(np.int32))
+            emotion.append(rows.emotion)
+            split.append(rows.split)
+            digests.append(rows.digests)
+            spool.write(rows.pixels)
+            table.writerows((one.row, one.reason, one.excerpt) for one in rows.rejected)
+            first_rejected = first_rejected or next(iter(rows.rejected), None)
+            reasons.update(one.reason for one in rows.rejected)
+    return _Read(
+        count,
+        reader.side,
+        reader.sha256(),
+        np.concatenate(row),
+        np.concatenate(emotion),
+        np.concatenate(split) if reader.columns.usage is not None else None,
+        b"".join(digests),
+        reasons,
+        first_rejected,
+    )
+
+
+def _refuse_too_many_rejected(name: str, read: _Read, most: float) -> None:
+    rejected = sum(read.rejected.values())
+    if read.first_rejected and rejected > most * read.count:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in read.rejected.most_common())
+        first = f"the first is row {read.first_rejected.row}, {read.first_rejected.excerpt}"
+        raise BadInput(
+            f"{name}: {rejected:,} of {read.count:,} rows cannot be used ({reasons}; {first}), more than "
+            f"max_rejected_fraction={most:g} allows; mend the CSV or allow more"
+        )
+
+
+def _refuse_a_changed_csv(opened: OpenCsv, version: str, sha256: str) -> None:
+    if version in ("", f"sha256:{sha256}"):
+        return
+    found = opened.source.version()
+    if found != version:
+        raise BadInput(f"{opened.name}: has changed since it was located ({version}, now {found}); run again")
+
+
+def _refuse_missing_classes(name: str, emotion: np.ndarray, split: np.ndarray) -> None:
+    for number, what in enumerate(SPLITS):
+        if not (split == number).any():
+            raise BadInput(
+                f"{name}: no usable row is for {what}; its Usage must name Training, PublicTest and PrivateTest rows "
+                "(without that column, the faces are split by seed)"
+            )
+    per_emotion = np.bincount(emotion[split == TRAIN], minlength=len(EMOTIONS))
+    missing = [EMOTIONS[label] for label in np.flatnonzero(per_emotion == 0)]
+    if missing:
+        raise BadInput(f"{name}: no training row for {', '.join(missing)}; every emotion needs at least one")
+
+
+def _list_duplicates(
+    path: Path, read: _Read, split: np.ndarray, group: np.ndarray, dropped: dict[str, np.ndarray]
+) -> None:
+    """Writes every row whose pixels another row has: what it repeats, and whether it left train."""
+    _, first, size = np.unique(group, return_index=True, return_counts=True)
+    with path.open("w", newline="", encoding="ascii") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["row", "same_as", "split", "emotion", "dropped"])
+        for n in np.flatnonzero(size[group] > 1).tolist():
+            why = next((reason for reason, rows in dropped.items() if rows[n]), "")
+            same_as = read.row[first[group[n]]]
+            table.writerow([read.row[n], same_as, SPLITS[split[n]], EMOTIONS[read.emotion[n]], why])
+
+
+def _write_splits(
+    folder: Path, spool: _Spool, read: _Read, split: np.ndarray, in_train: np.ndarray, kept: np.ndarray
+) -> dict[str, dict[str, Any]]:
+    """The second pass: the kept rows of every split, in the CSV's order, to its Parquet file."""
+    spool.rewind()
+    with ExitStack() as stack:
+        writers = [stack.enter_context(SplitWriter(split_path(folder, name), read.side)) for name in SPLITS]
+        for start in range(0, len(split), ROW_GROUP):
+            block = slice(start, start + ROW_GROUP)
+            faces = Faces(
+                row=read.row[block],
+                emotion=read.emotion[block],
+                pixels=spool.read(len(split[block]), read.side),
+                technique=np.full(len(split[block]), "original", object),
+                in_train=in_train[block],
+            )
+            digests = np.frombuffer(read.digests, np.uint8).reshape(-1, DIGEST)[block]
+            for number, writer in enumerate(writers):
+                chosen = np.flatnonzero(kept[block] & (split[block] == number))
+                whole = len(chosen) == len(faces)
+                writer.write(faces if whole else faces.take(chosen), digests[chosen].tobytes())
+    return {name: writer.record() for name, writer in zip(SPLITS, writers, strict=True)}
+
+
+def summary(profile: Profile) -> str:
+    """One line for the terminal."""
+    rows = {split: profile.splits[split]["rows"] for split in SPLITS}
+    parts = ", ".join(f"{split} {count:,}" for split, count in rows.items())
+    dropped = sum(profile.duplicates["dropped"].values())
+    return (
+        f"{profile.source['rows']:,} rows read, {sum(rows.values()):,} faces of {profile.side} x {profile.side} kept "
+        f"({parts}); {sum(profile.rejected.values()):,} rejected, {dropped:,} duplicates taken out of train"
+    )

@@ -1,0 +1,38 @@
+"""What ingest can be asked to do."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from components.section import Section
+
+
+class Ingest(Section):
+    """Parameters of ingest."""
+
+    section: ClassVar[str] = "ingest"
+
+    duplicates: Literal["drop_from_train", "keep", "report"] = Field(
+        "drop_from_train",
+        description="identical pixels: `drop_from_train` takes training rows out that occur in validation or test, and "
+        "repeats within train; `keep` leaves all (comparable with published figures); `report` leaves and lists all",
+    )
+    reject_constant: bool = Field(True, description="turn away faces of one single grey level")
+    max_rejected_fraction: float = Field(
+        0.1, ge=0, le=1, description="of all rows, how many may be unusable before ingest gives up, 0..1"
+    )
+    validation_fraction: float = Field(
+        0.1, gt=0, lt=1, description="of the faces, for validation, 0..1; only for a CSV without Usage"
+    )
+    test_fraction: float = Field(
+        0.1, gt=0, lt=1, description="of the faces, for test, 0..1; only for a CSV without Usage"
+    )
+    split_seed: int = Field(0, ge=0, description="which faces go where; only for a CSV without Usage")
+
+    @model_validator(mode="after")
+    def _leave_some_for_train(self) -> Self:
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError("validation_fraction and test_fraction must add up to less than 1, or train is empty")
+        return self

@@ -1,0 +1,47 @@
+"""Splitting the faces of a CSV that has no Usage."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from components.faces import DIGEST, EMOTIONS
+from components.ingest.duplicates import TEST, VALIDATION
+
+
+def split_by_seed(
+    group: np.ndarray, digests: bytes, emotion: np.ndarray, validation: float, test: float, seed: int
+) -> np.ndarray:
+    """A stratified split that keeps identical images on one side, the same on every machine and for any order of rows.
+
+    Within each emotion the images (one a group of identical rows, with the emotion of its first row) are put in the order
+    of a hash of seed and pixels; the first go to test, the next to validation, the rest to train.
+
+    Args:
+        group: int64 (n,), equal for identical pixels.
+        digests: `DIGEST` bytes a row, of its pixels.
+        emotion: uint8 (n,), 0..6.
+        validation: fraction of each emotion's images, 0..1.
+        test: likewise.
+        seed: which split, of all that there are.
+
+    Returns:
+        uint8 (n,), index in `SPLITS`.
+    """
+    _, first = np.unique(group, return_index=True)
+    label = emotion[first]
+    key = np.frombuffer(b"".join(_hash(seed, digests[n * DIGEST : (n + 1) * DIGEST]) for n in first.tolist()), ">u8")
+    side = np.zeros(len(first), np.uint8)
+    for one in range(len(EMOTIONS)):
+        images = np.flatnonzero(label == one)
+        images = images[np.argsort(key[images], kind="stable")]
+        for_test = round(test * len(images))
+        for_validation = round(validation * len(images))
+        side[images[:for_test]] = TEST
+        side[images[for_test : for_test + for_validation]] = VALIDATION
+    return side[group]
+
+
+def _hash(seed: int, digest: bytes) -> bytes:
+    return hashlib.blake2b(b"%d " % seed + digest, digest_size=8).digest()

@@ -1,0 +1,76 @@
+"""Which column of a FER2013-style CSV holds what, from its header line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from components.bad_input import BadInput
+from components.source.cells import split_cells
+
+LONGEST_HEADER: Final = 65_536
+"""Bytes in which the header line must end."""
+
+_MARKS: Final = {
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+    b"PAR1": "a Parquet file",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ\x00": "an xz file",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
+    b"Rar!": "a RAR archive",
+    b"\x28\xb5\x2f\xfd": "a zstd file",
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "a gzip file",
+}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Positions of the columns in a row.
+
+    Attributes:
+        count: how many columns a row has.
+        pixels: position of the grey levels, blank-separated.
+        emotion: position of the label 0..6; None in an unlabelled CSV.
+        usage: position of Training, PublicTest, PrivateTest; None in a CSV without splits.
+    """
+
+    count: int
+    pixels: int
+    emotion: int | None
+    usage: int | None
+
+    @property
+    def known(self) -> int:
+        """How many of the three columns there are."""
+        return 1 + (self.emotion is not None) + (self.usage is not None)
+
+
+def find_columns(header: bytes, name: str) -> Columns:
+    """The columns that a header line names; their order and case, blanks and quotes, and other columns do not matter.
+
+    Args:
+        header: the first line, or what there is of it.
+        name: of the file, for the sentence.
+
+    Raises:
+        BadInput: there is no column `pixels`, or one of the three occurs twice.
+    """
+    for mark, kind in _MARKS.items():
+        if header.startswith(mark):
+            raise BadInput(f"{name}: is {kind}; give the CSV in it, plain or as .gz, .zip or .tar.gz, in UTF-8")
+    line = header.removeprefix(b"\xef\xbb\xbf").strip(b"\r\n")
+    names = [cell.decode("utf-8", "backslashreplace").casefold() for cell in split_cells(line) or []]
+    found: dict[str, int] = {}
+    for wanted in ("pixels", "emotion", "usage"):
+        if names.count(wanted) > 1:
+            raise BadInput(f"{name}: its header names the column `{wanted}` twice; take one out")
+        if wanted in names:
+            found[wanted] = names.index(wanted)
+    if "pixels" not in found:
+        shown = ascii(line[:60].decode("utf-8", "backslashreplace"))
+        raise BadInput(
+            f"{name}: its first line has no column `pixels`; start it with emotion,pixels,Usage (it is {shown})"
+        )
+    return Columns(len(names), found["pixels"], found.get("emotion"), found.get("usage"))

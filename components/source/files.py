@@ -1,0 +1,116 @@
+"""Where a CSV can lie: each kind of place opens it as a stream of bytes and says which version of it is there."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import BinaryIO, Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+from components.bad_input import BadInput, nearest
+
+BLOCK = 1024 * 1024
+
+
+class Source(Protocol):
+    """A file somewhere.
+
+    Attributes:
+        address: what people see of it, in sentences and records: without keys and signatures.
+        name: the last part of the address.
+    """
+
+    address: str
+    name: str
+
+    def version(self) -> str:
+        """What changes when the file's bytes change. Reads as little as the place allows."""
+        ...
+
+    def open(self, version: str = "") -> BinaryIO:
+        """The file's bytes as they lie, seekable; of that version where one is given and the place keeps several."""
+        ...
+
+
+def find_source(csv: str) -> Source:
+    """The file at an address.
+
+    Args:
+        csv: a path, `s3://bucket/key`, `http(s)://...`, or `sample`, `sample://?faces=5000&seed=0` for a drawn one.
+
+    Raises:
+        BadInput: no such kind of address.
+    """
+    scheme, _, rest = csv.partition("://")
+    if csv == "sample" or scheme == "sample":
+        return Sample(csv)
+    if not rest:
+        return LocalFile(csv)
+    if scheme == "file":
+        return LocalFile(rest)
+    raise BadInput(f"{csv}: no way to read {scheme}://; give a path, s3://bucket/key, http(s)://..., or `sample`")
+
+
+class LocalFile:
+    """A file on this machine."""
+
+    def __init__(self, path: str) -> None:
+        self.address = path
+        self.name = Path(path).name
+
+    def version(self) -> str:
+        """`sha256:` of the file as it lies."""
+        sha256 = hashlib.sha256()
+        with self.open() as file:
+            while data := file.read(BLOCK):
+                sha256.update(data)
+        return f"sha256:{sha256.hexdigest()}"
+
+    def open(self, version: str = "") -> BinaryIO:
+        """The file.
+
+        Raises:
+            BadInput: there is none that can be read.
+        """
+        path = Path(self.address).expanduser()
+        try:
+            return path.open("rb", buffering=0)
+        except FileNotFoundError:
+            raise BadInput(f"{path}: no such file; give the path of a CSV, or `sample` for a drawn one") from None
+        except IsADirectoryError:
+            raise BadInput(f"{path}: is a folder; give the CSV in it") from None
+        except OSError as error:
+            raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
+
+
+class Sample:
+    """The drawn sample: no file at all until it is opened."""
+
+    DEFAULTS = {"faces": 5000, "seed": 0}  # noqa: RUF012
+
+    def __init__(self, csv: str) -> None:
+        asked = dict(parse_qsl(urlsplit(csv).query, keep_blank_values=True))
+        numbers = dict(self.DEFAULTS)
+        for key, value in asked.items():
+            if key not in numbers:
+                raise BadInput(f"{csv}: the sample has no `{key}`; {nearest(key, numbers)}")
+            if not value.isdecimal():
+                raise BadInput(f"{csv}: `{key}` is a whole number (received {value!r})")
+            numbers[key] = int(value)
+        self.faces, self.seed = numbers["faces"], numbers["seed"]
+        self.address = f"sample://?faces={self.faces}&seed={self.seed}"
+        self.name = "sample.csv"
+
+    def version(self) -> str:
+        """The address: the drawing is the same on every machine, and changes with the code only."""
+        return f"sample:faces={self.faces}:seed={self.seed}"
+
+    def open(self, version: str = "") -> BinaryIO:
+        """Draws it, and forgets it when closed."""
+        from components.sample import draw_csv
+
+        with tempfile.TemporaryDirectory(prefix="ferpipe-sample-") as folder:
+            path = Path(folder) / self.name
+            draw_csv(path, self.faces, self.seed)
+            return path.open("rb", buffering=0)  # stays readable when its name is gone

@@ -1,0 +1,42 @@
+"""Opening a CSV wherever it lies and however it is packed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from components.source.files import Source, find_source
+from components.source.unpack import unpacked
+
+
+@dataclass(frozen=True)
+class OpenCsv:
+    """A CSV that is being read.
+
+    Attributes:
+        stream: its uncompressed bytes.
+        name: what to call it in sentences: the address, and the member of an archive.
+        source: the file it comes from.
+    """
+
+    stream: BinaryIO
+    name: str
+    source: Source
+
+
+@contextmanager
+def open_csv(csv: str, version: str = "") -> Iterator[OpenCsv]:
+    """Opens a CSV: a local path, `s3://`, `http(s)://` or `sample`; plain, .gz, .zip or .tar.gz.
+
+    Args:
+        csv: its address.
+        version: the one that `Source.version` gave; where the place keeps versions, this very one is read.
+
+    Raises:
+        BadInput: it is not there, may not be read, is damaged, or is an archive that is refused.
+    """
+    source = find_source(csv)
+    with source.open(version) as raw, unpacked(raw, source.address) as (stream, name):
+        yield OpenCsv(stream, name, source)

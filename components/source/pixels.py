@@ -1,0 +1,33 @@
+"""Faces without labels: what `ferpipe predict` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from components.source.opening import open_csv
+from components.source.rows import CsvReader, Rejected
+
+
+def read_pixels(csv: str, rejected: list[Rejected] | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The faces of a CSV that has a column `pixels`, chunk by chunk; labels and splits do not matter.
+
+    Args:
+        csv: its address, see `open_csv`.
+        rejected: takes the rows that cannot be read; without it, they are left out.
+
+    Yields:
+        row: int64 (n,), 0-based data rows.
+        pixels: uint8 (n, side, side).
+
+    Raises:
+        BadInput: see `open_csv` and `CsvReader`.
+    """
+    with open_csv(csv) as opened:
+        reader = CsvReader(opened.stream, opened.name, reject_constant=False, unlabelled=True)
+        for rows in reader.rows():
+            if rejected is not None:
+                rejected.extend(rows.rejected)
+            if len(rows.row):
+                yield rows.row, rows.pixels

@@ -1,0 +1,281 @@
+"""The rows of a FER2013-style CSV, from a stream of bytes to arrays, chunk by chunk in bounded memory.
+
+A row is a line; cells may be quoted, but hold no line breaks. Blank lines are no rows. Every other line is counted and
+is either read or turned away with a reason: nothing is dropped in silence.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import BinaryIO, Final
+
+import numpy as np
+
+from components.bad_input import BadInput
+from components.faces import EMOTIONS, SPLITS, USAGE, digest_pixels
+from components.source.cells import split_cells
+from components.source.columns import find_columns
+from components.source.digits import read_fields, read_one_field
+from components.source.lines import LONGEST_LINE, Lines, LineTooLong
+
+CHUNK: Final = 256 * 1024
+"""Bytes parsed at once: few enough for a core's cache, enough to be worth a thread's while."""
+
+LOOKED_AT: Final = 64
+"""Rows from which the faces' size is taken."""
+
+LABELS: Final = {str(number).encode(): number for number in range(len(EMOTIONS))}
+USAGES: Final = {usage.encode(): SPLITS.index(split) for usage, split in USAGE.items()}
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A row that cannot be used: its 0-based number, the reason, and what was found in it."""
+
+    row: int
+    reason: str
+    excerpt: str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some consecutive rows of a CSV, n of which can be used.
+
+    Attributes:
+        count: data rows these are, usable or not.
+        row: int64 (n,), 0-based data row, ascending.
+        emotion: uint8 (n,), 0..6; all 0 in an unlabelled CSV.
+        split: uint8 (n,), index in `SPLITS`; all 0 in a CSV without Usage.
+        pixels: uint8 (n, side, side).
+        digests: `digest_pixels` of them.
+        rejected: the others.
+    """
+
+    count: int
+    row: np.ndarray
+    emotion: np.ndarray
+    split: np.ndarray
+    pixels: np.ndarray
+    digests: bytes
+    rejected: list[Rejected]
+
+
+class CsvReader:
+    """Reads a CSV once, front to back.
+
+    Attributes:
+        columns: as its header names them.
+        side: height and width of a face in pixels, as most of the first `LOOKED_AT` rows have it.
+    """
+
+    def __init__(
+        self, stream: BinaryIO, name: str, *, reject_constant: bool = True, unlabelled: bool = False, chunk: int = CHUNK
+    ) -> None:
+        """Reads the header and looks at the first rows.
+
+        Args:
+            stream: the uncompressed bytes.
+            name: of the file, for sentences.
+            reject_constant: whether a face of one grey level is turned away.
+            unlabelled: whether to pass over the columns `emotion` and `Usage`, if there are any.
+            chunk: bytes to parse at once; changes no result.
+
+        Raises:
+            BadInput: no usable header, no rows, or no row among the first whose number of pixels is a square.
+        """
+        self.name = name
+        self._reject_constant = reject_constant
+        self._lines = Lines(stream, chunk)
+        self.columns = find_columns(self._lines.header(), name)
+        if unlabelled:
+            self.columns = replace(self.columns, emotion=None, usage=None)
+        self.side = self._find_side(self._lines.peek(LOOKED_AT))
+
+    def _find_side(self, lines: list[bytes]) -> int:
+        if not lines:
+            raise BadInput(f"{self.name}: has a header and no rows; give a CSV with a face on every line")
+        cells = [split_cells(line) or [] for line in lines]
+        counts = Counter(len(row[self.columns.pixels].split()) for row in cells if len(row) == self.columns.count)
+        sides = {math.isqrt(count): rows for count, rows in counts.items() if count and math.isqrt(count) ** 2 == count}
+        if not sides:
+            found = ", ".join(f"{count:,}" for count, _ in counts.most_common(3)) or "none"
+            raise BadInput(
+                f"{self.name}: `pixels` must hold side*side grey levels with blanks between them, and in none of the "
+                f"first {len(lines)} rows does it (numbers there: {found})"
+            )
+        return max(sides, key=lambda side: (sides[side], side))
+
+    def sha256(self) -> str:
+        """Of the uncompressed bytes read so far; of the whole CSV once `rows` has ended."""
+        return self._lines.sha256.hexdigest()
+
+    def rows(self) -> Iterator[Rows]:
+        """All rows in order; chunks are parsed on all cores, a few ahead.
+
+        Raises:
+            BadInput: a line is longer than `LONGEST_LINE`.
+        """
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        first = 0
+        pending: deque[Future[Rows]] = deque()
+        with ThreadPoolExecutor(cores, thread_name_prefix="parse") as pool:
+            chunks = self._lines.chunks()
+            too_long, ended = False, False
+            while not ended or pending:
+                try:
+                    while not ended and len(pending) < 3 * cores:
+                        chunk = next(chunks, None)
+                        if chunk is None:
+                            ended = True
+                        else:
+                            pending.append(pool.submit(self._parse, chunk))
+                except LineTooLong:
+                    ended = too_long = True
+                if pending:
+                    rows = _numbered_from(first, pending.popleft().result())
+                    first += rows.count
+                    yield rows
+        if too_long:
+            raise BadInput(
+                f"{self.name}: row {first} has over {LONGEST_LINE:,} bytes; give a CSV with one face a line, "
+                "and a line feed at the end of each"
+            )
+
+    def _parse(self, chunk: bytes) -> Rows:
+        """The rows of a chunk of whole lines, numbered from 0.
+
+        The usual line is read the fast way, together with all others; any other gets a look of its own.
+        """
+        lines = _line_bounds(chunk)
+        emotion, split = np.zeros(len(lines), np.uint8), np.zeros(len(lines), np.uint8)
+        usual, starts, stops = [], [], []
+        for number, line in enumerate(lines):
+            found = self._find_cells(chunk, *line)
+            if found is not None:
+                usual.append(number)
+                emotion[number], split[number], start, stop = found
+                starts.append(start)
+                stops.append(stop)
+        width = self.side**2
+        values, read = read_fields(
+            np.frombuffer(chunk, np.uint8), np.array(starts, np.int64), np.array(stops, np.int64), width
+        )
+        row = np.array(usual, np.int64)[read]
+        values, row, rejected = self._reject_constant_images(values, row)
+
+        others = np.setdiff1d(np.arange(len(lines)), np.concatenate([row, [r.row for r in rejected]])).tolist()
+        extra_rows, extra_values = [], []
+        for number in others:
+            judged = self._judge(chunk[slice(*lines[number])])
+            if isinstance(judged, tuple):
+                extra_rows.append(number)
+                emotion[number], split[number] = judged[0], judged[1]
+                extra_values.append(judged[2])
+            else:
+                rejected.append(replace(judged, row=number))
+        if extra_rows:
+            row = np.concatenate([row, extra_rows])
+            order = np.argsort(row, kind="stable")
+            row, values = row[order], np.concatenate([values, extra_values])[order]
+        rejected.sort(key=lambda one: one.row)
+        pixels = values.reshape(-1, self.side, self.side)
+        return Rows(len(lines), row, emotion[row], split[row], pixels, digest_pixels(pixels), rejected)
+
+    def _find_cells(self, chunk: bytes, start: int, stop: int) -> tuple[int, int, int, int] | None:
+        """Emotion, split, and where the pixels lie, of a line as almost all are; None for any other."""
+        columns = self.columns
+        before: list[tuple[int, int]] = []
+        for _ in range(columns.pixels):
+            comma = chunk.find(b",", start, stop)
+            if comma < 0:
+                return None
+            before.append((start, comma))
+            start = comma + 1
+        after: list[tuple[int, int]] = []
+        for _ in range(columns.count - 1 - columns.pixels):
+            comma = chunk.rfind(b",", start, stop)
+            if comma < 0:
+                return None
+            after.append((comma + 1, stop))
+            stop = comma
+        cells = [*before, (start, stop), *reversed(after)]
+        emotion = split = 0
+        if columns.emotion is not None:
+            emotion = LABELS.get(_bare(chunk, *cells[columns.emotion]), -1)
+        if columns.usage is not None:
+            split = USAGES.get(_bare(chunk, *cells[columns.usage]), -1)
+        if emotion < 0 or split < 0:
+            return None
+        if chunk[start : start + 1] == b'"' == chunk[stop - 1 : stop] and stop - start > 1:
+            start, stop = start + 1, stop - 1
+        return emotion, split, start, stop
+
+    def _judge(self, line: bytes) -> tuple[int, int, np.ndarray] | Rejected:
+        """Emotion, split and pixels (side*side,) of any line, or why it has none: the definition of a usable row."""
+        columns = self.columns
+        cells = split_cells(line)
+        if cells is None:
+            return Rejected(0, "wrong number of fields", f"a quote that is not closed: {_shown(line)}")
+        if len(cells) != columns.count:
+            return Rejected(0, "wrong number of fields", f"{len(cells)} fields, not {columns.count}: {_shown(line)}")
+        emotion = 0 if columns.emotion is None else LABELS.get(cells[columns.emotion])
+        split = 0 if columns.usage is None else USAGES.get(cells[columns.usage])
+        if emotion is None:
+            return Rejected(0, "unknown label", _shown(cells[columns.emotion or 0]))
+        if split is None:
+            return Rejected(0, "unknown usage", _shown(cells[columns.usage or 0]))
+        pixels = read_one_field(cells[columns.pixels], self.side**2)
+        if isinstance(pixels, tuple):
+            return Rejected(0, *pixels)
+        if self._reject_constant and pixels.min() == pixels.max():
+            return _constant(0, pixels)
+        return emotion, split, pixels
+
+    def _reject_constant_images(
+        self, values: np.ndarray, row: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, list[Rejected]]:
+        if not self._reject_constant or not len(values):
+            return values, row, []
+        constant = np.flatnonzero((values[:, 1:] == values[:, :1]).all(axis=1))
+        rejected = [_constant(int(row[n]), values[n]) for n in constant]
+        return (
+            (np.delete(values, constant, axis=0), np.delete(row, constant), rejected) if rejected else (values, row, [])
+        )
+
+
+def _constant(row: int, pixels: np.ndarray) -> Rejected:
+    return Rejected(row, "constant image", f"every pixel is {pixels[0]}")
+
+
+def _bare(chunk: bytes, start: int, stop: int) -> bytes:
+    """A cell without blanks and quotes around it."""
+    cell = chunk[start:stop].strip(b" \t")
+    return cell[1:-1].strip(b" \t") if len(cell) > 1 and cell[:1] == b'"' == cell[-1:] else cell
+
+
+def _line_bounds(chunk: bytes) -> list[tuple[int, int]]:
+    """Where the lines start and stop, their ends (`\\n` or `\\r\\n`) and blank lines left out."""
+    bounds, start = [], 0
+    while start < len(chunk):
+        end = chunk.index(b"\n", start)
+        stop = end - 1 if chunk[end - 1 : end] == b"\r" and end > start else end
+        if stop > start and not (chunk[start] in b" \t" and chunk[start:stop].isspace()):
+            bounds.append((start, stop))
+        start = end + 1
+    return bounds
+
+
+def _shown(text: bytes) -> str:
+    shown = text[:60].decode("ascii", "backslashreplace")
+    return f"{shown}..." if len(text) > 60 else shown
+
+
+def _numbered_from(first: int, rows: Rows) -> Rows:
+    """The rows with their numbers in the whole CSV."""
+    rejected = [replace(one, row=one.row + first) for one in rows.rejected]
+    return replace(rows, row=rows.row + first, rejected=rejected)
