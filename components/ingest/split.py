@@ -15,8 +15,8 @@ def split_by_seed(
 ) -> np.ndarray:
     """A stratified split that keeps identical images on one side, the same on every machine and for any order of rows.
 
-    Within each emotion the images (one a group of identical rows, with the emotion of its first row) are put in the order
-    of a hash of seed and pixels; the first go to test, the next to validation, the rest to train.
+    Within each emotion the images (one a group of identical rows, with the emotion of its first row) are put in the
+    order of a hash of seed and pixels; the first go to test, the next to validation, the rest to train.
 
     Args:
         group: int64 (n,), equal for identical pixels.
