@@ -94,7 +94,7 @@ class Augmented:
 
 
 def pick_augmented(folder: Path | str, parents: int = 3) -> list[Augmented]:
-    """Training faces of a balanced folder of which the most techniques made something, of several emotions if possible.
+    """Training faces of a balanced folder of which the most techniques made something; of several emotions if possible.
 
     Empty where nothing was augmented.
     """
@@ -108,15 +108,11 @@ def pick_augmented(folder: Path | str, parents: int = 3) -> list[Augmented]:
     rows, kinds = np.unique(pairs[:, 0], return_counts=True)
     label = np.zeros(int(rows.max()) + 1, np.uint8)
     label[row] = emotion
-    best = rows[np.argsort(-kinds, kind="stable")]
-    # The best of each emotion first, then the next best of each, …
-    turn = np.empty(len(best), np.int64)
-    for number in range(len(EMOTIONS)):
-        members = np.flatnonzero(label[best] == number)
-        turn[members] = np.arange(len(members))
-    chosen = best[np.lexsort((-kinds[np.searchsorted(rows, best)], turn))][:parents]
-    found: dict[int, dict[str, np.ndarray]] = {int(one): {} for one in chosen}
+    best = rows[kinds == kinds.max()]
+    _, one_of_each = np.unique(label[best], return_index=True)
+    chosen = list(dict.fromkeys([*best[one_of_each].tolist(), *best[:parents].tolist()]))[:parents]
+    found: dict[int, dict[str, np.ndarray]] = {one: {} for one in chosen}
     for chunk in read_split_in_chunks(folder, "train"):
         for at in np.flatnonzero(np.isin(chunk.row, chosen)).tolist():
             found[int(chunk.row[at])].setdefault(chunk.technique[at], chunk.pixels[at].copy())
-    return [Augmented(EMOTIONS[label[one]], found[int(one)]) for one in chosen]
+    return [Augmented(EMOTIONS[label[one]], found[one]) for one in chosen]

@@ -66,14 +66,11 @@ def draw_classes(before: Profile, after: Profile) -> Figure:
             left.text(count, place, f"  {count:,}", va="center", fontsize=10)
         left.set_title("train", color=FAINT, fontsize=11)
     left.set_xlim(0, max(new.max(), 1) * 1.22)
-    right.set_title("share of each split, untouched, in %", color=FAINT, fontsize=11)
+    right.set_title("share in %, from the top: train, validation, test", color=FAINT, fontsize=11)
     for number, split in enumerate(SPLITS):
         counts = np.array([before.splits[split]["per_emotion"][name] for name in EMOTIONS])
         share = 100 * counts / max(counts.sum(), 1)
         right.barh(at + 0.25 * (number - 1), share, height=0.22, color=COLOURS, alpha=(1, 0.65, 0.35)[number])
-    right.text(
-        1, 0, "top to bottom: train, validation, test", transform=right.transAxes, ha="right", color=FAINT, fontsize=9
-    )
     for axes in (left, right):
         axes.set_yticks(at, EMOTIONS)
         axes.invert_yaxis()
@@ -137,9 +134,9 @@ def draw_mean_faces(measured: Measured) -> Figure:
 
 
 def draw_light(measured: Measured) -> Figure:
-    """How bright and how rich in contrast the training faces of each emotion are: median, middle half, 5% to 95%."""
+    """How bright and how rich in contrast the training faces of each emotion are."""
     figure = Figure(figsize=(12.8, 4.8))
-    figure.suptitle("Brightness and contrast", x=0.012, ha="left")
+    figure.suptitle("Brightness and contrast: median, middle half, 5% to 95%", x=0.012, ha="left")
     train = measured.split == SPLITS.index("train")
     sides: Any = figure.subplots(1, 2, sharey=True)
     for axes, values, title in zip(
@@ -161,15 +158,6 @@ def draw_light(measured: Measured) -> Figure:
         axes.spines["left"].set_visible(False)
     sides[0].set_yticks(np.arange(len(EMOTIONS)), EMOTIONS)
     sides[0].invert_yaxis()
-    sides[1].text(
-        1,
-        0.01,
-        "mark: median, box: middle half, line: 5% to 95%",
-        transform=sides[1].transAxes,
-        ha="right",
-        color=FAINT,
-        fontsize=9,
-    )
     return figure
 
 
