@@ -56,7 +56,7 @@ def ingest_csv(csv: str, output: Path | str, parameters: Ingest | None = None, s
         BadInput: the CSV cannot be read, too many of its rows cannot be used, a split is empty, or an emotion has no
             training rows.
     """
-    parameters = parameters or Ingest.parse({})
+    parameters = parameters or Ingest()
     with writing_whole(output) as folder:
         with open_csv(csv, source_version) as opened, _Spool(folder / ".pixels") as spool:
             read = _read_rows(opened, folder, spool, parameters)

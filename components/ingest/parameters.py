@@ -15,21 +15,21 @@ class Ingest(Section):
     section: ClassVar[str] = "ingest"
 
     duplicates: Literal["drop_from_train", "keep", "report"] = Field(
-        "drop_from_train",
+        default="drop_from_train",
         description="identical pixels: `drop_from_train` takes training rows out that occur in validation or test, and "
         "repeats within train; `keep` leaves all (comparable with published figures); `report` leaves and lists all",
     )
-    reject_constant: bool = Field(True, description="turn away faces of one single grey level")
+    reject_constant: bool = Field(default=True, description="turn away faces of one single grey level")
     max_rejected_fraction: float = Field(
-        0.1, ge=0, le=1, description="of all rows, how many may be unusable before ingest gives up, 0..1"
+        default=0.1, ge=0, le=1, description="of all rows, how many may be unusable before ingest gives up, 0..1"
     )
     validation_fraction: float = Field(
-        0.1, gt=0, lt=1, description="of the faces, for validation, 0..1; only for a CSV without Usage"
+        default=0.1, gt=0, lt=1, description="of the faces, for validation, 0..1; only for a CSV without Usage"
     )
     test_fraction: float = Field(
-        0.1, gt=0, lt=1, description="of the faces, for test, 0..1; only for a CSV without Usage"
+        default=0.1, gt=0, lt=1, description="of the faces, for test, 0..1; only for a CSV without Usage"
     )
-    split_seed: int = Field(0, ge=0, description="which faces go where; only for a CSV without Usage")
+    split_seed: int = Field(default=0, ge=0, description="which faces go where; only for a CSV without Usage")
 
     @model_validator(mode="after")
     def _leave_some_for_train(self) -> Self:
