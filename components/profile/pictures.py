@@ -178,7 +178,7 @@ def draw_faults(rejected: Counts, duplicates: Counts, near: Counts, read: int) -
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.set_xticks([])
         counts = np.array([count for _, count in named])
-        if not counts.sum():
+        if not named:
             axes.set_yticks([])
             axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", color=FAINT, fontsize=13)
             continue

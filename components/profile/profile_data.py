@@ -111,8 +111,8 @@ def _without_identical(measured: Measured, pairs: NearPairs) -> NearPairs:
 
 
 def _named_counts(frame: pd.DataFrame) -> list[tuple[str, int]]:
-    """The first two columns of a table: what, and how many."""
-    return [(str(name), int(count)) for name, count in frame.iloc[:, :2].itertuples(index=False)]
+    """The first two columns of a table, what and how many, where there are any."""
+    return [(str(name), int(count)) for name, count in frame.iloc[:, :2].itertuples(index=False) if count]
 
 
 def _count_leaked(measured: Measured, pairs: NearPairs) -> int:

@@ -29,14 +29,13 @@ def count_techniques(after: Profile) -> pd.DataFrame:
 
 
 def list_counts(counts: Mapping[str, Any], what: str) -> pd.DataFrame:
-    """Counts by name, nested names joined by " / ", the largest first; what is no count is left out."""
-    flat = sorted(_flatten(counts), key=lambda item: -item[1])
-    return pd.DataFrame(flat, columns=[what, "rows"])
+    """Counts by name, nested names joined by ": "; what is no count is left out."""
+    return pd.DataFrame(list(_flatten(counts)), columns=[what, "rows"])
 
 
 def _flatten(counts: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, int]]:
     for key, value in counts.items():
-        name = f"{above} / {key}" if above else str(key)
+        name = f"{above}: {key}" if above else str(key)
         if isinstance(value, Mapping):
             yield from _flatten(value, name)
         elif isinstance(value, int) and not isinstance(value, bool):

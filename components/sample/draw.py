@@ -190,7 +190,7 @@ def _paint_head(canvas: Canvas, dice: Dice, skin: np.ndarray, hair: np.ndarray, 
     hairline = (
         dice.between(-0.66, -0.52)
         + dice.around(0.06) * canvas.x
-        + dice.between(0.0, 0.9) * canvas.x * canvas.x * canvas.x * canvas.x
+        + dice.between(0.2, 2.4) * canvas.x * canvas.x * canvas.x * canvas.x
     )
     bald = dice.happens(0.12)
     top = np.maximum((radius - 1.06) * wide, canvas.y - hairline)
