@@ -30,16 +30,13 @@ from components.tracking import names
 NAN = float("nan")
 
 
-def write_report(
-    candidates: Sequence[CandidateRun], verdict: Mapping[str, Any], data: Profile, champion: Evaluation | None = None
-) -> str:
+def write_report(candidates: Sequence[CandidateRun], verdict: Mapping[str, Any], data: Profile) -> str:
     """The report of a pipeline run: verdict, candidates and champion side by side, data, model card.
 
     Args:
         candidates: of the run, in any order; those that failed too.
         verdict: of the gate, as `Verdict.to_dict()` of components/register/verdict.py gives it.
         data: profile of the data set that the candidates were trained on.
-        champion: what is known of the champion that the verdict compares with, from its own run; None for none.
 
     Returns:
         HTML.
@@ -47,20 +44,20 @@ def write_report(
     order = {str(entry["run_id"]): place for place, entry in enumerate(verdict["candidates"])}
     candidates = sorted(candidates, key=lambda candidate: order.get(candidate.run_id, len(order)))
     scored = [(candidate.name, candidate.evaluation) for candidate in candidates if candidate.evaluation]
-    challenger = verdict["challenger"]
-    name = f"version {challenger['version']} ({challenger['name']})"
-    title = f"{name[0].upper()}{name[1:]} is {verdict['status']}"
+    chosen = verdict["challenger"]
+    evaluation = next((each.evaluation for each in candidates if each.run_id == chosen["run_id"]), None)
+    title = f"Version {chosen['version']} ({chosen['name']}) is {verdict['status']}"
     body = [
         _header(title, candidates, verdict, data),
         "<h2>Candidates</h2>",
         _candidate_table(candidates, verdict),
         *_against_champion(verdict),
-        *_per_class(scored, champion, verdict),
+        *_per_class(scored, verdict["champion"]),
         *_confusions(scored),
         *_calibration(scored),
-        *_mistakes(scored, challenger["name"]),
+        *_mistakes(chosen["name"], evaluation),
         *_data(data),
-        *card.sections(data, dict(scored).get(challenger["name"]), challenger),
+        *card.sections(data, evaluation, chosen["version"]),
     ]
     return page(title, body)
 
@@ -79,10 +76,10 @@ def write_candidate_page(candidate: CandidateRun) -> str:
     body = [
         *head,
         _split_table(candidate.evaluation),
-        *_per_class(scored, None, {}),
+        *_per_class(scored, None),
         *_confusions(scored),
         *_calibration(scored),
-        *_mistakes(scored, candidate.name),
+        *_mistakes(candidate.name, candidate.evaluation),
     ]
     return page(title, body)
 
@@ -229,26 +226,26 @@ def _against_champion(verdict: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _per_class(
-    scored: Sequence[tuple[str, Evaluation]], champion: Evaluation | None, verdict: Mapping[str, Any]
-) -> list[str]:
-    """Recall per class with intervals, all candidates in one chart; precision, recall and F1 as tables."""
+def _per_class(scored: Sequence[tuple[str, Evaluation]], champion: Mapping[str, Any] | None) -> list[str]:
+    """Recall per class with intervals, candidates and champion in one chart; all figures per class as tables."""
     if not scored:
         return []
-    shown = list(scored)
-    if champion is not None:
-        shown.append((f"champion, version {verdict['compared_with']}", champion))
-    tests = [found.splits["test"] for _, found in shown]
-    rows = {
-        emotion: [
+    tests = [found.splits["test"] for _, found in scored]
+    rows: dict[str, list[Mark]] = {}
+    for label, emotion in enumerate(EMOTIONS):
+        rows[emotion] = [
             Mark(test.per_emotion["recall"][label], *test.intervals.get(f"recall/{emotion}", (NAN, NAN)), colour=number)
             for number, test in enumerate(tests)
         ]
-        for label, emotion in enumerate(EMOTIONS)
-    }
+        recall = champion["recall"].get(emotion) if champion else None
+        if recall is not None:
+            rows[emotion].append(Mark(recall, NAN, NAN, colour=len(tests)))
+    shown = [name for name, _ in scored]
+    if champion:
+        shown.append(f"champion, version {champion['version']}, on the same faces")
     support = {emotion: f"{int(tests[0].per_emotion['support'][label]):,}" for label, emotion in enumerate(EMOTIONS)}
     tables = []
-    for name, found in shown:
+    for name, found in scored:
         test = found.splits["test"]
         cells = [
             [
@@ -264,7 +261,7 @@ def _per_class(
     return [
         "<h2>Per class, on test</h2>",
         "<p>Recall with its 95% interval; under the name, how many test faces the class has.</p>",
-        legend([name for name, _ in shown]) if len(shown) > 1 else "",
+        legend(shown) if len(shown) > 1 else "",
         dot_chart(rows, 0, 1, support, {}),
         f'<div class="side">{"".join(tables)}</div>',
     ]
@@ -302,8 +299,7 @@ def _calibration(scored: Sequence[tuple[str, Evaluation]]) -> list[str]:
     ]
 
 
-def _mistakes(scored: Sequence[tuple[str, Evaluation]], name: str) -> list[str]:
-    found = dict(scored).get(name)
+def _mistakes(name: str, found: Evaluation | None) -> list[str]:
     if found is None or not found.mistakes:
         return []
     pictures = "".join(
@@ -321,23 +317,33 @@ def _mistakes(scored: Sequence[tuple[str, Evaluation]], name: str) -> list[str]:
 
 
 def _data(data: Profile) -> list[str]:
-    rows = {emotion: [data.splits[split]["per_emotion"][emotion] for split in SPLITS] for emotion in EMOTIONS}
-    counts = [
-        [split, f"{record['rows']:,}", *(f"{record['per_emotion'][emotion]:,}" for emotion in EMOTIONS)]
-        for split, record in ((split, data.splits[split]) for split in SPLITS)
+    made = [data.balance["made"][technique] for technique in data.balance.get("made", {})]
+    by_balancing = {emotion: sum(of[emotion] for of in made) for emotion in EMOTIONS}
+    counts = {split: data.splits[split]["per_emotion"] for split in SPLITS}
+    series = {
+        "train, from the source": {emotion: counts["train"][emotion] - by_balancing[emotion] for emotion in EMOTIONS},
+        "train, made by balancing": by_balancing,
+        "validation": counts["validation"],
+        "test": counts["test"],
+    }
+    if not made:
+        del series["train, made by balancing"]
+    rows = {emotion: [of[emotion] for of in series.values()] for emotion in EMOTIONS}
+    table_rows = [
+        [name, f"{sum(of.values()):,}", *(f"{of[emotion]:,}" for emotion in EMOTIONS)] for name, of in series.items()
     ]
+    rejected = ", ".join(f"{count:,} {reason}" for reason, count in data.rejected.items() if count)
     return [
         "<h2>Data</h2>",
         facts(
             {
                 "Source": str(data.source.get("csv", "")),
                 "SHA-256 of the CSV": str(data.source.get("sha256", "")),
-                "Rows in it": f"{data.source.get('rows', 0):,}",
-                "Faces": f"{data.side} x {data.side} pixels, grey",
-                "Test faces that are training faces too": f"{data.splits['test']['in_train']:,}",
+                "Faces read from it": f"{data.source.get('rows', 0):,}, {data.side} x {data.side} pixels, grey",
+                "Rejected": rejected or "none",
             }
         ),
-        legend(SPLITS),
+        legend(list(series)),
         bar_chart(rows, {}),
-        table(("", "faces", *EMOTIONS), counts),
+        table(("", "faces", *EMOTIONS), table_rows),
     ]
