@@ -76,7 +76,7 @@ def ingest_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str
 
 def balance_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
     """A data set folder into a balanced one; its profile is logged to the run."""
-    from components.balance.balance import balance_classes
+    from components.balance.balance_classes import balance_classes
 
     from components.balance.parameters import Balance
 
@@ -109,10 +109,10 @@ def train_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str)
 
 def evaluate_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
     """A candidate's model on validation and test; figures and plots go to the candidate's run."""
-    from components.evaluate.evaluate import evaluate_run
+    from components.evaluate.evaluate import evaluate_candidate
     from components.evaluate.parameters import Evaluate
 
-    evaluate_run(
+    evaluate_candidate(
         connect(tracking_uri), given["run_id"], Path(given["data"]), Evaluate.parse(section_of("evaluate", given))
     )
 

@@ -6,6 +6,8 @@ here, so that its real default stays in one place.
 
 from __future__ import annotations
 
+import json
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -87,15 +89,18 @@ def mlproject_text() -> str:
         lines += [f"  {entry.name}:", "    parameters:"]
         for name, definition in described["parameters"].items():
             text = "{type: string}" if "default" not in definition else "{type: string, default: ''}"
-            lines.append(f"      {name}: {text}{_comment(entry, name)}")
-        lines.append(f"    command: {yaml.safe_dump(described['command'], width=10**6).strip()}")
+            lines += [*_comment(entry, name), f"      {name}: {text}"]
+        lines.append(f"    command: {described['command']}")
     return "\n".join(lines) + "\n"
 
 
-def _comment(entry: EntryPoint, name: str) -> str:
+def _comment(entry: EntryPoint, name: str) -> list[str]:
+    """What the parameter means and its real default, as lines of comment."""
     if entry.section is None or name in entry.own:
-        return ""
+        return []
     field = entry.section.model_fields[name]
     default = field.get_default(call_default_factory=True)
-    shown = "" if default is None else f"{yaml.safe_dump(default, default_flow_style=True).splitlines()[0]}; "
-    return f"  # {shown}{field.description}"
+    shown = "" if default is None else f" (default {json.dumps(default)})"
+    return textwrap.wrap(
+        f"{field.description}{shown}", 112, initial_indent=" " * 6 + "# ", subsequent_indent=" " * 6 + "# "
+    )

@@ -74,8 +74,15 @@ class Parameters(Section):
         return parsed
 
     def dump(self) -> dict[str, Any]:
-        """Everything, defaults included, as JSON types: the DAG's arguments, and what `parse` reads back."""
-        return self.model_dump(mode="json", by_alias=True)
+        """Everything, defaults included, as JSON types: the DAG's arguments, and what `parse` reads back.
+
+        What is left open (None) is left out: kfp has no such value.
+        """
+        values = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        for candidate in values["candidates"]:
+            for key in [key for key, value in candidate.items() if value is None]:
+                del candidate[key]
+        return values
 
 
 SAMPLE_CONFIG = Path(__file__).resolve().parent.parent / "configs" / "sample.yaml"

@@ -1,0 +1,96 @@
+"""What a finished pipeline run came to, read from MLflow: candidates, verdict, registered versions, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import mlflow
+from mlflow.entities import Run
+from rich.console import Console
+from rich.markup import escape
+
+from components.tracking import names, runs
+from components.tracking.store import connect, sqlite_path
+from pipeline.compare import Row, print_table, rows_of
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A finished pipeline run.
+
+    Attributes:
+        run_id: the parent run's.
+        address: where the run is found in the MLflow UI.
+        candidates: their figures, best on validation first.
+        verdict: what the gate said.
+        approved: whether the chosen version may become champion.
+        challenger: version that may be promoted; empty when there is none.
+        champion: version that serves; empty when there is none.
+        next: the commands that come next.
+    """
+
+    run_id: str
+    address: str
+    candidates: Sequence[Row]
+    verdict: str
+    approved: bool
+    challenger: str
+    champion: str
+    next: Sequence[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types."""
+        return asdict(self)
+
+
+def summary(tracking_uri: str, parent_run_id: str) -> Summary:
+    """Reads what became of a pipeline run from its MLflow."""
+    client = connect(tracking_uri)
+    parent = client.get_run(parent_run_id)
+    candidates = [run.info.run_id for run in runs.children(client, parent)]
+    aliases = _aliases(client)
+    challenger, champion = aliases.get(names.CHALLENGER, ""), aliases.get(names.CHAMPION, "")
+    return Summary(
+        run_id=parent_run_id,
+        address=run_address(tracking_uri, parent),
+        candidates=rows_of(client, candidates),
+        verdict=parent.data.tags.get("gate.verdict", ""),
+        approved=challenger != "",
+        challenger=challenger,
+        champion=champion,
+        next=[
+            "ferpipe promote" if challenger else "ferpipe compare",
+            f"ferpipe compare {parent_run_id}" if challenger else f"ferpipe run --resume {parent_run_id}",
+            "ferpipe ui",
+        ],
+    )
+
+
+def run_address(tracking_uri: str, run: Run) -> str:
+    """Where a run is in the MLflow UI: the server's address, or where `ferpipe ui` would serve it."""
+    base = "http://127.0.0.1:5000" if sqlite_path(tracking_uri) else tracking_uri.rstrip("/")
+    return f"{base}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+
+
+def print_summary(found: Summary, console: Console) -> None:
+    """The end of `ferpipe run` on the terminal."""
+    console.print()
+    print_table(found.candidates, console)
+    colour = "green" if found.approved else "yellow"
+    console.print(f"\n[bold]verdict[/]     [{colour}]{escape(found.verdict)}[/]", soft_wrap=True, highlight=False)
+    champion = f"version {found.champion}" if found.champion else "none yet"
+    challenger = f"version {found.challenger}" if found.challenger else "none"
+    console.print(f"[bold]registry[/]    {names.REGISTERED_MODEL}: champion {champion}, challenger {challenger}")
+    console.print(f"[bold]in MLflow[/]   {found.address}", soft_wrap=True, highlight=False)
+    console.print(f"[bold]next[/]        {found.next[0]}")
+    for command in found.next[1:]:
+        console.print(f"            {command}", highlight=False)
+
+
+def _aliases(client: mlflow.MlflowClient) -> dict[str, str]:
+    try:
+        return dict(client.get_registered_model(names.REGISTERED_MODEL).aliases)
+    except mlflow.MlflowException:
+        return {}
