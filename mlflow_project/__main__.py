@@ -46,11 +46,11 @@ def section_of(entry: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def main_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
     """The whole pipeline, as `ferpipe run`; any parameter may be given by its dotted name (-P train.epochs=3)."""
-    from pipeline.summary import print_summary, summary
     from rich.console import Console
 
     from pipeline.local import Home, run_here
     from pipeline.parameters import read_parameters
+    from pipeline.summary import print_summary, summary
 
     config = given.get("config")
     assignments = [f"{name}={value}" for name, value in given.items() if name not in ENTRY_POINTS["main"].own]
@@ -77,7 +77,6 @@ def ingest_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str
 def balance_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
     """A data set folder into a balanced one; its profile is logged to the run."""
     from components.balance.balance_classes import balance_classes
-
     from components.balance.parameters import Balance
 
     folder = Path(given["output"])

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
-from components.ingest.parameters import Ingest
 
 from components.balance.parameters import Balance
 from components.evaluate.parameters import Evaluate
+from components.ingest.parameters import Ingest
 from components.register.parameters import Register
 from components.section import Section
 from components.train.parameters import Train

@@ -8,9 +8,6 @@
 
 from collections.abc import Callable
 
-from components.ingest.component import ingest as ingest_step
-from components.locate.component import locate as locate_step
-from components.profile.component import profile as profile_step
 from kfp import dsl
 from kfp.dsl import PipelineTask
 from kfp.dsl.base_component import BaseComponent
@@ -18,7 +15,10 @@ from kfp.dsl.base_component import BaseComponent
 from components.balance.component import balance as balance_step
 from components.close_run.component import close_run as close_run_step
 from components.evaluate.component import evaluate as evaluate_step
+from components.ingest.component import ingest as ingest_step
+from components.locate.component import locate as locate_step
 from components.open_run.component import open_run as open_run_step
+from components.profile.component import profile as profile_step
 from components.register.component import register as register_step
 from components.train.component import train as train_step
 from pipeline.parameters import Parameters

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import yaml
-from components.ingest.parameters import Ingest
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
 from components.bad_input import BadInput, nearest
 from components.balance.parameters import Balance
 from components.evaluate.parameters import Evaluate
+from components.ingest.parameters import Ingest
 from components.register.parameters import Register
 from components.section import Section
 from components.tracking.names import EXPERIMENT

@@ -62,7 +62,7 @@ def open_run(client: mlflow.MlflowClient, pipeline_run: PipelineRun) -> list[dic
     if pipeline_run.code_version != code_here():
         raise BadInput(
             f"the pipeline was made from code {pipeline_run.code_version}, but this environment holds {code_here()}; "
-            "build the image from the commit that is compiled and submit again, or leave components/ alone while it runs"
+            "build the image from the commit that is compiled, or leave components/ alone while the pipeline runs"
         )
     tags = _tags(pipeline_run)
     parameters = pipeline_run.parameters
