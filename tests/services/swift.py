@@ -28,6 +28,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 REQUIREMENTS = HERE / "swift-requirements.txt"
+SERVERS: tuple[str, ...] = ("account", "container", "object", "proxy")
 ENVIRONMENTS = HERE.parent.parent / ".ferpipe" / "services"
 
 
@@ -76,13 +77,13 @@ def swift_server(folder: Path) -> Iterator[S3Server]:
         RuntimeError: it did not start; the end of its log is in the message.
     """
     bin_folder = install()
-    ports = dict(zip(("proxy", "account", "container", "object"), _free_ports(4), strict=True))
+    ports: dict[str, int] = dict(zip(SERVERS, _free_ports(len(SERVERS)), strict=True))
     server = S3Server(f"http://127.0.0.1:{ports['proxy']}", "test:tester", "testing", folder / "swift.log")
     _configure(folder, bin_folder, ports, server)
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(server.log.open("ab"))
         processes = []
-        for name in ("account", "container", "object", "proxy"):
+        for name in SERVERS:
             command = [bin_folder / "python", bin_folder / f"swift-{name}-server", folder / f"{name}.conf"]
             process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
             processes.append(process)
