@@ -1,0 +1,110 @@
+"""`ferpipe predict`: what faces express, by the champion or another model."""
+
+from __future__ import annotations
+
+import csv as csv_file
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.verbs.options import json_option, tracking_option
+
+SHOWN = 20
+"""Faces, and refusals, that are printed; `--output` and `--json` have all of them."""
+
+
+@click.command()
+@click.argument("faces", nargs=-1, required=True, metavar="FACES...")
+@click.option("--model", default="champion", show_default=True, help="An alias, a version, or an address (runs:/…).")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write all as CSV.")
+@tracking_option
+@json_option
+@click.pass_context
+def predict(
+    ctx: click.Context, faces: tuple[str, ...], model: str, output: Path | None, tracking_uri: str, as_json: bool
+) -> None:
+    """Say what FACES express: pictures (PNG, JPEG), folders of them, or CSVs with a column `pixels`.
+
+    A picture shows ONE face, cut out closely; of one that is not square the middle square counts. A CSV needs no
+    labels, and may lie at s3:// or http(s)://. What is no face is named on standard error; the others are answered, and
+    the exit status is 1.
+
+    \b
+    ferpipe predict face.png
+    ferpipe predict holiday/ --model 3
+    ferpipe predict test.csv --output answers.csv
+    """
+    from components.bad_input import BadInput
+    from components.model.load import load_face_model
+    from components.model.predict import name_model
+    from components.model.predict import predict as answer
+    from components.tracking.store import connect
+
+    connect(tracking_uri)
+    try:
+        loaded = load_face_model(name_model(model))
+    except BadInput as error:
+        raise BadInput(f"{error}; make one champion with `ferpipe promote`, or give --model a version") from None
+
+    refused: list[str] = []
+    shown: list[dict[str, Any]] = []
+    counts: Counter[str] = Counter()
+    with _writing(output) as write:
+        for some in answer(loaded, faces, refused):
+            records = some.records()
+            counts.update(record["emotion"] for record in records)
+            shown += records if as_json else records[: SHOWN - len(shown)]
+            write(records)
+    if as_json:
+        click.echo(json.dumps({"model": loaded.uri, "faces": shown, "refused": refused}, indent=2))
+    else:
+        _print_table(shown, counts)
+        for sentence in refused[:SHOWN]:
+            click.echo(sentence, err=True)
+        if len(refused) > SHOWN:
+            click.echo(f"and {len(refused) - SHOWN:,} more; --json names them all", err=True)
+    if refused:
+        ctx.exit(1)
+
+
+@contextmanager
+def _writing(output: Path | None) -> Iterator[Callable[[list[dict[str, Any]]], None]]:
+    """Takes records and writes them as CSV lines; does nothing without a file."""
+    if output is None:
+        yield lambda records: None
+        return
+    from components.faces import EMOTIONS
+
+    with output.open("w", newline="") as file:
+        lines = csv_file.writer(file)
+        lines.writerow(("face", "emotion", *EMOTIONS))
+
+        def write(records: list[dict[str, Any]]) -> None:
+            lines.writerows((each["face"], each["emotion"], *each["probabilities"].values()) for each in records)
+
+        yield write
+
+
+def _print_table(records: list[dict[str, Any]], counts: Mapping[str, int]) -> None:
+    """The first faces with their two most probable emotions; how many of each, where there are more."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("face", overflow="fold")
+    for name in ("emotion", "", "else", ""):
+        table.add_column(name, justify="left" if name else "right")
+    for record in records:
+        (first, p), (second, q) = sorted(record["probabilities"].items(), key=lambda item: -item[1])[:2]
+        table.add_row(record["face"], f"[bold]{first}[/bold]", f"{p:.0%}", second, f"{q:.0%}")
+    if records:
+        Console(highlight=False).print(table)
+    total = sum(counts.values())
+    if total > len(records):
+        of_each = ", ".join(f"{count:,} {emotion}" for emotion, count in sorted(counts.items(), key=lambda i: -i[1]))
+        click.echo(f"... {total:,} faces: {of_each}. --output FILE writes them all.")
