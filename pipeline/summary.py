@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import mlflow
-from mlflow.entities import Run
 from rich.console import Console
 from rich.markup import escape
 
 from components.tracking import names, runs
 from components.tracking.store import connect, sqlite_path
+from components.tracking.views import view_path
 from pipeline.compare import Row, print_table, rows_of
 
 
@@ -22,7 +22,7 @@ class Summary:
 
     Attributes:
         run_id: the parent run's.
-        address: where the run is found in the MLflow UI.
+        address: its candidates side by side, in the MLflow UI.
         candidates: their figures, best on validation first.
         verdict: what the gate said.
         approved: whether the chosen version may become champion.
@@ -54,7 +54,7 @@ def summary(tracking_uri: str, parent_run_id: str) -> Summary:
     challenger, champion = aliases.get(names.CHALLENGER, ""), aliases.get(names.CHAMPION, "")
     return Summary(
         run_id=parent_run_id,
-        address=run_address(tracking_uri, parent),
+        address=ui_address(tracking_uri) + view_path(parent.info.experiment_id),
         candidates=rows_of(client, candidates),
         verdict=parent.data.tags.get("gate.verdict", ""),
         approved=challenger != "",
@@ -68,10 +68,9 @@ def summary(tracking_uri: str, parent_run_id: str) -> Summary:
     )
 
 
-def run_address(tracking_uri: str, run: Run) -> str:
-    """Where a run is in the MLflow UI: the server's address, or where `ferpipe ui` would serve it."""
-    base = "http://127.0.0.1:5000" if sqlite_path(tracking_uri) else tracking_uri.rstrip("/")
-    return f"{base}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+def ui_address(tracking_uri: str) -> str:
+    """Where the MLflow UI is: at the server's address, or where `ferpipe ui` serves it."""
+    return "http://127.0.0.1:5000" if sqlite_path(tracking_uri) else tracking_uri.rstrip("/")
 
 
 def print_summary(found: Summary, console: Console) -> None:

@@ -8,11 +8,14 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Any
 
 import mlflow
 import psutil
 from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE
 
 from components import __version__
 from components.bad_input import BadInput
@@ -120,6 +123,10 @@ def _tags(pipeline_run: PipelineRun) -> dict[str, str]:
         names.DATA_VERSION: pipeline_run.source_version,
         names.PIPELINE_VERSION: __version__,
         names.IMAGE: os.environ.get(IMAGE_VARIABLE, ""),
+        # What the UI shows as a run's source.
+        MLFLOW_SOURCE_NAME: "fer-pipeline",
+        MLFLOW_SOURCE_TYPE: "JOB",
+        MLFLOW_GIT_COMMIT: pipeline_run.git_commit,
     }
     return {name: value for name, value in tags.items() if value}
 
@@ -139,7 +146,7 @@ def _open_parent(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: M
         parent = parent if parent is not None and runs.is_open(parent) else None
     if parent is None:
         experiment_id = runs.experiment_id(client, parameters["experiment"])
-        parent = client.create_run(experiment_id, tags=tags)
+        parent = client.create_run(experiment_id, tags=tags, run_name=_name(str(parameters["csv"])))
     run_id = parent.info.run_id
     client.update_run(run_id, status="RUNNING")
     for name, value in tags.items():
@@ -149,6 +156,12 @@ def _open_parent(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: M
     runs.log_new_parameters(client, run_id, _flat({**parameters, "csv": without_secrets(str(parameters["csv"]))}))
     client.log_dict(run_id, dict(parameters) | {"csv": without_secrets(str(parameters["csv"]))}, "parameters.yaml")
     return client.get_run(run_id)
+
+
+def _name(csv: str) -> str:
+    """The parent's name: what data, and when."""
+    data = PurePosixPath(without_secrets(csv).partition("?")[0]).name.partition(".")[0].rstrip(":") or "sample"
+    return f"{data} {datetime.now(UTC):%Y-%m-%d %H:%M}"
 
 
 def _flat(parameters: Mapping[str, Any]) -> dict[str, Any]:

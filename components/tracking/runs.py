@@ -19,6 +19,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from components.faces import Profile
 from components.tracking import names
 from components.tracking.store import artifact_location
+from components.tracking.views import EXPERIMENT_TAGS
 
 LONGEST_TAG = 5000
 LONGEST_PARAMETER = 6000
@@ -30,7 +31,8 @@ def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
     if found is not None:
         return found.experiment_id
     try:
-        return client.create_experiment(name, artifact_location=artifact_location(mlflow.get_tracking_uri()))
+        location = artifact_location(mlflow.get_tracking_uri())
+        return client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS)
     except mlflow.MlflowException:  # another process was faster
         found = client.get_experiment_by_name(name)
         if found is None:
