@@ -57,6 +57,22 @@ setup: $(READY) ## the environment in .venv, from the hashed lock file
 test: $(READY) ## set up, run every test that needs neither Docker nor a server of its own
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not docker and not services and not browser and not go"
 
+.PHONY: test-services
+test-services: $(READY) ## tests with a real PostgreSQL and a real S3 server (installs them; needs root)
+	@$(BIN)/python -m pytest -m services
+
+.PHONY: test-kubeflow
+test-kubeflow: $(READY) ## the compiled pipeline through the Kubeflow backend's own compiler (needs Go)
+	@$(BIN)/python -m pytest -m go
+
+.PHONY: test-docker
+test-docker: $(READY) ## build the images, and run the whole DAG in them (installs a Docker engine; needs root)
+	@$(BIN)/python -m pytest -m docker
+
+.PHONY: test-browser
+test-browser: $(READY) ## the MLflow UI and the report in a headless browser (installs Chromium; needs root)
+	@$(BIN)/python -m pytest -m browser
+
 .PHONY: lint
 lint: $(READY) ## ruff and pyright
 	@$(BIN)/ruff check .

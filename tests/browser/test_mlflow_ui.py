@@ -1,0 +1,94 @@
+"""The saved view of the candidates, as Chromium shows it: a person compares by the columns that are there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+import requests
+
+from components.tracking import names, runs
+from components.tracking.store import connect
+from components.tracking.views import view_path
+
+pytestmark = pytest.mark.browser
+QUIET = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --hide-scrollbars"
+)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """A Chromium; Debian's package where there is none."""
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if not found:
+        for command in ("apt-get update -qq", "apt-get install -y -qq chromium"):
+            subprocess.run(command.split(), check=True, stdout=subprocess.DEVNULL)
+        found = shutil.which("chromium")
+    assert found, "install Chromium"
+    return found
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store with one pipeline run of two candidates."""
+    address = f"sqlite:///{tmp_path_factory.mktemp('ui') / 'mlflow.db'}"
+    client = connect(address)
+    experiment = runs.experiment_id(client, names.EXPERIMENT)
+    parent = client.create_run(experiment, tags={names.RUN_KIND: "pipeline"}, run_name="sample 2026-11-21 04:00")
+    for name, accuracy in (("lenet-tuned-s0", 0.9375), ("multi_kernel-tuned-s0", 0.8125)):
+        run = client.create_run(
+            experiment,
+            run_name=name,
+            tags={names.RUN_KIND: "candidate", "mlflow.parentRunId": parent.info.run_id},
+        )
+        for metric in ("test/accuracy", "test/macro_f1", "val/macro_f1", "test_clean/macro_f1"):
+            client.log_metric(run.info.run_id, metric, accuracy)
+        runs.close(client, run.info.run_id)
+    runs.close(client, parent.info.run_id)
+    return address
+
+
+@pytest.fixture(scope="module")
+def ui(store: str) -> Iterator[str]:
+    """`ferpipe ui` on that store."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "pipeline.cli", "ui", "--port", str(port), "--tracking-uri", store]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as server:
+        address = f"http://127.0.0.1:{port}"
+        for _ in range(120):
+            try:
+                if requests.get(f"{address}/health", timeout=2).ok:
+                    break
+            except requests.ConnectionError:
+                time.sleep(0.5)
+        yield address
+        os.killpg(server.pid, 15)
+
+
+def test_the_saved_view_shows_the_candidates_by_what_they_are_compared_by(
+    chromium: str, ui: str, store: str, tmp_path: Path
+):
+    [experiment] = mlflow.MlflowClient(store).search_experiments(filter_string=f"name = '{names.EXPERIMENT}'")
+    command = [chromium, *QUIET.split(), f"--user-data-dir={tmp_path}", "--window-size=1800,800"]
+    command += ["--virtual-time-budget=30000", "--dump-dom", ui + view_path(experiment.experiment_id)]
+    page = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    text = re.sub(r"<[^>]+>", " ", page)
+    for expected in ("lenet-tuned-s0", "multi_kernel-tuned-s0", "test/accuracy", "test/macro_f1", "0.9375", "0.8125"):
+        assert expected in text, expected
+    assert text.index("lenet-tuned-s0") < text.index("multi_kernel-tuned-s0"), "best on validation first"
+    assert "sample 2026-11-21" not in text, "parents are left out"
