@@ -14,7 +14,7 @@ import numpy as np
 
 from components.faces import EMOTIONS
 from components.model.intervals import confusions_of_joint, interval, resample_counts
-from components.model.metrics import accuracy_of_confusions, macro_f1_of_confusions, recalls_of_confusions
+from components.model.metrics import CLASSES, accuracy_of_confusions, macro_f1_of_confusions, recalls_of_confusions
 from components.register.parameters import Register
 from components.register.verdict import Difference
 
@@ -45,7 +45,7 @@ def compare_on_same_rows(joint: np.ndarray, resamples: int, seed: int, confidenc
         confidence: of the two-sided intervals, such as 0.95.
     """
     before, after = confusions_of_joint(joint)
-    drawn_before, drawn_after = confusions_of_joint(resample_counts(joint, resamples, seed))
+    drawn_before, drawn_after = resample_confusions(joint, resamples, seed)
     present = np.flatnonzero(before.sum(axis=-1)).tolist()
     simultaneous = 1 - (1 - confidence) / len(present)
     recall_gained = recalls_of_confusions(after) - recalls_of_confusions(before)
@@ -67,6 +67,23 @@ def compare_on_same_rows(joint: np.ndarray, resamples: int, seed: int, confidenc
             for label in present
         },
     )
+
+
+def resample_confusions(joint: np.ndarray, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both models' confusion matrices, float32 (resamples, 7, 7) each, in resamples of the joint counts (7, 7, 7).
+
+    `confusions_of_joint(resample_counts(joint, ...))` in half the time: only occupied cells are drawn and added up.
+    """
+    truth, first, second = np.nonzero(joint)
+    drawn = resample_counts(joint[truth, first, second], resamples, seed).astype(np.float32)  # exact below 2**24 rows
+    return _add_up(drawn, truth * CLASSES + first), _add_up(drawn, truth * CLASSES + second)
+
+
+def _add_up(drawn: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """Adds the columns of `drawn` (resamples, k) that belong to the same `cell` (k,): (resamples, 7, 7)."""
+    belongs = np.zeros((len(cell), CLASSES**2), np.float32)
+    belongs[np.arange(len(cell)), cell] = 1
+    return (drawn @ belongs).reshape(-1, CLASSES, CLASSES)
 
 
 def _difference(value: np.ndarray, drawn: np.ndarray, level: float) -> Difference:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import getpass
 import os
+import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +24,9 @@ from components.register.ledger import Entry, Ledger
 from components.register.registry import MODEL, PARENT_RUN, Version
 from components.register.verdict import APPROVED, NO_CHAMPION, NOT_GATED
 from components.tracking import names
+
+ATTEMPTS: Final = 6
+"""At following the ledger, while others do the same: about three seconds at most."""
 
 USER_VARIABLE: Final = "FERPIPE_USER"
 
@@ -87,6 +92,19 @@ def settle(client: mlflow.MlflowClient) -> Standing:
     Raises:
         BadInput: nothing was ever registered.
     """
+    for attempt in range(ATTEMPTS):
+        try:
+            return _settle(client)
+        except mlflow.MlflowException:
+            # MLflow sets a tag or an alias by looking for the row and then inserting it: of two processes that complete
+            # the same promotion at once, one is told that the row is there already.
+            if attempt == ATTEMPTS - 1:
+                raise
+            time.sleep(random.uniform(0, 0.1 * 2**attempt))
+    raise AssertionError
+
+
+def _settle(client: mlflow.MlflowClient) -> Standing:
     ledger = Ledger(client)
     repaired: list[str] = []
     while True:
@@ -191,12 +209,13 @@ def promote(
     sentence = f"version {chosen.number} is champion{_instead_of(standing.champion)}"
     if dry_run:
         return Outcome(chosen.number, False, f"dry run: {sentence}")
-    held = _write(client, entry)
+    held = Ledger(client).claim(entry)
     if held.claim != entry.claim:
         raise BadInput(
             f"version {held.version} was made champion by {held.by} at {held.at}, a moment before this; "
             f"gate version {chosen.number} against it: `ferpipe gate {chosen.number}`"
         )
+    settle(client)
     return Outcome(chosen.number, True, sentence, entry)
 
 
@@ -223,12 +242,13 @@ def roll_back(client: mlflow.MlflowClient, *, by: str = "", reason: str = "", dr
     if dry_run:
         return Outcome(chosen.number, False, f"dry run: {sentence}")
     entry = _entry(standing, "rollback", chosen, by, reason, forced=False)
-    held = _write(client, entry)
+    held = Ledger(client).claim(entry)
     if held.claim != entry.claim:
         raise BadInput(
             f"version {held.version} was made champion ({held.action}) by {held.by} at {held.at}, a moment "
             "before this; look at `ferpipe history` before going back further"
         )
+    settle(client)
     return Outcome(chosen.number, True, sentence, entry)
 
 
@@ -311,13 +331,6 @@ def _entry(
         reason=reason,
         forced=forced,
     )
-
-
-def _write(client: mlflow.MlflowClient, entry: Entry) -> Entry:
-    """Claims the entry's number and, whoever got it, lets the registry follow."""
-    held = Ledger(client).claim(entry)
-    settle(client)
-    return held
 
 
 def _since(standing: Standing) -> str:

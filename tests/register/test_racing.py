@@ -1,0 +1,150 @@
+"""Promotions that happen at once, in processes of their own, on SQLite and on a real MLflow server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+import requests
+from conftest import add_version_to
+
+from components.register.promotion import promote, settle
+from components.register.registry import MODEL
+from components.register.verdict import APPROVED, NO_CHAMPION
+from components.tracking import names
+from components.tracking.store import connect
+
+HERE = Path(__file__).parent
+RACERS = 20
+
+
+@pytest.fixture(scope="module")
+def server(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an `mlflow server` of this test's own."""
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(empty_store, folder / "mlflow.db")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{folder}/mlflow.db",
+        "--artifacts-destination",
+        str(folder / "files"),
+    ]
+    settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            command, env=os.environ | settings, stdout=log, stderr=log, start_new_session=True, cwd=folder
+        )
+        try:
+            _wait_until_up(process, address, folder / "log")
+            yield address
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)  # the server's workers, too
+            process.wait(20)
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    for _ in range(300):
+        try:
+            if requests.get(f"{address}/health", timeout=1).ok:
+                return
+        except requests.ConnectionError:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.2)
+    raise TimeoutError(log.read_text())
+
+
+@pytest.fixture(params=["sqlite", "server"])
+def address(request: pytest.FixtureRequest) -> str:
+    return request.getfixturevalue("tracking_uri" if request.param == "sqlite" else "server")
+
+
+def race(address: str, kind: str, versions: list[str]) -> dict[str, list[tuple[str, str]]]:
+    """Promotes all at once; `{"won": [(version, sentence)], "lost": [...]}`."""
+    done = subprocess.run(
+        [sys.executable, str(HERE / "racing.py"), address, kind, *versions],
+        check=True, capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+    told: dict[str, list[tuple[str, str]]] = {"won": [], "lost": []}
+    for version, how, sentence in json.loads(done.stdout.splitlines()[-1]):
+        assert how in told, f"{sentence}\n{done.stderr[-3000:]}"
+        told[how].append((version, sentence))
+    return told
+
+
+@pytest.mark.parametrize("kind", ["claim", "start"])
+def test_of_twenty_promotions_at_once_one_wins_and_nineteen_are_told(address: str, kind: str) -> None:
+    client = connect(address)
+    before = len(settle(client).entries) if client.search_registered_models() else 0
+    standing = settle(client).compared_with if before else NO_CHAMPION
+    versions = [add_version_to(client, standing, APPROVED) for _ in range(RACERS)]
+
+    told = race(address, kind, versions)
+
+    ((winner, _),) = told["won"]
+    assert len(told["lost"]) == RACERS - 1
+    for version, sentence in told["lost"]:
+        assert f"`ferpipe gate {version}`" in sentence
+        assert f"version {winner}" in sentence
+    assert {str(number) for number in [client.get_model_version_by_alias(MODEL, names.CHAMPION).version]} == {winner}
+    entries = settle(client).entries
+    assert [entry.number for entry in entries] == list(range(1, before + 2))
+    assert (entries[-1].version, entries[-1].by) == (winner, f"racer-{winner}")
+    tagged = [v for v in versions if "promoted_by" in client.get_model_version(MODEL, v).tags]
+    assert tagged == [winner]
+
+
+def test_two_first_promotions_make_one_ledger(client: mlflow.MlflowClient, tracking_uri: str) -> None:
+    versions = [add_version_to(client, NO_CHAMPION, APPROVED) for _ in range(4)]
+    race(tracking_uri, "claim", versions)
+    experiment = client.get_experiment_by_name(names.EXPERIMENT)
+    assert experiment is not None
+    ledgers = client.search_runs([experiment.experiment_id], f"tags.`{names.RUN_KIND}` = 'ledger'")
+    assert len(ledgers) == 1
+
+
+KILLED = """
+import os, signal, sys
+import mlflow
+from components.register.promotion import promote
+from components.tracking.store import connect
+
+client = connect(sys.argv[1])
+setattr(mlflow.MlflowClient, sys.argv[3], lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+promote(client, sys.argv[2], by="ann")
+"""
+
+
+@pytest.mark.parametrize("before", ["set_registered_model_alias", "set_model_version_tag"])
+def test_a_promotion_killed_after_its_entry_is_completed_by_the_next_command(
+    client: mlflow.MlflowClient, tracking_uri: str, before: str
+) -> None:
+    first, second = (add_version_to(client, compared_with, APPROVED) for compared_with in (NO_CHAMPION, "1"))
+    promote(client, first, by="ann")
+    killed = subprocess.run([sys.executable, "-c", KILLED, tracking_uri, second, before], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    behind = client.get_model_version(MODEL, second).tags
+    assert "promotion" not in behind
+
+    standing = settle(client)
+
+    assert standing.champion == second
+    assert len(standing.repaired) == 1
+    assert client.get_registered_model(MODEL).aliases[names.CHAMPION] in (second, int(second))
+    tags = client.get_model_version(MODEL, second).tags
+    assert (tags["promoted_by"], tags["previous_champion"], tags["promotion"]) == ("ann", first, "2")
+    assert settle(client).repaired == ()
