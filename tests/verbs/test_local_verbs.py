@@ -1,0 +1,94 @@
+"""`ferpipe` itself, and the verbs that need no pipeline run: sample, doctor, ui."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pipeline.cli import VERBS, cli
+from pipeline.verbs import doctor
+
+
+def ferpipe(*arguments: str):
+    return CliRunner().invoke(cli, list(arguments))
+
+
+def test_the_help_lists_every_verb_and_imports_nothing_heavy():
+    command = (
+        "import sys; from pipeline.cli import cli; cli(['--help'], standalone_mode=False); print(sorted(sys.modules))"
+    )
+    shown = subprocess.check_output([sys.executable, "-c", command], text=True)
+    for verb in VERBS:
+        assert f"  {verb} " in shown
+    for heavy in ("mlflow", "kfp", "tensorflow", "keras", "pandas", "matplotlib"):
+        assert f"'{heavy}'" not in shown
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb: str):
+    shown = ferpipe(verb, "--help")
+    assert shown.exit_code == 0, shown.output
+    assert "Usage:" in shown.output
+
+
+def test_an_unknown_verb_is_a_usage_error():
+    assert ferpipe("promoet").exit_code == 2
+
+
+def test_sample_says_what_it_drew(tmp_path: Path):
+    drawn = ferpipe("sample", str(tmp_path / "faces.csv"), "--faces", "100", "--json")
+    found = json.loads(drawn.output)
+    assert found["bytes"] == (tmp_path / "faces.csv").stat().st_size
+
+
+def test_a_password_in_the_tracking_address_is_refused():
+    shown = ferpipe("ui", "--tracking-uri", "https://ann:hunter2@mlflow.example")
+    assert shown.exit_code == 2
+    assert "hunter2" not in shown.output
+    assert "MLFLOW_TRACKING_PASSWORD" in shown.output
+
+
+def test_doctor_is_content_with_this_machine(tmp_path: Path):
+    shown = ferpipe("doctor", "--json", "--home", str(tmp_path), "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db")
+    findings = {finding["what"]: finding for finding in json.loads(shown.output)}
+    assert shown.exit_code == 0
+    assert findings["packages"]["state"] == "good"
+    assert {finding["state"] for finding in findings.values()} <= {"good", "optional"}
+
+
+def test_doctor_names_the_cure_for_a_server_that_does_not_answer():
+    shown = ferpipe("doctor", "--json", "--tracking-uri", "http://127.0.0.1:9")
+    findings = {finding["what"]: finding for finding in json.loads(shown.output)}
+    assert shown.exit_code == 1
+    assert findings["MLflow"]["state"] == "missing"
+    assert findings["MLflow"]["cure"] == "start the server, or check the address"
+
+
+def test_doctor_finds_a_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    finding = doctor.look_at_disk(tmp_path / "new" / "home")
+    assert (finding.state, finding.cure) == ("missing", "give another folder with --home")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["--csv", "nowhere.csv", "--set", "train.epoch=3"],
+            "train.epoch: no such parameter; did you mean 'train.epochs'?",
+        ),
+        (["--config", "nowhere.yaml"], "nowhere.yaml: No such file or directory"),
+        (["--resume", "1f", "--csv", "faces.csv"], "--resume goes on with the run's own parameters"),
+    ],
+)
+def test_run_refuses_before_anything_is_made(arguments: list[str], sentence: str, tmp_path: Path):
+    where = ["--home", str(tmp_path / "home"), "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db"]
+    shown = ferpipe("run", *arguments, *where)
+    assert shown.exit_code in (1, 2)
+    assert sentence in shown.output
+    assert list(tmp_path.iterdir()) == []
