@@ -62,6 +62,24 @@ class Started:
     experiment_id: str
 
 
+class _Client(kfp.Client):
+    """kfp's client, which asks for the backend's health once, and leaves no file in the user's home."""
+
+    def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:
+        """Once: kfp's own takes 20 seconds to say that nothing answers, hides why, and takes a login page for health.
+
+        Raises:
+            ValueError: the answer is not JSON, or not an object.
+        """
+        answer: Any = self._healthz_api.healthz_service_get_healthz(_preload_content=False)
+        said = dict(json.loads(answer.data))
+        return kfp_server_api.V2beta1GetHealthzResponse(multi_user=said.get("multi_user", False))
+
+    def set_user_namespace(self, namespace: str) -> None:
+        """For this client alone: kfp's own writes it to a file, for all later ones."""
+        self._context_setting["namespace"] = namespace
+
+
 class Backend:
     """A Kubeflow Pipelines backend, reached and asked for its health once."""
 
@@ -72,9 +90,8 @@ class Backend:
         with self._asking():
             # Typed as Any: what the generated client answers has no types worth the name.
             self.client: Any = self._connect()
-            api = kfp_server_api.HealthzServiceApi(self._api_client)
-            healthy: Any = api.healthz_service_get_healthz()
-            if healthy.multi_user and not login.namespace:
+            self.namespace = login.namespace or self.client.get_user_namespace() or None
+            if self.client.get_kfp_healthz().multi_user and not self.namespace:
                 raise BadInput(f"{self.host}: this Kubeflow has many users; say whose with --namespace")
 
     def upload(self, package: Path, name: str, commit: str) -> tuple[str, str, str]:
@@ -194,7 +211,7 @@ class Backend:
         mounted = Path(os.environ.get(KF_PIPELINES_SA_TOKEN_ENV, KF_PIPELINES_SA_TOKEN_PATH))
         in_pod = self.login.host and not (self.login.token or self.login.cookies) and mounted.exists()
         with _quiet():
-            client: Any = kfp.Client(
+            client: Any = _Client(
                 host=self.login.host or None,
                 existing_token=self.login.token or None,
                 cookies=self.login.cookies or None,
@@ -214,7 +231,7 @@ class Backend:
         return (self.login.host or "").rstrip("/")
 
     def _find_pipeline(self, name: str) -> str | None:
-        found = self.client.list_pipelines(filter=_named(name), namespace=self.login.namespace or None).pipelines
+        found = self.client.list_pipelines(filter=_named(name), namespace=self.namespace).pipelines
         return found[0].pipeline_id if found else None
 
     def _make_pipeline(self, name: str) -> str:
@@ -224,12 +241,12 @@ class Backend:
             name=name,
             display_name=name,
             description="from a CSV of faces to registered models and a verdict",
-            namespace=self.login.namespace or None,
+            namespace=self.namespace,
         )
         return api.pipeline_service_create_pipeline(pipeline).pipeline_id
 
     def _experiment(self, name: str) -> str:
-        return self.client.create_experiment(name, namespace=self.login.namespace or None).experiment_id
+        return self.client.create_experiment(name, namespace=self.namespace).experiment_id
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[None]:
@@ -344,7 +361,7 @@ def _short(text: str, longest: int = 200) -> str:
 def _quiet() -> Iterator[None]:
     """Without the links that kfp's client prints, its warnings about itself, and urllib3's of every further try."""
     disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)
     try:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")

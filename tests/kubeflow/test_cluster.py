@@ -1,0 +1,125 @@
+"""What the cluster section and the images' addresses may be, and what is said when they are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.bad_input import BadInput
+from pipeline.cluster import STEPS, Cluster
+from pipeline.kubeflow import check_reachable, check_tracking, immutable_images, read_asked
+
+DIGEST = f"registry.example/fer-pipeline@sha256:{'0' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"gpus": {}}, r"cluster\.gpus: no such parameter; did you mean 'gpu'\?"),
+        ({"gpu": {"typ": "nvidia.com/gpu"}}, r"cluster\.gpu\.typ: no such parameter; did you mean 'type'\?"),
+        ({"gpu": {"count": -1}}, r"cluster\.gpu\.count: .*\(received -1\)"),
+        ({"gpu": 2}, r"cluster\.gpu: takes `name: value` lines \(received 2\)"),
+        ({"steps": {"trian": {}}}, r"cluster\.steps\.trian: no such step; did you mean 'train'\?"),
+        ({"steps": {"train": {"memory": "8 GB"}}}, r"cluster\.steps\.memory: memory is a number .*\(received '8 GB'\)"),
+        ({"steps": {"train": {"cpu": "four"}}}, r"cluster\.steps\.cpu: .*\(received 'four'\)"),
+        ({"tolerations": [{"effect": "NoSchedule"}]}, r"cluster\.tolerations\.key: Field required"),
+        ({"tolerations": [{"key": "a", "effect": "Never"}]}, r"cluster\.tolerations\.effect: .*\(received 'Never'\)"),
+        ({"secrets": [{"name": "s3", "keys": {}}]}, r"cluster\.secrets\.keys: "),
+        ({"secrets": [{"name": "s3", "keys": {"a": "A"}, "steps": ["trian"]}]}, r"did you mean 'train'\?"),
+        ({"state": {"claim": "c", "mount": "state"}}, r"cluster\.claim\.mount: .*\(received 'state'\)"),
+        ({"state_prefix": "/mnt/state"}, r"cluster\.state_prefix: .*\(received '/mnt/state'\)"),
+        ({"state": {"claim": "c", "mount": "/s"}, "state_prefix": "s3://b/p"}, r"give one of them"),
+    ],
+)
+def test_a_wrong_setting_is_named(values: dict, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        Cluster.parse(values)
+
+
+def test_a_steps_value_takes_the_place_of_that_steps_default_only() -> None:
+    steps = Cluster.parse({"steps": {"train": {"memory": "64Gi"}}}).steps
+    assert steps["train"].memory == "64Gi"
+    assert steps["train"].cpu == STEPS["train"].cpu
+    assert steps["ingest"] == STEPS["ingest"]
+
+
+def test_training_state_lies_where_told() -> None:
+    assert Cluster.parse({"state": {"claim": "c", "mount": "/state"}}).state_dir == "/state"
+    assert Cluster.parse({"state_prefix": "s3://bucket/state"}).state_dir == "s3://bucket/state"
+
+
+def test_a_config_file_and_assignments_reach_both_sides(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({"train": {"epochs": 3}, "cluster": {"gpu": {"count": 4}}}))
+    asked = read_asked("s3://b/f.csv", path, ["cluster.steps.train.memory=48Gi", "train.seed=7"])
+    assert (asked.parameters.train.epochs, asked.parameters.train.seed) == (3, 7)
+    assert (asked.cluster.gpu.count, asked.cluster.steps["train"].memory) == (4, "48Gi")
+    assert asked.parameters.csv == "s3://b/f.csv"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "registry.example/fer-pipeline",
+        "registry.example:5000/fer-pipeline",
+        "registry.example/fer-pipeline:latest",
+        "registry.example/fer-pipeline:main",
+        "registry.example/fer-pipeline:v1",
+        "registry.example/fer-pipeline:1.2",
+        "registry.example/fer-pipeline:0123abcd-dirty",
+        "registry.example/fer-pipeline@sha256:0123",
+        "registry.example/fer pipeline:0123abcd",
+        "",
+    ],
+)
+def test_an_image_that_may_come_to_mean_another_is_refused(address: str) -> None:
+    with pytest.raises(BadInput, match=r"--image: .*give a digest"):
+        immutable_images(address)
+
+
+def test_immutable_images_are_taken() -> None:
+    assert immutable_images("registry.example:5000/f:0123abcd").gpu == "registry.example:5000/f:0123abcd-gpu"
+    assert immutable_images("f:1.2.3").cpu == "f:1.2.3"
+    assert immutable_images(DIGEST, DIGEST).gpu == DIGEST
+
+
+def test_a_digest_alone_does_not_name_the_training_image() -> None:
+    with pytest.raises(BadInput, match="--gpu-image: give the training image"):
+        immutable_images(DIGEST)
+
+
+def test_a_mutable_training_image_is_refused() -> None:
+    with pytest.raises(BadInput, match="--gpu-image: the tag 'latest'"):
+        immutable_images(DIGEST, "registry.example/f:latest")
+
+
+@pytest.mark.parametrize("csv", ["sample", "s3://b/f.csv", "https://host/f.csv", "sample://?faces=700&seed=1"])
+def test_a_csv_that_pods_can_read_is_taken(csv: str) -> None:
+    check_reachable(csv, Cluster())
+
+
+def test_a_csv_of_this_machine_is_refused_with_the_cure() -> None:
+    with pytest.raises(BadInput, match=r"fer\.csv: .* --upload s3://bucket/prefix"):
+        check_reachable("data/fer.csv", Cluster())
+
+
+def test_a_csv_on_the_clusters_volume_is_taken() -> None:
+    cluster = Cluster.parse({"data": {"claim": "c", "mount": "/data"}})
+    check_reachable("/data/fer.csv", cluster)
+    with pytest.raises(BadInput):
+        check_reachable("/database/fer.csv", cluster)
+
+
+@pytest.mark.parametrize("csv", ["https://ann:planted@host/f.csv", "https://host/f.csv?X-Amz-Signature=planted"])
+def test_an_address_that_gives_access_is_refused_without_repeating_it(csv: str) -> None:
+    with pytest.raises(BadInput, match=r"cluster\.secrets") as refused:
+        check_reachable(csv, Cluster())
+    assert "planted" not in str(refused.value)
+
+
+@pytest.mark.parametrize("tracking_uri", ["", "sqlite:///mlflow.db", "./mlruns"])
+def test_an_mlflow_that_every_pod_would_have_alone_is_refused(tracking_uri: str) -> None:
+    with pytest.raises(BadInput, match="give the address of a server"):
+        check_tracking(tracking_uri)

@@ -1,0 +1,244 @@
+"""What is in the compiled pipeline: read strictly, and looked through for what a cluster would be told."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from conftest import IMAGE, MLFLOW, SECRETS, Compiled
+from google.protobuf.json_format import ParseDict, ParseError
+from kfp.kubernetes import kubernetes_executor_config_pb2
+from kfp.pipeline_spec import pipeline_spec_pb2
+from references import dangling
+
+from components.images import CPU_IMAGE, GPU_IMAGE
+from pipeline.cluster import STEPS
+from pipeline.kubeflow import Asked, compile_pipeline, immutable_images
+from pipeline.parameters import Parameters
+
+# Protobuf makes its messages when it is imported, where no type checker sees them.
+KubernetesExecutorConfig: Any = vars(kubernetes_executor_config_pb2)["KubernetesExecutorConfig"]
+PipelineSpec: Any = vars(pipeline_spec_pb2)["PipelineSpec"]
+PlatformSpec: Any = vars(pipeline_spec_pb2)["PlatformSpec"]
+
+PLACED = [step for step in STEPS if step != "ensemble"]
+
+
+def test_the_ir_parses_strictly(compiled: Compiled) -> None:
+    documents = list(yaml.safe_load_all(compiled.path.read_text()))
+    assert len(documents) == 2
+    ParseDict(documents[0], PipelineSpec())
+    ParseDict(documents[1], PlatformSpec())
+    for settings in compiled.kubernetes.values():
+        ParseDict(settings, KubernetesExecutorConfig())
+
+
+def test_the_strict_parse_sees_a_misspelt_field(compiled: Compiled) -> None:
+    with pytest.raises(ParseError, match="retryPolici"):
+        ParseDict({**compiled.ir, "retryPolici": {}}, PipelineSpec())
+
+
+def test_no_reference_leads_nowhere(compiled: Compiled) -> None:
+    assert dangling(compiled.ir) == []
+
+
+def _without_a_component(ir: dict[str, Any]) -> None:
+    del ir["components"]["comp-train"]
+
+
+def _without_an_executor(ir: dict[str, Any]) -> None:
+    del ir["deploymentSpec"]["executors"]["exec-ingest"]
+
+
+def _without_an_output(ir: dict[str, Any]) -> None:
+    del ir["components"]["comp-balance"]["outputDefinitions"]["artifacts"]["balanced"]
+
+
+def _without_an_input(ir: dict[str, Any]) -> None:
+    tasks = ir["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    del tasks["ingest"]["inputs"]["parameters"]["source_version"]
+
+
+def _without_a_producer(ir: dict[str, Any]) -> None:
+    del ir["components"]["comp-exit-handler-1"]["dag"]["tasks"]["locate"]
+
+
+def _without_what_the_loop_gives(ir: dict[str, Any]) -> None:
+    [loop] = [name for name in ir["components"] if name.startswith("comp-for-loop")]
+    del ir["components"][loop]["dag"]["outputs"]
+
+
+@pytest.mark.parametrize(
+    "breaks",
+    [
+        _without_a_component,
+        _without_an_executor,
+        _without_an_output,
+        _without_an_input,
+        _without_a_producer,
+        _without_what_the_loop_gives,
+    ],
+)
+def test_a_reference_that_leads_nowhere_is_found(compiled: Compiled, breaks: Callable[[dict[str, Any]], None]) -> None:
+    broken = copy.deepcopy(compiled.ir)
+    breaks(broken)
+    ParseDict(broken, PipelineSpec())  # which a strict parse lets pass
+    assert dangling(broken)
+
+
+@pytest.mark.parametrize("step", PLACED)
+def test_every_step_runs_in_the_image_that_was_given(compiled: Compiled, step: str) -> None:
+    image = f"{IMAGE}-gpu" if step == "train" else IMAGE
+    assert compiled.container(step)["image"] == image
+    assert {"name": "FERPIPE_IMAGE", "value": image} in compiled.container(step)["env"]
+
+
+def test_no_placeholder_image_is_left(compiled: Compiled) -> None:
+    assert CPU_IMAGE not in compiled.path.read_text()
+    assert GPU_IMAGE not in compiled.path.read_text()
+
+
+def test_only_training_asks_for_gpus(compiled: Compiled) -> None:
+    asked = {step: compiled.container(step)["resources"].get("accelerator") for step in PLACED}
+    train = asked.pop("train")
+    assert (train["resourceType"], train["resourceCount"]) == ("nvidia.com/gpu", "2")
+    assert set(asked.values()) == {None}
+
+
+def test_only_training_is_sent_to_the_gpu_nodes(compiled: Compiled) -> None:
+    train = compiled.settings("train")
+    assert train["nodeSelector"]["labels"] == {"gpu-pool": "a100"}
+    [toleration] = train["tolerations"]
+    assert toleration == {
+        "key": "nvidia.com/gpu",
+        "operator": "Equal",
+        "value": "yes",
+        "effect": "NoExecute",
+        "tolerationSeconds": "60",
+    }
+    for step in PLACED:
+        if step != "train":
+            assert "nodeSelector" not in compiled.settings(step)
+            assert "tolerations" not in compiled.settings(step)
+
+
+def test_training_keeps_its_state_on_the_volume(compiled: Compiled) -> None:
+    [mount] = compiled.settings("train")["pvcMount"]
+    assert (mount["constant"], mount["mountPath"], mount["subPath"]) == ("training-state", "/state", "fer")
+    default = compiled.ir["root"]["inputDefinitions"]["parameters"]["state_dir"]["defaultValue"]
+    assert default == "/state"
+
+
+def test_training_has_shared_memory_and_every_step_scratch(compiled: Compiled) -> None:
+    mounts = {mount["mountPath"]: mount for mount in compiled.settings("train")["emptyDirMounts"]}
+    assert (mounts["/dev/shm"]["medium"], mounts["/dev/shm"]["sizeLimit"]) == ("Memory", "4Gi")
+    for step in PLACED:
+        assert "/tmp" in [mount["mountPath"] for mount in compiled.settings(step)["emptyDirMounts"]]
+
+
+def test_the_csv_volume_is_mounted_where_the_csv_is_read(compiled: Compiled) -> None:
+    mounted = {
+        step
+        for step in PLACED
+        for mount in compiled.settings(step).get("pvcMount", [])
+        if mount["constant"] == "csv-files"
+    }
+    assert mounted == {"locate", "ingest"}
+
+
+def test_resources_are_those_of_the_step(compiled: Compiled) -> None:
+    train = compiled.container("train")["resources"]
+    assert (train["resourceCpuRequest"], train["resourceCpuLimit"]) == ("6", "8")
+    assert (train["resourceMemoryRequest"], train["resourceMemoryLimit"]) == ("24Gi", "32Gi")
+    ingest = compiled.container("ingest")["resources"]
+    assert (ingest["resourceMemoryRequest"], ingest["resourceMemoryLimit"]) == ("2Gi", "4Gi")
+
+
+def test_every_step_is_tried_again_with_growing_waits(compiled: Compiled) -> None:
+    tasks = compiled.tasks()
+    for step in PLACED:
+        policy = tasks[step.replace("_", "-")]["retryPolicy"]
+        assert policy["maxRetryCount"] == (5 if step == "train" else STEPS[step].retries)
+        assert (policy["backoffDuration"], policy["backoffFactor"], policy["backoffMaxDuration"]) == (
+            "20s",
+            3.0,
+            "400s",
+        )
+
+
+def test_every_step_ends_in_time(compiled: Compiled) -> None:
+    assert compiled.settings("train")["activeDeadlineSeconds"] == str(90 * 60)
+    assert all(int(compiled.settings(step)["activeDeadlineSeconds"]) > 0 for step in PLACED)
+
+
+def test_only_pure_steps_are_cached(compiled: Compiled) -> None:
+    cached = {name for name, task in compiled.tasks().items() if task.get("cachingOptions", {}).get("enableCache")}
+    cached -= {name for name in cached if name.startswith(("exit-handler", "for-loop"))}
+    assert cached == {"ingest", "balance"}
+
+
+def test_nothing_is_cached_when_told_so(tmp_path) -> None:
+    path = tmp_path / "uncached.yaml"
+    from pipeline.cluster import Cluster
+
+    compile_pipeline(Asked(Parameters(), Cluster()), immutable_images(IMAGE), MLFLOW, path, cached=False)
+    ir = next(yaml.safe_load_all(path.read_text()))
+    ParseDict(ir, PipelineSpec())
+    assert "enableCache" not in path.read_text()
+    assert dangling(ir) == []
+
+
+def test_secrets_are_given_by_reference_to_the_steps_that_need_them(compiled: Compiled) -> None:
+    given = {
+        (secret["secretName"], key["secretKey"], key["envVar"]): secret["optional"]
+        for secret in compiled.settings("close_run")["secretAsEnv"]
+        for key in secret["keyToEnv"]
+    }
+    assert given == {
+        ("mlflow-credentials", "user", "MLFLOW_TRACKING_USERNAME"): False,
+        ("mlflow-credentials", "password", "MLFLOW_TRACKING_PASSWORD"): False,
+        ("webhook", "address", "FERPIPE_WEBHOOK"): True,
+    }
+    with_s3 = {
+        step
+        for step in PLACED
+        if any(secret["secretName"] == "s3-keys" for secret in compiled.settings(step)["secretAsEnv"])
+    }
+    assert with_s3 == {"locate", "ingest", "train"}
+
+
+def test_no_secret_is_in_the_file(compiled: Compiled) -> None:
+    text = compiled.path.read_text()
+    assert [name for name, value in SECRETS.items() if value in text] == []
+
+
+def test_pods_are_labelled_run_as_nobody_and_pull_as_told(compiled: Compiled) -> None:
+    for step in PLACED:
+        settings = compiled.settings(step)
+        assert settings["securityContext"] == {"runAsUser": "20001", "runAsNonRoot": True}
+        assert settings["imagePullPolicy"] == "Always"
+        assert [secret["secretName"] for secret in settings["imagePullSecret"]] == ["registry"]
+        assert settings["podMetadata"]["labels"] == {"team": "faces"}
+        assert settings["podMetadata"]["annotations"] == {"sidecar.istio.io/inject": "false"}
+
+
+def test_the_exit_task_waits_for_everything_and_runs_whatever_happened(compiled: Compiled) -> None:
+    closing = compiled.ir["root"]["dag"]["tasks"]["close-run"]
+    assert closing["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    assert closing["dependentTasks"] == ["exit-handler-1"]
+
+
+def test_candidates_train_side_by_side_as_many_as_told(compiled: Compiled) -> None:
+    [loop] = [task for name, task in compiled.tasks().items() if name.startswith("for-loop")]
+    assert loop["iteratorPolicy"]["parallelismLimit"] == 3
+
+
+def test_the_same_settings_compile_to_the_same_bytes(config, compiled: Compiled, tmp_path) -> None:
+    from pipeline.kubeflow import read_asked
+
+    again = tmp_path / "again.yaml"
+    compile_pipeline(read_asked(None, config), immutable_images(IMAGE), MLFLOW, again)
+    assert again.read_bytes() == compiled.path.read_bytes()
