@@ -11,8 +11,11 @@ from components.section import Section
 from components.train.architectures import find, names
 from components.train.parameters import Train
 
+MOVES: Final[dict[str, Any]] = {"rotation": 15.0, "shift": 0.1, "shear": 0.0, "zoom": 0.12, "flip": True}
+
 RECIPES: Final[dict[str, dict[str, Any]]] = {
-    # What the notebooks did: grey levels as they are, Adam as it comes, no generator, the best epoch by accuracy.
+    # What the notebooks did: grey levels as they are, Adam as it comes, the best epoch by accuracy. Where the two
+    # differ, this is lenet's; the rest stands in the RECIPES of multi_kernel, which go before these.
     "notebook": {
         "epochs": 50,
         "batch_size": 128,
@@ -27,6 +30,7 @@ RECIPES: Final[dict[str, dict[str, Any]]] = {
         "scaling": "none",
         "augment": False,
         "averaging": "none",
+        **MOVES,
     },
     "tuned": {
         "epochs": 40,
@@ -42,6 +46,7 @@ RECIPES: Final[dict[str, dict[str, Any]]] = {
         "scaling": "symmetric",
         "augment": True,
         "averaging": "flip",
+        **MOVES,
     },
 }
 
@@ -95,12 +100,11 @@ class Candidate:
             key: value for key, value in given.items() if key in shared
         }
         recipe = Train.parse(asked).recipe
+        usual = dict(architecture.RECIPES.get(recipe, {}))
         return cls(
             architecture=name,
-            train=Train.parse(RECIPES[recipe] | asked),
-            network=architecture.Parameters.parse(
-                {**architecture.RECIPES.get(recipe, {}), **{key: value for key, value in given.items() if key in own}}
-            ),
+            train=Train.parse(RECIPES[recipe] | {key: value for key, value in usual.items() if key in shared} | asked),
+            network=architecture.Parameters.parse({key: value for key, value in (usual | given).items() if key in own}),
         )
 
 

@@ -21,7 +21,7 @@ from components.train.augment import Augment
 from components.train.candidate import Candidate
 from components.train.hardware import Hardware
 from components.train.network import build_network
-from components.train.parameters import Train
+from components.train.parameters import Complete
 from components.train.state import State, Store
 
 ops: Any = keras.ops
@@ -88,11 +88,11 @@ def fit(
     Raises:
         Diverged: the loss of an epoch is not a number.
     """
-    settings = candidate.train
+    settings: Complete = candidate.train
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(hardware.precision)
     network: Any = build_network(candidate, train.side)
-    batch = min(settings.batch_size or 128, len(train))
+    batch = min(settings.batch_size, len(train))
     steps = len(train) // batch
     model = trainer(network, train.pixels, settings, steps, hardware)
     labels = train.emotion.astype(np.int32)
@@ -103,7 +103,7 @@ def fit(
     best: list[np.ndarray] = []
     if state.arrays:
         best = _restore(model, network, state)
-    for number in range(len(state.history) + 1, (settings.epochs or 1) + 1):
+    for number in range(len(state.history) + 1, settings.epochs + 1):
         if _patience_is_over(state.history, settings):
             break
         started = time.perf_counter()
@@ -145,7 +145,7 @@ def fit(
     return Trained(network, state.history, best_epoch(state.history, settings))
 
 
-def trainer(network: keras.Model, pixels: np.ndarray, settings: Train, steps: int, hardware: Hardware) -> Any:
+def trainer(network: keras.Model, pixels: np.ndarray, settings: Complete, steps: int, hardware: Hardware) -> Any:
     """The compiled model that is fitted: numbers of training faces int32 (n,) to logits float32 (n, 7).
 
     Args:
@@ -169,7 +169,7 @@ def trainer(network: keras.Model, pixels: np.ndarray, settings: Train, steps: in
     model: Any = keras.Model(numbers, network(ops.expand_dims(faces, -1)), name="trainer")
     model.compile(
         optimizer=optimizer_for(settings, steps),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing or 0.0),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing),
         metrics=["accuracy"],
         jit_compile=hardware.xla,
         steps_per_execution=min(steps, STEPS_PER_EXECUTION) if hardware.device == "gpu" else 1,
@@ -179,17 +179,17 @@ def trainer(network: keras.Model, pixels: np.ndarray, settings: Train, steps: in
     return model
 
 
-def optimizer_for(settings: Train, steps: int) -> keras.optimizers.Optimizer:
+def optimizer_for(settings: Complete, steps: int) -> keras.optimizers.Optimizer:
     """Adam, or AdamW with weight decay, with its schedule and average over all epochs of `steps` steps."""
-    total = steps * (settings.epochs or 1)
+    total = steps * settings.epochs
     rate: Any = settings.learning_rate
     if settings.schedule == "cosine":
-        rising = int((settings.warmup or 0) * total)
+        rising = int(settings.warmup * total)
         start = 0.0 if rising else rate
         rate = keras.optimizers.schedules.CosineDecay(start, total - rising, warmup_target=rate, warmup_steps=rising)
-    momentum = 1 - 1 / max(1.0, (settings.ema or 0) * total)
+    momentum = 1 - 1 / max(1.0, settings.ema * total)
     optimizer = keras.optimizers.AdamW(
-        rate, weight_decay=settings.weight_decay or 0.0, use_ema=momentum > 0, ema_momentum=momentum
+        rate, weight_decay=settings.weight_decay, use_ema=momentum > 0, ema_momentum=momentum
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
@@ -213,15 +213,15 @@ def score(network: keras.Model, faces: Faces) -> Epoch:
     }
 
 
-def best_epoch(history: list[Epoch], settings: Train) -> int:
+def best_epoch(history: list[Epoch], settings: Complete) -> int:
     """The number, from 1, of the first epoch with the best validation figure; 0 before the first."""
     sign = -1 if settings.select_by == "loss" else 1
     figures = [sign * epoch[f"val/{settings.select_by}"] for epoch in history]
     return figures.index(max(figures)) + 1 if figures else 0
 
 
-def _patience_is_over(history: list[Epoch], settings: Train) -> bool:
-    return bool(settings.patience) and len(history) - best_epoch(history, settings) >= (settings.patience or 0)
+def _patience_is_over(history: list[Epoch], settings: Complete) -> bool:
+    return bool(settings.patience) and len(history) - best_epoch(history, settings) >= settings.patience
 
 
 @contextmanager

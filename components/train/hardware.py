@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 
 from components.bad_input import BadInput
-from components.train.parameters import Train
+from components.train.parameters import Complete
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Hardware:
     xla: bool
 
 
-def choose(settings: Train) -> Hardware:
+def choose(settings: Complete) -> Hardware:
     """Loads the backend, makes it deterministic where asked, and says what it trains on.
 
     Raises:
@@ -62,7 +62,7 @@ def choose(settings: Train) -> Hardware:
     )
 
 
-def _find_gpu_in_tensorflow(settings: Train) -> tuple[str, bool]:
+def _find_gpu_in_tensorflow(settings: Complete) -> tuple[str, bool]:
     """The first GPU's name, or "", and whether it multiplies bfloat16."""
     import tensorflow as tf
 
@@ -76,7 +76,7 @@ def _find_gpu_in_tensorflow(settings: Train) -> tuple[str, bool]:
     return str(details.get("device_name", "GPU")), details.get("compute_capability", (0, 0))[0] >= 8
 
 
-def _find_gpu_in_jax(settings: Train) -> tuple[str, bool]:
+def _find_gpu_in_jax(settings: Complete) -> tuple[str, bool]:
     """The first GPU's name, or "", and whether it multiplies bfloat16."""
     import jax
 

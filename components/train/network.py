@@ -13,7 +13,7 @@ from keras import layers, ops
 
 from components.train.architectures import find
 from components.train.candidate import Candidate
-from components.train.parameters import Averaging, Scaling
+from components.train.parameters import Averaging, Complete, Scaling
 
 CROPPED = 4
 """Pixels of each side that a crop leaves away."""
@@ -21,8 +21,9 @@ CROPPED = 4
 
 def build_network(candidate: Candidate, side: int) -> keras.Model:
     """A fresh network: grey levels 0..255, float32 or uint8 (n, side, side, 1), to logits float32 (n, 7)."""
+    settings: Complete = candidate.train
     faces = keras.Input((side, side, 1), name="faces")
-    scaled = scale(faces, candidate.train.scaling or "none")
+    scaled = scale(faces, settings.scaling)
     logits = find(candidate.architecture).build(candidate.network, side)(scaled)
     return keras.Model(faces, logits, name="network")
 
@@ -63,6 +64,7 @@ def views_of(faces: Any, averaging: Averaging) -> list[Any]:
 
 def save_network(network: keras.Model, candidate: Candidate, path: Path) -> keras.Model:
     """Writes the exported model, in float32 whatever it was trained in, without augmentation, and gives it back."""
+    settings: Complete = candidate.train
     side = int(network.input_shape[1])
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
@@ -71,6 +73,6 @@ def save_network(network: keras.Model, candidate: Candidate, path: Path) -> kera
     finally:
         keras.config.set_dtype_policy(policy)
     plain.set_weights(network.get_weights())
-    model = exported(plain, candidate.train.averaging or "none")
+    model = exported(plain, settings.averaging)
     model.save(path)
     return model

@@ -6,11 +6,14 @@ candidate, goes before the recipe's.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from components.section import Section
+
+Complete = Any
+"""A `Train` that a candidate has completed: no field is None."""
 
 Recipe = Literal["notebook", "tuned"]
 Scaling = Literal["none", "symmetric", "face"]
@@ -22,76 +25,88 @@ class Train(Section):
 
     section: ClassVar[str] = "train"
 
-    recipe: Recipe = Field("tuned", description="what fills in every value left open: `notebook` or `tuned`")
-    seed: int = Field(0, ge=0, lt=2**31, description="of initial weights, shuffling, dropout and augmentation")
+    recipe: Recipe = Field(default="tuned", description="what fills in every value left open: `notebook` or `tuned`")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="of initial weights, shuffling, dropout and augmentation")
     epochs: int | None = Field(
-        None, ge=1, le=10_000, description="passes over the training faces; recipes: notebook 50, tuned 40"
+        default=None, ge=1, le=10_000, description="passes over the training faces; recipes: notebook 50, tuned 40"
     )
-    batch_size: int | None = Field(None, ge=1, le=65_536, description="faces per step; recipes: 128")
+    batch_size: int | None = Field(default=None, ge=1, le=65_536, description="faces per step; recipes: 128")
     learning_rate: float | None = Field(
-        None, gt=0, le=10, description="Adam's peak step size; recipes: 0.001 and 0.002"
+        default=None, gt=0, le=10, description="Adam's peak step size; recipes: 0.001 and 0.002"
     )
     schedule: Literal["constant", "cosine"] | None = Field(
-        None,
+        default=None,
         description="of the learning rate: `constant`, or `cosine` down to 0; recipes: notebook constant, tuned cosine",
     )
     warmup: float | None = Field(
-        None,
+        default=None,
         ge=0,
         le=0.5,
         description="share of all steps in which the learning rate rises from 0; recipes: 0 and 0.05",
     )
     weight_decay: float | None = Field(
-        None, ge=0, le=1, description="decoupled (AdamW), not on biases and batch norm; recipes: 0 and 0.02"
+        default=None, ge=0, le=1, description="decoupled (AdamW), not on biases and batch norm; recipes: 0 and 0.02"
     )
     label_smoothing: float | None = Field(
-        None, ge=0, lt=1, description="probability mass spread over all emotions; recipes: 0 and 0.1"
+        default=None, ge=0, lt=1, description="probability mass spread over all emotions; recipes: 0 and 0.1"
     )
     ema: float | None = Field(
-        None,
+        default=None,
         ge=0,
         le=0.5,
         description="average of the weights: share of all steps that it looks back over, 0 for none; recipes: 0, 0.02",
     )
     select_by: Literal["accuracy", "macro_f1", "loss"] | None = Field(
-        None, description="validation figure whose best epoch is kept; recipes: notebook accuracy, tuned macro_f1"
+        default=None,
+        description="validation figure whose best epoch is kept; recipes: notebook accuracy, tuned macro_f1",
     )
     patience: int | None = Field(
-        None, ge=0, description="epochs without a better one before training stops, 0 for never; recipes: 0 and 12"
+        default=None,
+        ge=0,
+        description="epochs without a better one before training stops, 0 for never; recipes: 0 and 12",
     )
     scaling: Scaling | None = Field(
-        None,
+        default=None,
         description="of grey levels, inside the model: `none` 0..255, `symmetric` -1..1, `face` to mean 0 and "
         "deviation 1 of each face; recipes: notebook none, tuned symmetric",
     )
     augment: bool | None = Field(
-        None, description="whether each face is moved at random, anew in every epoch; recipes: notebook no, tuned yes"
+        default=None,
+        description="whether each face is moved at random, anew in every epoch; recipes: notebook no, tuned yes",
     )
-    rotation: float = Field(15.0, ge=0, le=180, description="at most this many degrees, either way")
-    shift: float = Field(0.1, ge=0, le=1, description="at most this share of the side, up, down and sideways")
-    shear: float = Field(0.0, ge=0, le=45, description="at most this many degrees, either way")
-    zoom: float = Field(0.12, ge=0, lt=1, description="height and width each by a factor of 1 - zoom to 1 + zoom")
-    flip: bool = Field(True, description="left to right, every other face")
+    rotation: float | None = Field(default=None, ge=0, le=180, description="at most this many degrees, either way")
+    shift: float | None = Field(
+        default=None, ge=0, le=1, description="at most this share of the side, up, down and sideways"
+    )
+    shear: float | None = Field(default=None, ge=0, le=45, description="at most this many degrees, either way")
+    zoom: float | None = Field(
+        default=None, ge=0, lt=1, description="height and width each by a factor of 1 - zoom to 1 + zoom"
+    )
+    flip: bool | None = Field(default=None, description="left to right, every other face")
     averaging: Averaging | None = Field(
-        None,
+        default=None,
         description="what the exported model averages: `none`, `flip` (the face and its mirror image: twice the time), "
         "`crops` (five crops and their mirror images: ten times); recipes: notebook none, tuned flip",
     )
-    backend: Literal["tensorflow", "jax"] = Field("tensorflow", description="Keras backend that trains")
+    backend: Literal["tensorflow", "jax"] = Field(default="tensorflow", description="Keras backend that trains")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto",
+        default="auto",
         description="of the arithmetic; `auto`: bfloat16 on a GPU that has it, else float32. Weights are float32",
     )
     compile: Literal["auto", "xla", "graph"] = Field(
-        "auto", description="of the step, for TensorFlow; `auto`: XLA on a GPU, graph on a CPU, where XLA is slower"
+        default="auto",
+        description="of the step, for TensorFlow; `auto`: XLA on a GPU, graph on a CPU, where XLA is slower",
     )
     deterministic: bool = Field(
-        True, description="bit-equal results for equal seeds (on the same hardware and versions); slower on a GPU"
+        default=True,
+        description="bit-equal results for equal seeds (on the same hardware and versions); slower on a GPU",
     )
-    require_gpu: bool = Field(False, description="stop at once where there is no GPU, instead of training on the CPU")
+    require_gpu: bool = Field(
+        default=False, description="stop at once where there is no GPU, instead of training on the CPU"
+    )
     save_every: int = Field(
-        1, ge=1, description="epochs between two saved states; what a killed training loses at most"
+        default=1, ge=1, description="epochs between two saved states; what a killed training loses at most"
     )
     tensorboard: bool = Field(
-        False, description="write TensorBoard event files to the run's artifacts (needs tensorboard)"
+        default=False, description="write TensorBoard event files to the run's artifacts (needs tensorboard)"
     )

@@ -21,6 +21,7 @@ from components.tracking import names
 from components.tracking.runs import close, log_new_parameters, log_split, open_candidate, writing_to
 from components.train.candidate import Candidate
 from components.train.hardware import Hardware, choose
+from components.train.parameters import Complete
 from components.train.state import State, Store, store_for
 
 
@@ -72,20 +73,21 @@ def _train(
 ) -> None:
     profile = read_profile(folder)
     train, validation = read_split(folder, "train"), read_split(folder, "validation")
-    hardware = choose(candidate.train)  # before anything imports keras
+    settings: Complete = candidate.train
+    hardware = choose(settings)  # before anything imports keras
     from components.train.fit import Diverged, fit
 
     _warn_of_cpu(hardware, log)
     describe_run(client, run_id, candidate, profile, hardware)
     mlflow.enable_system_metrics_logging()
     try:
-        with writing_to(run_id), _EventFiles(candidate.train.tensorboard) as event_files:
+        with writing_to(run_id), _EventFiles(settings.tensorboard) as event_files:
 
             def on_epoch(number: int, epoch: dict[str, float]) -> None:
                 now = int(time.time() * 1000)
                 client.log_batch(run_id, metrics=[Metric(name, value, now, number) for name, value in epoch.items()])
                 event_files.add(number, epoch)
-                log.info("%s: %s", candidate.name, as_line(number, candidate.train.epochs or 1, epoch))
+                log.info("%s: %s", candidate.name, as_line(number, settings.epochs, epoch))
 
             log_split(profile, "train", "training")
             log_split(profile, "validation", "validation")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from components.bad_input import BadInput
 from components.section import Section
 
 if TYPE_CHECKING:
@@ -17,12 +18,26 @@ BatchNorm = Literal["none", "pool", "convolution"]
 class Scaled(Section):
     """What makes a network of either family larger. The defaults are the notebooks' sizes."""
 
-    width: float = Field(1.0, gt=0, le=8, description="factor on every number of filters and units")
-    depth: int = Field(1, ge=1, le=4, description="3x3 convolutions per block; those after the first keep its size")
-    padding: Literal["valid", "same"] = Field("valid", description="of a block's first convolution")
-    batch_norm: BatchNorm = Field("pool", description="after every `pool`ing, after every `convolution`, or `none`")
-    residual: bool = Field(False, description="add a block's first convolution to its last; needs depth 2 or more")
-    dropout: float = Field(0.5, ge=0, lt=1, description="share of units dropped, before and after the dense layer")
+    width: float = Field(default=1.0, gt=0, le=8, description="factor on every number of filters and units")
+    depth: int = Field(
+        default=1, ge=1, le=4, description="3x3 convolutions per block; those after the first keep its size"
+    )
+    padding: Literal["valid", "same"] = Field(default="valid", description="of a block's first convolution")
+    batch_norm: BatchNorm = Field(
+        default="pool", description="after every `pool`ing, after every `convolution`, or `none`"
+    )
+    batch_norm_momentum: float = Field(
+        default=0.99,
+        ge=0,
+        lt=1,
+        description="of its running mean and variance; recipe tuned: 0.9, which short trainings need",
+    )
+    residual: bool = Field(
+        default=False, description="add a block's first convolution to its last; needs depth 2 or more"
+    )
+    dropout: float = Field(
+        default=0.5, ge=0, lt=1, description="share of units dropped, before and after the dense layer"
+    )
 
     def wide(self, filters: int) -> int:
         """`filters` times `width`, at least 1."""
@@ -43,7 +58,21 @@ def block(x: Any, filters: int, parameters: Scaled) -> keras.KerasTensor:
     if parameters.residual and parameters.depth > 1:
         x = layers.Add()([first, x])
     x = layers.MaxPooling2D(2)(x)
-    return layers.BatchNormalization()(x) if parameters.batch_norm == "pool" else x
+    return normalise(x, parameters) if parameters.batch_norm == "pool" else x
+
+
+def check_size(x: Any, architecture: str, number: int, parameters: Scaled) -> None:
+    """Refuses a block for which too little of the face is left.
+
+    Raises:
+        BadInput: `x` (n, h, w, c) is too small for block `number`, counted from 0.
+    """
+    height, width = x.shape[1:3]
+    if min(height, width) < (4 if parameters.padding == "valid" else 2):
+        raise BadInput(
+            f"{architecture}.filters: only {height}x{width} pixels are left for block {number + 1}; "
+            f"give at most {number} numbers of filters, padding=same, or larger faces"
+        )
 
 
 def convolve(x: Any, filters: int, kernel: int, parameters: Scaled, padding: str) -> keras.KerasTensor:
@@ -53,4 +82,11 @@ def convolve(x: Any, filters: int, kernel: int, parameters: Scaled, padding: str
     if parameters.batch_norm != "convolution":
         return layers.Conv2D(filters, kernel, padding=padding, activation="relu")(x)
     x = layers.Conv2D(filters, kernel, padding=padding, use_bias=False)(x)
-    return layers.ReLU()(layers.BatchNormalization()(x))
+    return layers.ReLU()(normalise(x, parameters))
+
+
+def normalise(x: Any, parameters: Scaled) -> keras.KerasTensor:
+    """Batch norm."""
+    from keras import layers
+
+    return layers.BatchNormalization(momentum=parameters.batch_norm_momentum)(x)

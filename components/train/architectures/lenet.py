@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from components.bad_input import BadInput
 from components.faces import EMOTIONS
-from components.train.architectures._blocks import Scaled, block
+from components.train.architectures._blocks import Scaled, block, check_size
 
 if TYPE_CHECKING:
     import keras
 
-RECIPES: dict[str, dict[str, Any]] = {}
+RECIPES: dict[str, dict[str, Any]] = {"tuned": {"batch_norm_momentum": 0.9}}
 
 
 class Parameters(Scaled):
@@ -24,8 +23,10 @@ class Parameters(Scaled):
 
     section: ClassVar[str] = "lenet"
 
-    filters: tuple[int, ...] = Field((64, 128, 256, 512), min_length=1, description="of the blocks, first to last")
-    dense: int = Field(256, ge=1, description="units of the dense layer")
+    filters: tuple[int, ...] = Field(
+        default=(64, 128, 256, 512), min_length=1, description="of the blocks, first to last"
+    )
+    dense: int = Field(default=256, ge=1, description="units of the dense layer")
 
 
 def build(parameters: Parameters, side: int) -> keras.Model:
@@ -39,12 +40,8 @@ def build(parameters: Parameters, side: int) -> keras.Model:
 
     faces = keras.Input((side, side, 1), name="scaled_faces")
     x: Any = faces
-    for filters in parameters.filters:
-        if min(x.shape[1:3]) < (4 if parameters.padding == "valid" else 2):
-            raise BadInput(
-                f"lenet.filters: {len(parameters.filters)} blocks do not fit into faces of {side}x{side} pixels; "
-                "give fewer, or padding=same"
-            )
+    for number, filters in enumerate(parameters.filters):
+        check_size(x, "lenet", number, parameters)
         x = block(x, filters, parameters)
         # 1st: 46 x 46 x 64   -> 23 x 23 x 64
         # 2nd: 21 x 21 x 128  -> 10 x 10 x 128

@@ -1,8 +1,11 @@
-"""Multi-kernel: the face is seen through kernels of several sizes at once; then blocks as in LeNet, and a dense layer.
+"""Multi-kernel: the face is seen through kernels of four sizes at once; then convolutions, and three dense layers.
 
-The towers' views are concatenated along the height, as the notebooks do (on a channels-last tensor that puts three
-faces below one another, and they meet at the seams), or along the channels. Both have about as many multiplications in
-the first block; from there on, height has three times as many.
+The towers' views are concatenated along the height, as the notebook does (`axis=1`: on a channels-last tensor that
+puts four faces below one another, and they meet at the seams), or along the channels, as in the GoogLeNet it describes.
+The towers, and the first block's convolution, cost the same either way; the second's is four times as much with height.
+
+What the notebook's description leaves open: its 3x3 convolutions have padding `same` and ReLU, and its dropout of 0.3
+stands after each dense layer.
 """
 
 from __future__ import annotations
@@ -11,14 +14,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from components.bad_input import BadInput
 from components.faces import EMOTIONS
-from components.train.architectures._blocks import Scaled, block, convolve
+from components.train.architectures._blocks import BatchNorm, Scaled, block, check_size, convolve, normalise
 
 if TYPE_CHECKING:
     import keras
 
-RECIPES: dict[str, dict[str, Any]] = {"tuned": {"concatenate": "channels"}}
+RECIPES: dict[str, dict[str, Any]] = {
+    "notebook": {
+        "epochs": 10,
+        "batch_size": 1000,
+        "augment": True,
+        "rotation": 20.0,
+        "shift": 0.2,
+        "zoom": 0.2,
+        "concatenate": "height",
+    },
+    "tuned": {"concatenate": "channels", "batch_norm_momentum": 0.9},
+}
 
 
 class Parameters(Scaled):
@@ -27,15 +40,19 @@ class Parameters(Scaled):
     section: ClassVar[str] = "multi_kernel"
 
     kernels: tuple[int, ...] = Field(
-        (3, 5, 7), min_length=1, description="height and width of each tower's kernel, pixels"
+        default=(2, 3, 4, 5), min_length=1, description="height and width of each tower's kernel, pixels"
     )
-    tower_filters: int = Field(16, ge=1, description="of each tower")
+    tower_filters: int = Field(default=16, ge=1, description="of each tower")
     concatenate: Literal["height", "channels"] = Field(
-        "height",
-        description="axis of the towers' views; the recipe `tuned` takes channels, at half the multiplications",
+        default="height", description="axis of the towers' views; recipes: notebook height, tuned channels"
     )
-    filters: tuple[int, ...] = Field((64, 128, 256), min_length=1, description="of the blocks, first to last")
-    dense: int = Field(256, ge=1, description="units of the dense layer")
+    filters: tuple[int, ...] = Field(default=(64, 64), min_length=1, description="of the blocks, first to last")
+    dense: tuple[int, ...] = Field(default=(1000, 1000, 500), min_length=1, description="units of the dense layers")
+    padding: Literal["valid", "same"] = Field(default="same", description="of a block's first convolution")
+    batch_norm: BatchNorm = Field(
+        default="none", description="after every `pool`ing, after every `convolution`, or `none`, as in the notebook"
+    )
+    dropout: float = Field(default=0.3, ge=0, lt=1, description="share of units dropped after each dense layer")
 
 
 def build(parameters: Parameters, side: int) -> keras.Model:
@@ -48,31 +65,24 @@ def build(parameters: Parameters, side: int) -> keras.Model:
     from keras import layers
 
     faces = keras.Input((side, side, 1), name="scaled_faces")
-    towers = [
-        layers.MaxPooling2D(2)(
-            convolve(faces, parameters.wide(parameters.tower_filters), kernel, parameters, padding="same")
-        )  # 48 x 48 x 16 -> 24 x 24 x 16, each
-        for kernel in parameters.kernels
-    ]
-    x = towers[0]
-    if len(towers) > 1:  # channels: 24 x 24 x 48; height: 72 x 24 x 16
+    filters = parameters.wide(parameters.tower_filters)
+    towers = [convolve(faces, filters, kernel, parameters, "same") for kernel in parameters.kernels]  # 48 x 48 x 16
+    x: Any = towers[0]
+    if len(towers) > 1:
         x = layers.Concatenate(axis=1 if parameters.concatenate == "height" else -1)(towers)
+        #                              height                         channels
+        #                         192 x 48 x 16                     48 x 48 x 64
+    x = layers.MaxPooling2D(2)(x)  # 96 x 24 x 16                     24 x 24 x 64
     if parameters.batch_norm == "pool":
-        x = layers.BatchNormalization()(x)
-    for filters in parameters.filters:
-        if min(x.shape[1:3]) < (4 if parameters.padding == "valid" else 2):
-            raise BadInput(
-                f"multi_kernel.filters: {len(parameters.filters)} blocks do not fit into faces of {side}x{side} pixels"
-                "; give fewer, or padding=same"
-            )
+        x = normalise(x, parameters)
+    for number, filters in enumerate(parameters.filters):
+        check_size(x, "multi_kernel", number, parameters)
         x = block(x, filters, parameters)
-        #        channels                                 height
-        # 1st: 22 x 22 x  64 -> 11 x 11 x  64       70 x 22 x  64 -> 35 x 11 x  64
-        # 2nd:  9 x  9 x 128 ->  4 x  4 x 128       33 x  9 x 128 -> 16 x  4 x 128
-        # 3rd:  2 x  2 x 256 ->  1 x  1 x 256       14 x  2 x 256 ->  7 x  1 x 256
-    x = layers.Dropout(parameters.dropout)(x)
-    x = layers.Flatten()(x)  # 256, or 1792
-    x = layers.Dense(parameters.wide(parameters.dense), activation="relu")(x)  # 256
-    x = layers.Dropout(parameters.dropout)(x)
+        #   1st:      96 x 24 x 64 -> 48 x 12 x 64     24 x 24 x 64 -> 12 x 12 x 64
+        #   2nd:      48 x 12 x 64 -> 24 x  6 x 64     12 x 12 x 64 ->  6 x  6 x 64
+    x = layers.Flatten()(x)  # 9216                                          2304
+    for units in parameters.dense:
+        x = layers.Dense(parameters.wide(units), activation="relu")(x)  # 1000, 1000, 500
+        x = layers.Dropout(parameters.dropout)(x)
     logits = layers.Dense(len(EMOTIONS), dtype="float32", name="logits")(x)  # 7
     return keras.Model(faces, logits, name="multi_kernel")
