@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +37,7 @@ def sample_faces(sample_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def real_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The development edition of FER2013, uncompressed; skips where it is absent (no part of it is in the repository)."""
+    """The development edition of FER2013, uncompressed; skips where it is absent (it is not in the repository)."""
     packed = Path(os.environ.get("FER2013_DEV_CSV", ROOT.parent / "shared" / "fer2013" / "fer2013-dev.csv.gz"))
     if not packed.exists():
         pytest.skip("FER2013 is not here: set FER2013_DEV_CSV to a copy of its CSV")
@@ -45,3 +47,56 @@ def real_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with gzip.open(packed) as source, path.open("wb") as target:
         shutil.copyfileobj(source, target, 1 << 20)
     return path
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """A network in MLflow, as `train` leaves one: logged to a candidate's run that is still open.
+
+    Attributes:
+        tracking_uri: of a SQLite store of its own, where version 1 of the registered model, champion, is this network.
+        run_id: the candidate's run.
+        keras_path: the network itself. Nobody trained it, but its answers depend on the face, and it makes them fast.
+    """
+
+    tracking_uri: str
+    run_id: str
+    keras_path: Path
+
+
+@pytest.fixture(scope="session")
+def logged_model(tmp_path_factory: pytest.TempPathFactory) -> LoggedModel:
+    """A small network over 48 x 48 faces, logged and registered."""
+    import keras
+    import mlflow
+    import numpy as np
+
+    from components.model.package import log_face_model
+    from components.tracking import names, runs
+    from components.tracking.store import connect
+
+    folder = tmp_path_factory.mktemp("logged-model")
+    faces = keras.Input((48, 48, 1), dtype="uint8")
+    scaled = keras.layers.Rescaling(1 / 127.5, -1)(faces)
+    areas = keras.layers.Flatten()(keras.layers.AveragePooling2D(8)(scaled))  # (n, 36)
+    start: Any = keras.initializers.RandomNormal(stddev=1.0, seed=4)
+    keras.Model(faces, keras.layers.Dense(7, "softmax", kernel_initializer=start)(areas)).save(folder / "network.keras")
+
+    tracking_uri = f"sqlite:///{folder / 'mlflow.db'}"
+    client = connect(tracking_uri)
+    experiment_id = runs.experiment_id(client, names.EXPERIMENT)
+    parent = client.create_run(experiment_id, tags={names.RUN_KIND: "pipeline"})
+    candidate = {
+        "candidate_id": "0123456789abcdef",
+        "parent_run_id": parent.info.run_id,
+        "experiment_id": experiment_id,
+        "name": "lenet-s0",
+        "architecture": "lenet",
+        "tags": {names.GIT_COMMIT: "0" * 40},
+    }
+    run_id = runs.open_candidate(client, candidate).info.run_id
+    with runs.writing_to(run_id):
+        uri = log_face_model(folder / "network.keras", side=48, example=np.zeros((1, 48, 48), np.uint8) + 99)
+    mlflow.register_model(uri, names.REGISTERED_MODEL)
+    client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHAMPION, "1")
+    return LoggedModel(tracking_uri, run_id, folder / "network.keras")

@@ -73,8 +73,8 @@ def requirements() -> list[str]:
         except PackageNotFoundError:
             continue
         # tensorflow-cpu has no wheels for macOS on Apple silicon or for Linux on Arm.
-        x86 = "platform_machine == 'x86_64' or platform_machine == 'AMD64'"
-        arm = "platform_machine != 'x86_64' and platform_machine != 'AMD64'"
+        x86 = 'platform_machine == "x86_64" or platform_machine == "AMD64"'
+        arm = 'platform_machine != "x86_64" and platform_machine != "AMD64"'
         return [*pinned, f"tensorflow-cpu=={release}; {x86}", f"tensorflow=={release}; {arm}"]
     return pinned
 

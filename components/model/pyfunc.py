@@ -98,10 +98,11 @@ def _decode_picture(data: bytes, side: int) -> np.ndarray:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # SyntaxError: Pillow's for a broken PNG
         raise NotAFace(f"no PNG or JPEG that can be read (received {len(data)} bytes); send a whole file") from None
     if grey.size != (side, side):
-        grey = ImageOps.fit(
-            grey, (side, side), Image.Resampling.LANCZOS
-        )  # cuts the longer side evenly: squashing would
-    return np.asarray(grey, dtype=np.uint8).copy()  # change the expression
+        # The longer side is cut evenly: squashing would change the expression.
+        edge = min(grey.size)
+        left, top = (grey.width - edge) // 2, (grey.height - edge) // 2
+        grey = grey.crop((left, top, left + edge, top + edge)).resize((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(grey, dtype=np.uint8).copy()
 
 
 def _as_grey(picture: Image.Image) -> Image.Image:
