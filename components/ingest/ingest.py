@@ -192,7 +192,7 @@ def _refuse_too_many_rejected(name: str, read: _Read, most: float) -> None:
 
 
 def _refuse_a_changed_csv(opened: OpenCsv, version: str, sha256: str) -> None:
-    if version in ("", f"sha256:{sha256}"):
+    if opened.source.pins or version in ("", f"sha256:{sha256}"):
         return
     found = opened.source.version()
     if found != version:

@@ -19,10 +19,12 @@ class Source(Protocol):
     Attributes:
         address: what people see of it, in sentences and records: without keys and signatures.
         name: the last part of the address.
+        pins: whether `open(version)` reads that version or refuses; if not, compare `version()` after reading.
     """
 
     address: str
     name: str
+    pins: bool
 
     def version(self) -> str:
         """What changes when the file's bytes change. Reads as little as the place allows."""
@@ -49,11 +51,21 @@ def find_source(csv: str) -> Source:
         return LocalFile(csv)
     if scheme == "file":
         return LocalFile(rest)
+    if scheme == "s3":
+        from components.source.s3 import S3Object  # boto3 takes 0.2 s to import
+
+        return S3Object(csv)
+    if scheme in ("http", "https"):
+        from components.source.http import HttpFile
+
+        return HttpFile(csv)
     raise BadInput(f"{csv}: no way to read {scheme}://; give a path, s3://bucket/key, http(s)://..., or `sample`")
 
 
 class LocalFile:
     """A file on this machine."""
+
+    pins = False
 
     def __init__(self, path: str) -> None:
         self.address = path
@@ -86,6 +98,8 @@ class LocalFile:
 
 class Sample:
     """The drawn sample: no file at all until it is opened."""
+
+    pins = True
 
     DEFAULTS = {"faces": 5000, "seed": 0}  # noqa: RUF012
 

@@ -1,0 +1,113 @@
+"""CSVs in S3, or in anything that speaks its protocol."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, BinaryIO, Final, NoReturn, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from urllib3.exceptions import HTTPError
+
+from components.bad_input import BadInput
+from components.source.remote import RemoteFile, Stream
+
+SETTINGS: Final = Config(
+    retries={"max_attempts": 4, "mode": "standard"},
+    connect_timeout=10,
+    read_timeout=30,
+    user_agent_extra="fer-pipeline",
+)
+CREDENTIALS: Final = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+BUFFER: Final = 1024 * 1024
+
+
+class S3Object:
+    """An object at `s3://bucket/key`.
+
+    Credentials, profile, region and `AWS_ENDPOINT_URL` are what boto3 finds: environment, ~/.aws, the machine's role.
+    """
+
+    pins = True
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._bucket, _, self._key = address.removeprefix("s3://").partition("/")
+        self.name = self._key.rpartition("/")[2]
+        if not self._bucket or not self.name:
+            raise BadInput(f"{address}: names no object; give s3://bucket/key")
+        try:
+            self._client = boto3.client("s3", config=SETTINGS)
+        except (BotoCoreError, ValueError) as error:
+            self._refuse(error)
+
+    def version(self) -> str:
+        """`s3:version=<VersionId>:<bytes>`, or with `etag=` where the bucket keeps no versions."""
+        return _version(self._head())
+
+    def open(self, version: str = "") -> BinaryIO:
+        """The object's bytes: of that version, or of the present one; never a mixture.
+
+        Raises:
+            BadInput: it is not there, has changed, or S3 cannot be reached.
+        """
+        kind, _, name = version.removeprefix("s3:").rpartition(":")[0].partition("=")
+        head = self._head(**({"VersionId": name} if kind == "version" else {}))
+        if version and _version(head) != version:
+            raise BadInput(
+                f"{self.address}: has changed since it was located ({version}, now {_version(head)}); run again"
+            )
+        size, etag = head["ContentLength"], head["ETag"]
+        pinned: dict[str, Any] = {"IfMatch": etag}
+        if _keeps_versions(head):
+            pinned["VersionId"] = head["VersionId"]
+
+        def open_at(byte: int) -> Stream:
+            try:
+                found = self._client.get_object(Bucket=self._bucket, Key=self._key, Range=f"bytes={byte}-", **pinned)
+            except ClientError as error:
+                if error.response["ResponseMetadata"].get("HTTPStatusCode", 0) >= 500:
+                    raise ConnectionError(str(error)) from error
+                self._refuse(error)
+            return found["Body"]
+
+        remote = RemoteFile(self.address, size, open_at, (BotoCoreError, HTTPClientError, HTTPError))
+        return cast(BinaryIO, io.BufferedReader(remote, BUFFER))
+
+    def _head(self, **which: str) -> dict[str, Any]:
+        try:
+            return cast(dict[str, Any], self._client.head_object(Bucket=self._bucket, Key=self._key, **which))
+        except (BotoCoreError, ClientError) as error:
+            self._refuse(error)
+
+    def _refuse(self, error: Exception) -> NoReturn:
+        kind = type(error).__name__
+        if isinstance(error, ClientError):
+            code = str(error.response.get("Error", {}).get("Code", kind))
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            if code == "NoSuchBucket":
+                sentence = "there is no such bucket; check its name and AWS_ENDPOINT_URL"
+            elif status == 404:
+                sentence = "there is no such object; check bucket and key"
+            elif status == 412:
+                sentence = "has changed while it was read; run again"
+            elif status in (400, 401, 403):
+                sentence = f"S3 refuses these credentials ({code}); check {CREDENTIALS}, and their rights to the object"
+            else:
+                sentence = f"S3 answers {code}; try again later"
+        elif kind in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound"):
+            sentence = f"no credentials for S3; set {CREDENTIALS}"
+        else:
+            sentence = f"S3 cannot be reached ({' '.join(str(error).split())}); check AWS_ENDPOINT_URL and the network"
+        raise BadInput(f"{self.address}: {sentence}") from error
+
+
+def _keeps_versions(head: dict[str, Any]) -> bool:
+    return head.get("VersionId", "null") != "null"
+
+
+def _version(head: dict[str, Any]) -> str:
+    etag = head["ETag"].strip('"')
+    which = f"version={head['VersionId']}" if _keeps_versions(head) else f"etag={etag}"
+    return f"s3:{which}:{head['ContentLength']}"
