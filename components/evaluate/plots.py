@@ -12,10 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from components.faces import EMOTIONS, Faces
+from components.faces.style import BEFORE, EMOTION_COLOURS, FAINT, INK, figure_style
 from components.model.evaluation import Evaluation, SplitScores
 from components.model.metrics import Scores
 
-RIGHT, WRONG, QUIET = "#2a7f62", "#c0392b", "#9aa5b1"
+RIGHT, WRONG, SECOND, THIRD = "#2a7f62", "#c0392b", "#9ecae1", "#a1d99b"
+BLUE = EMOTION_COLOURS["sad"]
 
 
 def draw_plots(folder: Path, faces: Faces, scores: Scores, evaluation: Evaluation, seed: int) -> None:
@@ -29,21 +31,22 @@ def draw_plots(folder: Path, faces: Faces, scores: Scores, evaluation: Evaluatio
         seed: of the choice of faces to show.
     """
     test = evaluation.splits["test"]
-    figures = {
-        "validation/confusion_matrix": confusion_matrices(evaluation.splits["validation"], "validation"),
-        "test/confusion_matrix": confusion_matrices(test, "test"),
-        "test/per_class": figures_per_class(test),
-        "test/counts": true_against_predicted(test),
-        "test/reliability": reliability(test),
-        "test/precision_recall": precision_recall(scores),
-        "test/faces": faces_with_probabilities(faces, scores, one_right_one_wrong(scores, seed)),
-    }
-    if evaluation.mistakes:
-        figures["test/mistakes"] = faces_with_probabilities(
-            faces, scores, scores.surest_mistakes(len(evaluation.mistakes)), "Most confident mistakes on test"
-        )
-    for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png", dpi=120)
+    with figure_style():
+        figures = {
+            "validation/confusion_matrix": confusion_matrices(evaluation.splits["validation"], "validation"),
+            "test/confusion_matrix": confusion_matrices(test, "test"),
+            "test/per_class": figures_per_class(test),
+            "test/counts": true_against_predicted(test),
+            "test/reliability": reliability(test),
+            "test/precision_recall": precision_recall(scores),
+            "test/faces": faces_with_probabilities(faces, scores, one_right_one_wrong(scores, seed)),
+        }
+        if evaluation.mistakes:
+            mistakes = scores.surest_mistakes(len(evaluation.mistakes))
+            title = "Most confident mistakes on test"
+            figures["test/mistakes"] = faces_with_probabilities(faces, scores, mistakes, title)
+        for name, figure in figures.items():
+            figure.savefig(folder / f"{name}.png", dpi=120)
 
 
 def confusion_matrices(found: SplitScores, split: str) -> Figure:
@@ -64,7 +67,7 @@ def confusion_matrices(found: SplitScores, split: str) -> Figure:
         axes.grid(False)
         axes.spines[:].set_visible(False)
         for row, column in np.ndindex(counts.shape):
-            colour = "white" if shares[row, column] > 0.55 else "black" if counts[row, column] else QUIET
+            colour = "white" if shares[row, column] > 0.55 else "black" if counts[row, column] else FAINT
             axes.text(column, row, labels[row][column], ha="center", va="center", color=colour, fontsize=10)
     return figure
 
@@ -76,17 +79,17 @@ def figures_per_class(found: SplitScores) -> Figure:
     places = np.arange(len(EMOTIONS))
     ends = np.array([found.intervals.get(f"recall/{emotion}", (np.nan, np.nan)) for emotion in EMOTIONS])
     recall = np.array(found.per_emotion["recall"])
-    axes.barh(places - 0.27, found.per_emotion["precision"], 0.25, label="precision", color="#9ecae1")
+    axes.barh(places - 0.27, found.per_emotion["precision"], 0.25, label="precision", color=SECOND)
     axes.barh(
         places,
         recall,
         0.25,
         xerr=np.abs(np.nan_to_num(ends.T - recall)),
         label="recall, 95% interval",
-        color="#3182bd",
-        error_kw={"elinewidth": 1, "capsize": 2, "ecolor": "#333333"},
+        color=BLUE,
+        error_kw={"elinewidth": 1, "capsize": 2, "ecolor": INK},
     )
-    axes.barh(places + 0.27, found.per_emotion["f1"], 0.25, label="F1", color="#a1d99b")
+    axes.barh(places + 0.27, found.per_emotion["f1"], 0.25, label="F1", color=THIRD)
     support = found.per_emotion["support"]
     axes.set_yticks(places, [f"{emotion}\n{count:,.0f}" for emotion, count in zip(EMOTIONS, support, strict=True)])
     axes.invert_yaxis()
@@ -104,8 +107,8 @@ def true_against_predicted(found: SplitScores) -> Figure:
     axes = figure.add_subplot()
     places = np.arange(len(EMOTIONS))
     for offset, values, label, colour in (
-        (-0.2, counts.sum(axis=1), "true", QUIET),
-        (0.2, counts.sum(axis=0), "predicted", "#3182bd"),
+        (-0.2, counts.sum(axis=1), "true", BEFORE),
+        (0.2, counts.sum(axis=0), "predicted", BLUE),
     ):
         bars = axes.bar(places + offset, values, 0.38, label=label, color=colour)
         axes.bar_label(bars, labels=[f"{value:,}" for value in values], padding=2, fontsize=9)
@@ -122,13 +125,13 @@ def reliability(found: SplitScores) -> Figure:
     bins = found.reliability
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    above.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle="--", label="perfectly calibrated")
-    above.plot(bins["confidence"], bins["accuracy"], marker="o", color="#3182bd", label="this model")
+    above.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--", label="perfectly calibrated")
+    above.plot(bins["confidence"], bins["accuracy"], marker="o", color=BLUE, label="this model")
     error = found.figures["calibration_error"]
     above.set(ylabel="share that is right", ylim=(0, 1), title=f"Reliability on test: calibration error {error:.3f}")
     above.legend(frameon=False, loc="upper left")
     above.grid(alpha=0.3)
-    below.bar(bins["confidence"], bins["faces"], width=0.05, color="#9ecae1")
+    below.bar(bins["confidence"], bins["faces"], width=0.05, color=SECOND)
     below.set(xlabel="probability of the predicted class", ylabel="faces", xlim=(0, 1))
     below.grid(axis="y", alpha=0.3)
     below.set_axisbelow(True)
@@ -147,7 +150,7 @@ def precision_recall(scores: Scores) -> Figure:
             continue
         precision, recall, _ = precision_recall_curve(of_class, scores.probabilities[:, label])
         average = average_precision_score(of_class, scores.probabilities[:, label])
-        axes.plot(recall, precision, color=f"C{label}", linewidth=1.6, label=f"{emotion} {average:.2f}")
+        axes.plot(recall, precision, color=EMOTION_COLOURS[emotion], linewidth=1.6, label=f"{emotion} {average:.2f}")
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title="Precision and recall on test")
     axes.legend(title="average precision", frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     axes.grid(alpha=0.3)
@@ -199,7 +202,7 @@ def faces_with_probabilities(
 
 
 def _draw_bars(axes: Axes, probabilities: np.ndarray, truth: int, called: int) -> None:
-    colours = [QUIET] * len(EMOTIONS)
+    colours = [FAINT] * len(EMOTIONS)
     colours[called] = WRONG
     colours[truth] = RIGHT
     axes.axis("on")

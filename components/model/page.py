@@ -40,7 +40,7 @@ pre code { padding: 0; background: none; overflow-wrap: normal; }
 .wide { overflow-x: auto; margin: .6rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .7rem; text-align: right; border-bottom: 1px solid var(--line); vertical-align: baseline; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: nowrap; }
 thead th { color: var(--quiet); font-weight: 500; font-size: .82rem; vertical-align: bottom; }
 td small { display: block; color: var(--quiet); font-size: .78rem; white-space: nowrap; }
 td.best { font-weight: 700; }
@@ -204,20 +204,30 @@ def bar_chart(rows: Mapping[str, Sequence[float]], notes: Mapping[str, str]) -> 
     return f'<div class="chart">{"".join(drawn)}</div>'
 
 
-def reliability_chart(curves: Sequence[tuple[Sequence[float], Sequence[float]]]) -> str:
-    """Curves of (confidence, share right) on the unit square, in the colours 0, 1, …"""
+def reliability_chart(curves: Sequence[Mapping[str, Sequence[float]]]) -> str:
+    """Curves on the unit square in the colours 0, 1, …, a disc per bin as large as its share of the faces.
+
+    Args:
+        curves: `confidence`, `accuracy` and `faces` per bin of each.
+    """
     side, edge = 260, 34
-
-    def at(x: float, y: float) -> str:
-        return f"{edge + side * x:.1f},{8 + side * (1 - y):.1f}"
-
-    lines = [f'<polyline points="{at(0, 0)} {at(1, 1)}" stroke="var(--quiet)" stroke-dasharray="4 4" fill="none"/>']
-    for number, (confidence, right) in enumerate(curves):
-        points = [at(x, y) for x, y in zip(confidence, right, strict=True)]
+    drawn = [
+        f'<line x1="{edge}" y1="{side + 8}" x2="{edge + side}" y2="8" stroke="var(--quiet)" stroke-dasharray="4 4"/>'
+    ]
+    for number, curve in enumerate(curves):
         colour = f"var(--c{number % 6})"
-        lines.append(f'<polyline points="{" ".join(points)}" stroke="{colour}" stroke-width="2" fill="none"/>')
-        lines += [
-            f'<circle cx="{point.split(",")[0]}" cy="{point.split(",")[1]}" r="3" fill="{colour}"/>' for point in points
+        points = [
+            (edge + side * x, 8 + side * (1 - y)) for x, y in zip(curve["confidence"], curve["accuracy"], strict=True)
+        ]
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        drawn.append(
+            f'<polyline points="{line}" stroke="{colour}" stroke-opacity=".45" stroke-width="1.5" fill="none"/>'
+        )
+        total = sum(curve["faces"])
+        drawn += [
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{1.2 + 14 * math.sqrt(faces / total):.1f}" fill="{colour}" '
+            f'fill-opacity=".75"><title>{faces:,.0f} faces</title></circle>'
+            for (x, y), faces in zip(points, curve["faces"], strict=True)
         ]
     labels = "".join(
         f'<text x="{edge + side * tick:.0f}" y="{side + 24}" text-anchor="middle">{tick:g}</text>'
@@ -227,6 +237,6 @@ def reliability_chart(curves: Sequence[tuple[Sequence[float], Sequence[float]]])
     frame = f'<rect x="{edge}" y="8" width="{side}" height="{side}" fill="none" stroke="var(--line)"/>'
     return (
         f'<svg viewBox="0 0 {side + edge + 14} {side + 48}" width="{side + edge + 14}" role="img">'
-        f'{frame}{"".join(lines)}{labels}<text x="{edge + side / 2}" y="{side + 42}" text-anchor="middle">'
+        f'{frame}{"".join(drawn)}{labels}<text x="{edge + side / 2}" y="{side + 42}" text-anchor="middle">'
         "probability it gives</text></svg>"
     )

@@ -260,7 +260,8 @@ def _per_class(scored: Sequence[tuple[str, Evaluation]], champion: Mapping[str, 
         tables.append(f"<div><h3>{escape(name)}</h3>{table(head, cells)}</div>")
     return [
         "<h2>Per class, on test</h2>",
-        "<p>Recall with its 95% interval; under the name, how many test faces the class has.</p>",
+        "<p>Recall with its 95% interval; under the name, how many test faces the class has. At 0 or 1 the interval "
+        "has no width: the bootstrap cannot see what did not happen once.</p>",
         legend(shown) if len(shown) > 1 else "",
         dot_chart(rows, 0, 1, support, {}),
         f'<div class="side">{"".join(tables)}</div>',
@@ -283,17 +284,15 @@ def _confusions(scored: Sequence[tuple[str, Evaluation]]) -> list[str]:
 def _calibration(scored: Sequence[tuple[str, Evaluation]]) -> list[str]:
     if not scored:
         return []
-    curves = [
-        (found.splits["test"].reliability["confidence"], found.splits["test"].reliability["accuracy"])
-        for _, found in scored
-    ]
+    curves = [found.splits["test"].reliability for _, found in scored]
     errors = [
         f"{name}, calibration error {found.splits['test'].figures['calibration_error']:.3f}" for name, found in scored
     ]
     return [
         "<h2>How far its probabilities can be trusted</h2>",
         "<p>Share of right answers (upwards) against the probability given to them, on test. On the dashed line a "
-        "model is right as often as it says; below it, it is surer than it should be.</p>",
+        "model is right as often as it says; below it, it is surer than it should be. A disc is as large as its "
+        "share of the faces.</p>",
         legend(errors),
         reliability_chart(curves),
     ]
@@ -339,7 +338,7 @@ def _data(data: Profile) -> list[str]:
             {
                 "Source": str(data.source.get("csv", "")),
                 "SHA-256 of the CSV": str(data.source.get("sha256", "")),
-                "Faces read from it": f"{data.source.get('rows', 0):,}, {data.side} x {data.side} pixels, grey",
+                "Rows in it": f"{data.source.get('rows', 0):,}, faces of {data.side} x {data.side} grey pixels",
                 "Rejected": rejected or "none",
             }
         ),

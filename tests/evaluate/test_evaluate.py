@@ -1,0 +1,206 @@
+"""A candidate's evaluation, asked of MLflow: figures, inputs, artifacts, status."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import mlflow.artifacts
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.metrics import f1_score, recall_score
+
+from components.bad_input import BadInput
+from components.evaluate.evaluate import evaluate_candidate
+from components.evaluate.outputs import write_outputs
+from components.evaluate.parameters import Evaluate
+from components.faces import EMOTIONS, Faces, read_profile, read_split
+from components.model.evaluation import Evaluation, read_candidate, read_evaluation
+from components.model.load import load_face_model
+from components.tracking import runs
+from components.tracking.store import connect
+
+if TYPE_CHECKING:
+    from tests.conftest import LoggedModel
+
+PARAMETERS = Evaluate(resamples=500, seed=1, mistakes=5)
+
+
+@pytest.fixture(scope="module")
+def client(logged_model: LoggedModel) -> mlflow.MlflowClient:
+    return connect(logged_model.tracking_uri)
+
+
+@pytest.fixture(scope="module")
+def evaluation(client: mlflow.MlflowClient, logged_model: LoggedModel, sample_faces: Path) -> Evaluation:
+    found = evaluate_candidate(client, logged_model.run_id, sample_faces, PARAMETERS)
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def run(client: mlflow.MlflowClient, logged_model: LoggedModel, evaluation: Evaluation) -> Any:
+    return client.get_run(logged_model.run_id)
+
+
+@pytest.fixture(scope="module")
+def artifacts(run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = str(tmp_path_factory.mktemp("artifacts"))
+    return Path(mlflow.artifacts.download_artifacts(f"runs:/{run.info.run_id}/evaluation", dst_path=target))
+
+
+def test_the_run_has_the_figures_that_scikit_learn_gives(
+    run: Any, sample_faces: Path, logged_model: LoggedModel
+) -> None:
+    model = load_face_model(f"runs:/{logged_model.run_id}/model")
+    test = read_split(sample_faces, "test")
+    for split, faces in {
+        "val": read_split(sample_faces, "validation"),
+        "test": test,
+        "test_clean": test.take(~test.in_train),
+    }.items():
+        called = model.probabilities(faces.pixels).argmax(axis=1)
+        recalls: Any = recall_score(faces.emotion, called, labels=range(7), average=None, zero_division=0.0)  # pyright: ignore
+        macro = f1_score(faces.emotion, called, labels=range(7), average="macro", zero_division=0.0)  # pyright: ignore
+        metrics = run.data.metrics
+        assert metrics[f"{split}/accuracy"] == pytest.approx((called == faces.emotion).mean(), abs=1e-12)
+        assert metrics[f"{split}/macro_f1"] == pytest.approx(macro, abs=1e-12)
+        for label, emotion in enumerate(EMOTIONS):
+            assert metrics[f"{split}/recall/{emotion}"] == pytest.approx(recalls[label], abs=1e-12)
+            assert metrics[f"{split}/support/{emotion}"] == (faces.emotion == label).sum()
+            assert (
+                metrics[f"{split}/recall_low/{emotion}"] <= recalls[label] <= metrics[f"{split}/recall_high/{emotion}"]
+            )
+        assert metrics[f"{split}/macro_f1_low"] < macro < metrics[f"{split}/macro_f1_high"]
+
+
+def test_test_and_test_clean_differ_by_the_leaked_rows(evaluation: Evaluation, sample_faces: Path) -> None:
+    leaked = read_profile(sample_faces).splits["test"]["in_train"]
+    assert leaked > 0
+    assert evaluation.splits["test"].rows - evaluation.splits["test_clean"].rows == leaked
+
+
+def test_the_run_is_finished_and_names_the_splits_it_was_scored_on(run: Any, sample_faces: Path) -> None:
+    assert run.info.status == "FINISHED"
+    logged = {each.dataset.name: each.dataset.digest for each in run.inputs.dataset_inputs}
+    splits = read_profile(sample_faces).splits
+    assert {split: logged[split] for split in ("validation", "test")} == {
+        split: splits[split]["digest"] for split in ("validation", "test")
+    }
+    assert logged["test_clean"] not in (logged["test"], logged["validation"])
+
+
+def test_metrics_carry_model_and_dataset(client: mlflow.MlflowClient, run: Any) -> None:
+    models = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
+    metrics = {metric.key: metric for metric in models[0].metrics or []}
+    assert metrics["test/macro_f1"].dataset_name == "test"
+    assert metrics["val/macro_f1"].dataset_name == "validation"
+
+
+def test_predictions_hold_every_face_with_its_probabilities(artifacts: Path, sample_faces: Path) -> None:
+    table = pd.read_csv(artifacts / "test" / "predictions.csv")
+    test = read_split(sample_faces, "test")
+    assert table["row"].tolist() == test.row.tolist()
+    assert table["truth"].tolist() == [EMOTIONS[label] for label in test.emotion]
+    given = table[list(EMOTIONS)].to_numpy()
+    assert np.allclose(given.sum(axis=1), 1, atol=1e-4)
+    assert table["prediction"].tolist() == [EMOTIONS[label] for label in given.argmax(axis=1)]
+
+
+def test_every_plot_is_a_picture_with_something_on_it(artifacts: Path) -> None:
+    plots = {path.relative_to(artifacts).as_posix() for path in artifacts.rglob("*.png")}
+    assert plots == {
+        "validation/confusion_matrix.png",
+        *(
+            f"test/{name}.png"
+            for name in (
+                "confusion_matrix", "per_class", "counts", "reliability", "precision_recall", "faces", "mistakes"
+            )
+        ),
+    }  # fmt: skip
+    for name in plots:
+        assert np.asarray(Image.open(artifacts / name).convert("L")).std() > 5, name
+
+
+def test_the_classification_report_covers_all_seven(artifacts: Path) -> None:
+    text = (artifacts / "test" / "classification_report.txt").read_text()
+    assert all(re.search(rf"^\s*{emotion}\s+\d\.\d{{4}}", text, re.MULTILINE) for emotion in EMOTIONS)
+
+
+def test_what_was_written_reads_back_as_it_was(run: Any, evaluation: Evaluation) -> None:
+    assert read_evaluation(run.info.run_id) == evaluation
+
+
+def test_mistakes_are_wrong_and_the_surest_first(evaluation: Evaluation) -> None:
+    assert len(evaluation.mistakes) == 5
+    assert all(mistake.truth != mistake.prediction for mistake in evaluation.mistakes)
+    sure = [mistake.probability for mistake in evaluation.mistakes]
+    assert sure == sorted(sure, reverse=True)
+
+
+class Artifact(SimpleNamespace):
+    """Stands for kfp's Metrics, ClassificationMetrics and HTML, which need an executor."""
+
+    def log_metric(self, name: str, value: float) -> None:
+        vars(self).setdefault("metrics", {})[name] = value
+
+    def log_confusion_matrix(self, categories: list[str], matrix: list[list[int]]) -> None:
+        self.matrix = (categories, matrix)
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> list[Artifact]:
+    return [Artifact(path=str(tmp_path / name)) for name in ("metrics", "classification", "report")]
+
+
+def test_kubeflows_artifacts_show_the_same(
+    client: mlflow.MlflowClient, run: Any, evaluation: Evaluation, outputs: list[Artifact]
+) -> None:
+    write_outputs(read_candidate(client, run.info.run_id), *outputs)
+    metrics, classification, report = outputs
+    assert metrics.metrics["test_macro_f1"] == run.data.metrics["test/macro_f1"]
+    assert classification.matrix == (list(EMOTIONS), evaluation.splits["test"].confusion)
+    assert json.loads(Path(metrics.path).read_text()) == metrics.metrics
+    assert "lenet-s0" in Path(report.path).read_text()
+
+
+def test_a_candidate_that_failed_in_training_is_passed_on_unscored(
+    client: mlflow.MlflowClient, run: Any, sample_faces: Path, outputs: list[Artifact]
+) -> None:
+    failed = client.create_run(run.info.experiment_id, run_name="diverged").info.run_id
+    runs.close(client, failed, "FAILED", "loss is no number after epoch 2 <of 3>")
+    assert evaluate_candidate(client, failed, sample_faces, PARAMETERS) is None
+    assert client.get_run(failed).info.status == "FAILED"
+    assert not client.get_run(failed).data.metrics
+    write_outputs(read_candidate(client, failed), *outputs)
+    assert all(Path(output.path).is_file() for output in outputs)
+    assert "loss is no number after epoch 2 &lt;of 3&gt;" in Path(outputs[2].path).read_text()
+
+
+def test_a_run_without_a_model_is_refused(client: mlflow.MlflowClient, run: Any, sample_faces: Path) -> None:
+    bare = client.create_run(run.info.experiment_id).info.run_id
+    with pytest.raises(BadInput, match=f"runs:/{bare}/model: cannot be loaded"):
+        evaluate_candidate(client, bare, sample_faces, PARAMETERS)
+
+
+def test_a_test_split_wholly_among_the_training_faces_has_no_test_clean(
+    client: mlflow.MlflowClient,
+    logged_model: LoggedModel,
+    evaluation: Evaluation,
+    sample_faces: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def all_leaked(folder: Path | str, split: str) -> Faces:
+        faces = read_split(folder, split)
+        return Faces(faces.row, faces.emotion, faces.pixels, faces.technique, np.ones(len(faces), bool))
+
+    monkeypatch.setattr("components.evaluate.evaluate.read_split", all_leaked)
+    found = evaluate_candidate(client, logged_model.run_id, sample_faces, PARAMETERS)
+    assert found is not None
+    assert set(found.splits) == {"validation", "test"}
