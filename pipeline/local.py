@@ -42,6 +42,7 @@ STARTED = re.compile(r"Executing task '(?P<task>[^']+)'")
 FINISHED = re.compile(r"Task '(?P<task>[^']+)' finished with status (?P<status>\w+)")
 CACHED = re.compile(r"Task (?P<task>\S+) cache hit")
 EXCEPTION = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b.*")
+INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
@@ -126,17 +127,20 @@ def run_here(
     progress = Progress(console)
     with _worker(request) as worker, log.open("w") as log_file:
         mark = process_mark(psutil.Process(worker.pid))
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end: as with Ctrl-C
         try:
             _follow(worker, progress, log_file, secret=parameters.csv)
         except KeyboardInterrupt:
             _stop(worker)
-            progress.failure = "interrupted; `ferpipe run --resume` goes on with the training where it was"
+            progress.failure = INTERRUPTED
         finally:
             progress.close()
     parent = _parent_of(client, mark)
     if not worker.returncode:
         return Outcome(parent, "", log)
     failure = progress.failure or f"the pipeline ended with status {worker.returncode} without a word; see {log}"
+    if failure == INTERRUPTED and parent is not None:
+        failure += f"; `ferpipe run --resume {parent.info.run_id}` goes on where it was"
     if parent is not None:
         if runs.is_open(parent):
             runs.close_tree(client, parent, "KILLED", failure)

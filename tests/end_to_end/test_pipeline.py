@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import mlflow
@@ -38,13 +40,16 @@ class Place:
 
     def ferpipe(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Runs `ferpipe`, from the sources that `cwd` holds."""
-        environment = {
-            **os.environ,
-            "MLFLOW_TRACKING_URI": self.tracking_uri,
-            "FERPIPE_HOME": str(self.folder / "home"),
-        }
         command = [sys.executable, "-m", "pipeline.cli", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd or ROOT, check=False)
+        return subprocess.run(
+            command, capture_output=True, text=True, env=self.environment, cwd=cwd or ROOT, check=False
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """This process's, with the folder's own store and home."""
+        home = str(self.folder / "home")
+        return {**os.environ, "MLFLOW_TRACKING_URI": self.tracking_uri, "FERPIPE_HOME": home}
 
     def run(self, csv: Path, *arguments: str, cwd: Path | None = None) -> str:
         """`ferpipe run` on a CSV, which has to succeed; what it printed."""
@@ -218,6 +223,45 @@ def test_changed_code_is_not_served_from_the_cache(place: Place, printed: str, s
         file.write("\n# another line\n")
     again = place.run(place.folder / "faces.csv", *ONE_EPOCH, cwd=tmp_path)
     assert "cached" not in again, again
+
+
+def test_an_interrupted_run_is_resumed_in_the_same_runs(place: Place, printed: str):
+    """Ctrl-C while the second epoch runs; then `--resume` trains only what was left."""
+    config = place.folder / "long.yaml"
+    config.write_text(CONFIG.replace("epochs: 2", "epochs: 4").replace("  - {architecture: lenet, width: 0.125}\n", ""))
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.cli",
+        "run",
+        "--config",
+        str(config),
+        "--csv",
+        str(place.folder / "faces.csv"),
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=place.environment, cwd=ROOT
+    ) as run:
+        assert run.stdout is not None
+        log = Path(run.stdout.readline().split()[-1])
+        deadline = time.monotonic() + 120
+        while "epoch 1/4" not in log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        run.send_signal(signal.SIGINT)
+        said = run.communicate(timeout=60)[1]
+    [parent, *_] = place.parents()
+    assert run.returncode == 1
+    assert said.strip().endswith(f"`ferpipe run --resume {parent.info.run_id}` goes on where it was")
+    [child] = place.children(parent)
+    assert (parent.info.status, child.info.status) == ("KILLED", "KILLED")
+
+    resumed = place.ferpipe("run", "--resume", parent.info.run_id)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    [again] = place.children(parent)
+    assert again.info.run_id == child.info.run_id
+    assert (place.client.get_run(parent.info.run_id).info.status, again.info.status) == ("FINISHED", "FINISHED")
+    steps = [point.step for point in place.client.get_metric_history(again.info.run_id, "train/loss")]
+    assert steps == [1, 2, 3, 4]
 
 
 def test_a_broken_step_fails_the_parent_with_its_sentence_and_registers_nothing(sample_csv: Path, tmp_path: Path):
