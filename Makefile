@@ -16,9 +16,12 @@ SET ?=
 REGISTRY ?=
 PUSH ?=
 IMAGE ?=
+MLFLOW ?=
 HOST ?=
 
 RUN_ARGUMENTS = $(if $(CSV),--csv $(CSV)) $(if $(CONFIG),--config $(CONFIG)) $(foreach one,$(SET),--set '$(one)')
+
+CLUSTER_ARGUMENTS = $(if $(IMAGE),--image $(IMAGE)) $(if $(MLFLOW),--tracking-uri $(MLFLOW))
 
 ##@ Use
 
@@ -41,12 +44,12 @@ images: ## container images, tagged with the commit (REGISTRY=host/name, PUSH=1 
 	@images/build $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(PUSH),--push)
 
 .PHONY: compile
-compile: $(READY) ## the pipeline as a file for Kubeflow (IMAGE=address with tag or digest, CONFIG=)
-	@$(BIN)/ferpipe compile $(if $(IMAGE),--image $(IMAGE)) $(if $(CONFIG),--config $(CONFIG))
+compile: $(READY) ## the pipeline as a file for Kubeflow (IMAGE=, MLFLOW=address of the server, CONFIG=, CSV=, SET=)
+	@$(BIN)/ferpipe compile $(CLUSTER_ARGUMENTS) $(RUN_ARGUMENTS)
 
 .PHONY: submit
-submit: $(READY) ## run it on a cluster (HOST=, IMAGE=, CSV=, CONFIG=, SET=)
-	@$(BIN)/ferpipe submit $(if $(HOST),--host $(HOST)) $(if $(IMAGE),--image $(IMAGE)) $(RUN_ARGUMENTS)
+submit: $(READY) ## run it on a cluster (HOST=, IMAGE=, MLFLOW=, CONFIG=, CSV=, SET=)
+	@$(BIN)/ferpipe submit $(if $(HOST),--host $(HOST)) $(CLUSTER_ARGUMENTS) $(RUN_ARGUMENTS)
 
 ##@ Develop
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.entities import Run
 
 from components.faces import EMOTIONS, read_profile
 
@@ -61,12 +62,12 @@ class Place:
     def client(self) -> mlflow.MlflowClient:
         return mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
 
-    def parents(self) -> list[mlflow.entities.Run]:
+    def parents(self) -> list[Run]:
         """The pipeline runs, newest first."""
         experiment = self.client.get_experiment_by_name("facial-expression")
         return list(self.client.search_runs([experiment.experiment_id], "tags.`run.kind` = 'pipeline'"))
 
-    def children(self, parent: mlflow.entities.Run) -> list[mlflow.entities.Run]:
+    def children(self, parent: Run) -> list[Run]:
         """The candidates' runs under a pipeline run."""
         query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
         return list(self.client.search_runs([parent.info.experiment_id], query))
