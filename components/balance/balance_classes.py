@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -85,15 +85,15 @@ def balance_classes(faces: Path | str, balanced: Path | str, parameters: Balance
     return result
 
 
-def weigh_classes(per_emotion: dict[str, int]) -> dict[str, float]:
+def weigh_classes(per_emotion: Mapping[str, int]) -> dict[str, float]:
     """Weights of the emotions in the loss, so that each counts alike in sum and the mean over all faces is 1.
 
     faces / (emotions * faces of this emotion), as scikit-learn's "balanced" (King and Zeng, "Logistic Regression in
     Rare Events Data", 2001). An emotion without faces has weight 0.
     """
-    present = sum(count > 0 for count in per_emotion.values())
-    total = sum(per_emotion.values())
-    return {name: total / (present * count) if count else 0.0 for name, count in per_emotion.items()}
+    counts = {name: per_emotion[name] for name in EMOTIONS}
+    present = sum(count > 0 for count in counts.values())
+    return {name: sum(counts.values()) / (present * count) if count else 0.0 for name, count in counts.items()}
 
 
 def prove_parents(faces: Path | str, balanced: Path | str) -> None:

@@ -18,27 +18,29 @@ class Balance(Section):
     section: ClassVar[str] = "balance"
 
     strategy: Literal["augment", "oversample", "class_weight", "none"] = Field(
-        "augment",
+        default="augment",
         description="augment: new faces made from rare ones; oversample: copies of them; class_weight: no new faces, "
         "rare ones weigh more in the loss; none: as they are",
     )
     per_class: int = Field(
-        0,
+        default=0,
         ge=0,
         le=10_000_000,
         description="faces of every emotion after augment or oversample; 0: as many as the most frequent one has. "
         "No face is ever dropped. Training time grows with it",
     )
     mix: dict[str, float] = Field(
-        dict.fromkeys(TECHNIQUES, 1.0),
+        default=dict.fromkeys(TECHNIQUES, 1.0),
         min_length=1,
         description="shares of the techniques in augment, relative to each other: "
         "mask, rotation, blur, flip, salt; one left out is not used",
     )
-    rotation: int = Field(45, ge=1, le=180, description="rotation: largest angle, degrees to either side")
-    blur: tuple[float, float] = Field((0.5, 1.5), description="blur: smallest and largest sigma, pixels, 0.3 to 3")
-    salt: float = Field(0.05, gt=0, le=0.5, description="salt: fraction of pixels turned white")
-    seed: int = Field(0, ge=0, lt=2**63, description="of every choice; the same on any number of cores")
+    rotation: int = Field(default=45, ge=1, le=180, description="rotation: largest angle, degrees to either side")
+    blur: tuple[float, float] = Field(
+        default=(0.5, 1.5), description="blur: smallest and largest sigma, pixels, 0.3 to 3"
+    )
+    salt: float = Field(default=0.05, gt=0, le=0.5, description="salt: fraction of pixels turned white")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="of every choice; the same on any number of cores")
 
     @field_validator("mix")
     @classmethod
