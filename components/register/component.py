@@ -31,9 +31,6 @@ def register(
     import json
     from pathlib import Path
 
-    from components.faces import read_profile
-    from components.model.evaluation import read_candidate
-    from components.model.report import write_report
     from components.register.parameters import Register
     from components.register.register import register_candidates, report_run
     from components.step import running
@@ -43,11 +40,9 @@ def register(
         policy = Register.parse(parameters)
         client = connect(tracking_uri)
         verdict = register_candidates(client, run_ids, Path(faces.path), policy, run[0]["parent_run_id"])
+        html = report_run(client, run_ids, Path(faces.path), verdict, run[0]["parent_run_id"])
         Path(report.path).write_text(html)
         for note in verdict.notes:
             log.info("note: %s", note)
         log.info("%s", verdict)
-        candidates = [read_candidate(client, run_id) for run_id in run_ids]
-        html = write_report(candidates, verdict.to_dict(), read_profile(faces.path))
-        client.log_text(run[0]["parent_run_id"], html, "report.html")
         return json.dumps(verdict.to_dict())

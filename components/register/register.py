@@ -14,6 +14,8 @@ from mlflow.entities import Run
 
 from components.bad_input import BadInput
 from components.faces import EMOTIONS, Profile, read_profile
+from components.model.evaluation import read_candidate
+from components.model.report import write_report
 from components.register import registry
 from components.register.judge import TEST_DIGEST, judge
 from components.register.parameters import Register
@@ -23,6 +25,8 @@ from components.register.seen import KEPT_IN, keep_training_faces
 from components.register.verdict import NOT_GATED, REJECTED, Verdict
 from components.tracking import names
 from components.tracking.names import metric
+
+REPORT: Final = "report.html"
 
 DATA_FOLDER: Final = "data.folder"
 """Tag of a version: the data set folder it was judged on, for `ferpipe gate` on the same machine."""
@@ -62,6 +66,16 @@ def register_candidates(
     verdict = replace(verdict, candidates=tuple(_row(client, run, versions, verdict) for run in _by_rank(candidates)))
     record_verdict(client, verdict, parent_run_id)
     return verdict
+
+
+def report_run(
+    client: mlflow.MlflowClient, run_ids: Sequence[str], faces: Path, verdict: Verdict, parent_run_id: str = ""
+) -> str:
+    """The HTML report of a pipeline run, which is also logged to the parent run (else the chosen candidate's own)."""
+    candidates = [read_candidate(client, run_id) for run_id in dict.fromkeys(run_ids)]
+    html = write_report(candidates, verdict.to_dict(), read_profile(faces))
+    client.log_text(parent_run_id or verdict.challenger.run_id, html, REPORT)
+    return html
 
 
 def gate_version(client: mlflow.MlflowClient, version: str, faces: Path | None, policy: Register) -> Verdict:

@@ -18,12 +18,12 @@ NO_CHAMPION: Final = "none"
 class Difference:
     """Challenger minus champion, with the ends of its bootstrap interval."""
 
-    value: float
+    difference: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+        return f"{self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
 
 
 @dataclass(frozen=True)

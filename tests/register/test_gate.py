@@ -30,10 +30,10 @@ def per_class(labels: np.ndarray) -> np.ndarray:
 def test_differences_are_those_of_scikit_learn_on_the_rows() -> None:
     found = compare_on_same_rows(joint_counts(TRUTH, WORSE, BETTER), 1_000, seed=0, confidence=0.95)
     expected = f1_score(TRUTH, BETTER, average="macro") - f1_score(TRUTH, WORSE, average="macro")
-    assert found.macro_f1.value == pytest.approx(expected, abs=1e-12)
+    assert found.macro_f1.difference == pytest.approx(expected, abs=1e-12)
     recalls = per_class(BETTER) - per_class(WORSE)
-    assert [found.recall[emotion].value for emotion in EMOTIONS] == pytest.approx(recalls.tolist(), abs=1e-12)
-    assert found.accuracy.value == pytest.approx(np.mean(BETTER == TRUTH) - np.mean(WORSE == TRUTH), abs=1e-12)
+    assert [found.recall[emotion].difference for emotion in EMOTIONS] == pytest.approx(recalls.tolist(), abs=1e-12)
+    assert found.accuracy.difference == pytest.approx(np.mean(BETTER == TRUTH) - np.mean(WORSE == TRUTH), abs=1e-12)
 
 
 def test_intervals_are_those_of_a_bootstrap_over_rows() -> None:
@@ -45,8 +45,8 @@ def test_intervals_are_those_of_a_bootstrap_over_rows() -> None:
         labels = TRUTH[rows]
         by_rows.append(f1_score(labels, BETTER[rows], average="macro") - f1_score(labels, WORSE[rows], average="macro"))
     spread = float(np.std(by_rows))
-    assert found.low == pytest.approx(found.value - 1.96 * spread, abs=0.25 * spread)
-    assert found.high == pytest.approx(found.value + 1.96 * spread, abs=0.25 * spread)
+    assert found.low == pytest.approx(found.difference - 1.96 * spread, abs=0.25 * spread)
+    assert found.high == pytest.approx(found.difference + 1.96 * spread, abs=0.25 * spread)
 
 
 def test_the_same_counts_and_seed_give_the_same_intervals() -> None:
@@ -57,7 +57,7 @@ def test_the_same_counts_and_seed_give_the_same_intervals() -> None:
 
 def test_a_model_against_itself_differs_by_exactly_nothing() -> None:
     found = compare_on_same_rows(joint_counts(TRUTH, BETTER, BETTER), 1_000, 0, 0.95)
-    assert (found.macro_f1.low, found.macro_f1.value, found.macro_f1.high) == (0, 0, 0)
+    assert (found.macro_f1.low, found.macro_f1.difference, found.macro_f1.high) == (0, 0, 0)
     assert worse_than_allowed(found, Register(allowed_loss=0, allowed_recall_loss=0)) == []
 
 
@@ -98,7 +98,7 @@ def test_a_class_without_rows_is_neither_compared_nor_held_to_a_floor() -> None:
 def test_one_row_is_enough_to_compare() -> None:
     one = np.array([3])
     found = compare_on_same_rows(joint_counts(one, one, one), 1_000, 0, 0.95)
-    assert found.accuracy.value == 0
+    assert found.accuracy.difference == 0
     assert list(found.recall) == ["happy"]
 
 
