@@ -60,8 +60,8 @@ class RemoteFile(io.RawIOBase):
         if whence == os.SEEK_END:
             if self._size is None:
                 raise BadInput(
-                    f"{self._address}: a .zip is read from its end, and the server does not say where that is; fetch it "
-                    "and give its path"
+                    f"{self._address}: a .zip is read from its end, and the server does not say where that is; "
+                    "fetch it and give its path"
                 )
             offset += self._size
         elif whence == os.SEEK_CUR:
@@ -104,79 +104,6 @@ class RemoteFile(io.RawIOBase):
             time.sleep(pause)
             pause *= 2
         raise AssertionError("the last try returns or raises")
-
-    def close(self) -> Any: ...
-
-
-class RemoteFile(io.RawIOBase):
-    """The bytes of a file of known size; opened anew at the right byte after a seek and after a broken connection."""
-
-    def __init__(
-        self, address: str, size: int | None, open_at: Callable[[int], Stream], broken: tuple[type[Exception], ...]
-    ) -> None:
-        """Opens nothing yet.
-
-        Args:
-            address: for sentences.
-            size: bytes; None where the server does not say, and then nothing tells a cut from the end.
-            open_at: the rest of the file from a byte on. Raises BadInput for what no retry can cure, such as a file
-                that has changed.
-            broken: what `open_at` and reading raise when a connection breaks.
-        """
-        self._address, self._size, self._open_at, self._broken = address, size, open_at, broken
-        self._at = 0
-        self._stream: Stream | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        if whence == os.SEEK_END:
-            if self._size is None:
-                raise BadInput(
-                    f"{self._address}: a .zip is read from its end, and the server does not say where that is; fetch it "
-                    "and give its path"
-                )
-            offset += self._size
-        elif whence == os.SEEK_CUR:
-            offset += self._at
-        if offset != self._at:
-            self._drop()
-            self._at = offset
-        return offset
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        view = memoryview(buffer).cast("B")
-        if self._size is not None:
-            view = view[: max(0, self._size - self._at)]
-        if not view:
-            return 0
-        for failed in range(TRIES + 1):
-            try:
-                if self._stream is None:
-                    self._stream = self._open_at(self._at)
-                data = self._stream.read(len(view))
-                if data or self._size is None:
-                    break
-                raise ConnectionError("it ended early")
-            except (*self._broken, OSError) as error:
-                self._drop()
-                if failed == TRIES:
-                    of = "" if self._size is None else f" of {self._size:,}"
-                    raise BadInput(
-                        f"{self._address}: the connection broke at byte {self._at:,}{of} and could not be taken up again "
-                        f"({type(error).__name__}); try again, or fetch the file and give its path"
-                    ) from error
-                time.sleep(FIRST_PAUSE * 2**failed)
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)
 
     def close(self) -> None:
         self._drop()
