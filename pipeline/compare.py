@@ -24,6 +24,7 @@ from components.model.evaluation import FOLDER
 from components.model.intervals import joint_counts
 from components.register import registry
 from components.register.gate import Differences, compare_on_same_rows
+from components.register.promotion import settle
 from components.register.verdict import Difference
 from components.tracking import names, runs
 from components.tracking.names import metric
@@ -155,6 +156,16 @@ def find_candidates(client: mlflow.MlflowClient, given: Sequence[str], last: int
                 raise BadInput(f"version {version.number} was not registered from a run; give run ids")
             found.append(version.run_id)
     return list(dict.fromkeys(found))
+
+
+def find_champion(client: mlflow.MlflowClient) -> str:
+    """The run of today's champion; empty when there is none, or it has none."""
+    try:
+        number = settle(client).champion
+    except BadInput:  # nothing is registered yet
+        return ""
+    version = registry.find_version(client, number) if number else None
+    return version.run_id if version else ""
 
 
 def _of_run(client: mlflow.MlflowClient, run_id: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mlflow
 import pytest
-from conftest import AddVersion
+from promotable import AddVersion
 
 from components.bad_input import BadInput
 from components.register.ledger import Entry, Ledger

@@ -16,7 +16,7 @@ from pathlib import Path
 import mlflow
 import pytest
 import requests
-from conftest import add_version_to
+from promotable import add_version_to
 
 from components.register.promotion import promote, settle
 from components.register.registry import MODEL

@@ -1,0 +1,65 @@
+"""`ferpipe compare`: candidates side by side, with intervals."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from pipeline.verbs.options import json_option, tracking_option
+
+
+@click.command()
+@click.argument("runs", nargs=-1)
+@click.option("--last", type=click.IntRange(min=1), default=5, show_default=True, help="Pipeline runs, without RUNS.")
+@click.option("--against", metavar="RUN", help="Run or version to hold all others against. Default: the champion.")
+@click.option("--csv", "as_table", is_flag=True, help="Print CSV.")
+@click.option("--open", "address_only", is_flag=True, help="Print the address of this comparison in the MLflow UI.")
+@tracking_option
+@json_option
+def compare(
+    runs: tuple[str, ...],
+    last: int,
+    against: str | None,
+    as_table: bool,
+    address_only: bool,
+    tracking_uri: str,
+    as_json: bool,
+) -> None:
+    """Print candidates as a table: figures on test, and how each differs from the champion.
+
+    RUNS are ids of pipeline runs or of candidates, or versions (`7`, `champion`). Without them: the candidates of the
+    last pipeline runs. Differences are of the very same test rows, with 95% intervals from a paired bootstrap; classes
+    are named where the interval of the difference in recall lies on one side of 0. Without a champion among or beside
+    them, the best on validation is what the others are held against.
+    """
+    from rich.console import Console
+
+    from components.bad_input import BadInput
+    from components.tracking.store import connect
+    from pipeline import compare as comparing
+
+    if as_table + as_json + address_only > 1:
+        raise click.UsageError("--json, --csv and --open exclude each other")
+    client = connect(tracking_uri)
+    run_ids = comparing.find_candidates(client, runs, last)
+    if address_only:
+        click.echo(comparing.comparison_address(tracking_uri, client, run_ids))
+        return
+    if against:
+        (reference_id, *others) = comparing.find_candidates(client, [against], 1)
+        if others:
+            raise BadInput(f"--against {against}: a pipeline run of {len(others) + 1} candidates; name one of them")
+    else:
+        reference_id = comparing.find_champion(client)
+    rows = comparing.rows_of(client, [*run_ids, *([reference_id] if reference_id else [])])
+    reference = next((row for row in rows if row.run_id == reference_id), rows[0])
+    differences = comparing.hold_against(rows, reference)
+    if as_json:
+        click.echo(json.dumps(comparing.as_json(rows, differences), indent=2))
+    elif as_table:
+        click.echo(comparing.as_csv(rows, differences), nl=False)
+    else:
+        console = Console(width=None if sys.stdout.isatty() else 200)
+        comparing.print_table(rows, console, differences, reference.run_id)

@@ -1,0 +1,56 @@
+"""`ferpipe gate`: a registered version is scored against today's champion."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pipeline.verbs.options import json_option, tracking_option
+
+
+@click.command()
+@click.argument("version")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Data set folder (the output of ingest or balance). Default: the one that VERSION was registered with.",
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="One parameter of the policy; see `ferpipe run -h`.",
+)
+@tracking_option
+@json_option
+def gate(version: str, data: Path | None, assignments: tuple[str, ...], tracking_uri: str, as_json: bool) -> None:
+    """Score VERSION and today's champion on the same test rows, and say whether VERSION may take over.
+
+    The verdict replaces the one that VERSION had. Approved, it becomes the challenger, for `ferpipe promote`. Ends with
+    status 0 whatever the verdict is.
+
+    \b
+    ferpipe gate 7
+    ferpipe gate 7 --data faces --set register.comparison=superiority
+    """
+    from components.register.parameters import Register
+    from components.register.register import gate_version
+    from components.tracking.store import connect
+    from pipeline.parameters import put_in
+
+    values: dict = {}
+    for assignment in assignments:
+        put_in(values, assignment if assignment.startswith("register.") else f"register.{assignment}")
+    policy = Register.parse(values.get("register", {}))
+    verdict = gate_version(connect(tracking_uri), version, data, policy)
+    if as_json:
+        click.echo(json.dumps(verdict.to_dict(), indent=2))
+        return
+    for note in verdict.notes:
+        click.echo(f"note: {note}")
+    click.echo(str(verdict))
+    if verdict.approved:
+        click.echo(f"next: ferpipe promote {verdict.challenger.version}")

@@ -1,0 +1,47 @@
+"""`ferpipe history`: every promotion and rollback there was."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from pipeline.verbs.options import json_option, tracking_option
+
+
+@click.command()
+@tracking_option
+@json_option
+def history(tracking_uri: str, as_json: bool) -> None:
+    """Print the record of promotions: who made which version champion, when, in whose place, from which pipeline run.
+
+    The record is append-only, and it decides: an alias `champion` that is not where the last line says (a promotion was
+    killed half-way, somebody moved it by hand) is put there, and that is said.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from components.register.promotion import settle
+    from components.tracking.store import connect
+
+    standing = settle(connect(tracking_uri))
+    for sentence in standing.repaired:
+        click.echo(f"note: {sentence}", err=True)
+    if as_json:
+        click.echo(json.dumps([entry.to_dict() for entry in standing.entries], indent=2))
+        return
+    if not standing.entries:
+        click.echo("nothing was promoted yet; `ferpipe promote` makes the challenger champion")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("#", "when (UTC)", "who", "what", "version", "instead of", "pipeline run", "why"):
+        table.add_column(heading, no_wrap=heading != "why")
+    for entry in standing.entries:
+        what = "promote, forced" if entry.forced else entry.action
+        now = " [green]champion[/]" if entry is standing.entries[-1] else ""
+        told = [entry.at, entry.by, what, entry.version, entry.previous or "-", entry.pipeline_run[:8], entry.reason]
+        number, when, who, action, version, *rest = [str(entry.number), *(escape(cell) for cell in told)]
+        table.add_row(number, when, who, action, version + now, *rest)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
