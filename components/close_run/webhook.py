@@ -31,6 +31,10 @@ def post_outcome(address: str, outcome: Mapping[str, Any], form: Literal["json",
         form: `json` posts the outcome as it is; `slack` as a message, which Mattermost shows too.
     """
     body = dict(outcome) if form == "json" else {"text": message(outcome)}
+    # At DEBUG, urllib3 logs the path that it posts to, which is the key.
+    chatter = logging.getLogger("urllib3")
+    before = chatter.level
+    chatter.setLevel(logging.ERROR)
     try:
         # A redirect would hand the outcome to a place that nobody chose.
         answer = requests.post(address, json=body, timeout=PATIENCE, allow_redirects=False)
@@ -38,6 +42,8 @@ def post_outcome(address: str, outcome: Mapping[str, Any], form: Literal["json",
         # Only the kind of failure: what requests says of it repeats the address.
         LOG.warning("webhook: not delivered (%s); check the address in the Secret", type(error).__name__)
         return
+    finally:
+        chatter.setLevel(before)
     if not 200 <= answer.status_code < 300:
         LOG.warning("webhook: not delivered (it answered %d); check the address in the Secret", answer.status_code)
 
