@@ -47,6 +47,8 @@ def read_face(cell: Any, side: int) -> np.ndarray:
         NotAFace: it is none of these. Floats are refused rather than guessed at: faces scaled to 0..1, cast to uint8,
             would be black pictures with a confident answer.
     """
+    if isinstance(cell, np.ndarray) and cell.dtype.kind in "US" and cell.size == 1:
+        cell = cell.item()  # MLflow makes arrays of text out of `{"inputs": {"face": [...]}}`
     if isinstance(cell, str):
         try:
             cell = base64.b64decode(cell.partition("base64,")[2] or cell, validate=True)
@@ -65,7 +67,7 @@ def _check_array(cell: Any, side: int) -> np.ndarray:
         face = np.asarray(cell)
     except ValueError:
         raise NotAFace(f"rows of different lengths; {wanted}") from None
-    if face.dtype == object:
+    if face.dtype == object or face.ndim == 0:  # JSON's null arrives as NaN, a float of no dimension
         raise NotAFace(f"neither numbers nor a picture (received {type(cell).__name__}); {wanted}")
     if face.dtype.kind == "f":
         span = (

@@ -1,0 +1,141 @@
+"""The champion behind `mlflow models serve`, asked over HTTP."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import requests
+from PIL import Image
+
+from components.faces import EMOTIONS, read_split
+from components.model.package import as_base64_png
+
+if TYPE_CHECKING:
+    from tests.conftest import LoggedModel
+
+UP_WITHIN = 150.0  # seconds; 8 on an idle machine
+
+
+@pytest.fixture(scope="module")
+def address(logged_model: LoggedModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the champion is served; the process group ends with the module."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("serving") / "server.log"
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/facial-expression@champion"]
+    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
+    environment = {
+        **os.environ,
+        "MLFLOW_TRACKING_URI": logged_model.tracking_uri,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # mlflow calls `uvicorn` by name
+    }
+    with log.open("w") as out:
+        server = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
+    try:
+        end = time.monotonic() + UP_WITHIN
+        while not _answers(f"http://127.0.0.1:{port}/ping"):
+            assert server.poll() is None, log.read_text()[-2000:]
+            assert time.monotonic() < end, log.read_text()[-2000:]
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}/invocations"
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
+def _answers(address: str) -> bool:
+    try:
+        return requests.get(address, timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+def ask(address: str, cells: list[Any]) -> requests.Response:
+    return requests.post(
+        address, json={"dataframe_split": {"columns": ["face"], "data": [[c] for c in cells]}}, timeout=60
+    )
+
+
+@pytest.fixture(scope="module")
+def faces(sample_faces: Path) -> np.ndarray:
+    return read_split(sample_faces, "test").pixels[:12]
+
+
+@pytest.fixture(scope="module")
+def in_process(logged_model: LoggedModel, faces: np.ndarray) -> np.ndarray:
+    """Probabilities as a notebook gets them: the network itself, its `predict`, an array with a channel."""
+    import keras
+
+    network: Any = keras.saving.load_model(logged_model.keras_path)
+    return network.predict(faces[..., None], verbose=0)
+
+
+def test_pngs_of_the_sample_get_the_label_that_the_network_gives_in_process(
+    address: str, faces: np.ndarray, in_process: np.ndarray
+) -> None:
+    response = ask(address, [as_base64_png(face) for face in faces])
+    assert response.status_code == 200, response.text
+    rows = response.json()["predictions"]
+    assert [row["emotion"] for row in rows] == [EMOTIONS[label] for label in in_process.argmax(axis=1)]
+    assert np.allclose([[row[emotion] for emotion in EMOTIONS] for row in rows], in_process, atol=1e-5)
+    assert len({row["emotion"] for row in rows}) > 2, "the test's network answers too much the same"
+
+
+def test_arrays_and_pictures_can_be_mixed_in_one_request(
+    address: str, faces: np.ndarray, in_process: np.ndarray
+) -> None:
+    response = ask(address, [faces[0].tolist(), as_base64_png(faces[1]), faces[2][..., None].tolist()])
+    assert response.status_code == 200, response.text
+    labels = [EMOTIONS.index(row["emotion"]) for row in response.json()["predictions"]]
+    assert labels == in_process[:3].argmax(axis=1).tolist()
+
+
+def test_the_other_json_forms_answer_the_same(address: str, faces: np.ndarray) -> None:
+    cell = as_base64_png(faces[0])
+    forms = ({"dataframe_records": [{"face": cell}]}, {"inputs": {"face": [cell]}}, {"instances": [{"face": cell}]})
+    answers = [requests.post(address, json=form, timeout=60) for form in forms]
+    assert [answer.status_code for answer in answers] == [200] * 3, [answer.text for answer in answers]
+    assert len({answer.text for answer in answers}) == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda face: (face / 255).tolist(), "grey levels are floats"),
+        (lambda face: face[:40].tolist(), "wrong shape (received (40, 48))"),
+        (lambda face: face.ravel().tolist(), "wrong shape (received (2304,))"),
+        (lambda face: (face.astype(int) + 256).tolist(), "outside 0..255"),
+        (lambda face: "not a picture", "not base64"),
+        (lambda face: None, "neither numbers nor a picture"),
+    ],
+    ids=["floats", "shape", "flat", "range", "text", "null"],
+)
+def test_what_is_no_face_gets_400_and_the_sentence(make: Any, sentence: str, address: str, faces: np.ndarray) -> None:
+    response = ask(address, [as_base64_png(faces[1]), make(faces[0])])
+    assert response.status_code == 400, response.text
+    assert sentence in response.json()["message"]
+    assert "face 1: " in response.json()["message"]
+
+
+def test_a_table_without_the_column_gets_400(address: str, faces: np.ndarray) -> None:
+    body = {"dataframe_split": {"columns": ["image"], "data": [[as_base64_png(faces[0])]]}}
+    assert requests.post(address, json=body, timeout=60).status_code == 400
+
+
+def test_a_picture_larger_than_a_face_is_answered(address: str, faces: np.ndarray, in_process: np.ndarray) -> None:
+    doubled = np.asarray(Image.fromarray(faces[3]).resize((480, 480), Image.Resampling.NEAREST))
+    response = ask(address, [as_base64_png(doubled)])
+    assert response.status_code == 200, response.text
+    answer = response.json()["predictions"][0]
+    assert np.allclose([answer[emotion] for emotion in EMOTIONS], in_process[3], atol=0.1)
