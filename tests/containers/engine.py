@@ -8,6 +8,7 @@ An engine that answers is used. Where none does, Debian's is installed and start
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import shutil
 import subprocess
@@ -62,6 +63,9 @@ def ensure_engine() -> None:
         raise Missing("no Docker engine answers, and installing one takes root: start Docker, or run this as root")
     if not shutil.which("dockerd"):
         install("docker.io")
+        for newer in ("docker-cli", "docker-buildx"):  # parts of docker.io until Debian 12
+            with contextlib.suppress(Missing):
+                install(newer)
     HOME.mkdir(parents=True, exist_ok=True)
     log = (HOME / "dockerd.log").open("w")
     # Without bridges and packet filters, which a sandbox does not let it make: containers use the host's network.

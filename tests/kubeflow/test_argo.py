@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import IMAGE, SECRETS, Compiled
+from compiled_pipeline import IMAGE, SECRETS, Compiled
 
 pytestmark = [pytest.mark.go, pytest.mark.timeout(1200)]
 

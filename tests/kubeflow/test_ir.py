@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import IMAGE, MLFLOW, SECRETS, Compiled
+from compiled_pipeline import IMAGE, MLFLOW, SECRETS, Compiled
 from google.protobuf.json_format import ParseDict, ParseError
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2

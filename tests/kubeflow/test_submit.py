@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from conftest import IMAGE, MLFLOW, SECRETS
+from compiled_pipeline import IMAGE, MLFLOW, SECRETS
 from kubeflow_api import KubeflowApi, serving
 
 from pipeline.backend import six_fields
