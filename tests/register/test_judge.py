@@ -1,0 +1,271 @@
+"""The gate on real models: registered, loaded, scored. Each reads its answer off one pixel: its figures are known."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from components.bad_input import BadInput
+from components.faces import EMOTIONS, SPLITS, Faces, Profile, SplitWriter, split_path, write_profile
+from components.model.package import log_face_model
+from components.register import registry
+from components.register.parameters import Register
+from components.register.promotion import promote, settle
+from components.register.register import gate_version, register_candidates
+from components.tracking import names, runs
+from components.tracking.names import metric
+from components.tracking.store import connect
+from pipeline.cli import cli
+
+SIDE = 8
+ROWS = 1_200
+STEP = 30
+"""Grey levels from one label to the next, in the pixel that a model reads."""
+
+GOOD, EQUAL, BAD, RUINED = range(4)
+POLICY = Register(resamples=1_000)
+
+
+def draw_faces(seed: int, rows: int = ROWS) -> Faces:
+    """Faces whose pixel k of the first line holds what model k answers: right in 80, 80, 50 and 90% of the rows.
+
+    RUINED never says `disgust`.
+    """
+    draw = np.random.default_rng(seed)
+    emotion = draw.integers(0, 7, rows).astype(np.uint8)
+    pixels = draw.integers(0, 256, (rows, SIDE, SIDE), dtype=np.uint8)
+    for model, right in ((GOOD, 0.8), (EQUAL, 0.8), (BAD, 0.5), (RUINED, 0.92)):
+        answer = np.where(draw.random(rows) < right, emotion, draw.integers(0, 7, rows))
+        if model == RUINED:
+            answer = np.where((emotion == 1) & (draw.random(rows) < 0.6), 0, answer)
+        pixels[:, 0, model] = answer * STEP
+    technique = np.full(rows, "original", object)
+    return Faces(np.arange(rows, dtype=np.int32), emotion, pixels, technique, np.zeros(rows, bool))
+
+
+def write_data(folder: Path, splits: dict[str, Faces]) -> Path:
+    """A data set folder of these splits."""
+    folder.mkdir()
+    records = {}
+    for split in SPLITS:
+        with SplitWriter(split_path(folder, split), SIDE) as writer:
+            writer.write(splits[split])
+        records[split] = writer.record()
+    write_profile(folder, Profile({"sha256": "0" * 64, "rows": 0}, SIDE, records))
+    return folder
+
+
+def save_network(path: Path, pixel: int) -> None:
+    """A network that answers round(pixel / STEP): its logits are -(x - STEP k)^2 without the term all share."""
+    import keras
+
+    faces = keras.Input((SIDE, SIDE, 1), dtype="uint8")
+    one = keras.layers.Cropping2D(((0, SIDE - 1), (pixel, SIDE - 1 - pixel)))(keras.layers.Rescaling(1.0)(faces))
+    logits = keras.layers.Dense(7, name="nearest")
+    network = keras.Model(faces, keras.layers.Softmax()(logits(keras.layers.Flatten()(one))))
+    steps = STEP * np.arange(7.0)
+    logits.set_weights([2 * steps[None] / 100, -(steps**2) / 100])
+    network.save(path)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    return write_data(folder / "faces", {split: draw_faces(seed) for seed, split in enumerate(SPLITS)})
+
+
+@pytest.fixture(scope="module")
+def trained(empty_store: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A store with a pipeline run of four candidates; (its folder, their runs)."""
+    folder = tmp_path_factory.mktemp("trained")
+    shutil.copy(empty_store, folder / "mlflow.db")
+    client = connect(f"sqlite:///{folder}/mlflow.db")
+    experiment_id = runs.experiment_id(client, names.EXPERIMENT)
+    run_ids = []
+    for model, name in enumerate(("good", "equal", "bad", "ruined")):
+        run_id = client.create_run(experiment_id, run_name=name).info.run_id
+        save_network(folder / f"{name}.keras", model)
+        with runs.writing_to(run_id):
+            log_face_model(folder / f"{name}.keras", side=SIDE, example=draw_faces(0, 1).pixels)
+        run_ids.append(run_id)
+    return folder, run_ids
+
+
+class Case:
+    """A fresh copy of the trained store, and what a test does with it."""
+
+    def __init__(self, store: Path, run_ids: list[str], data: Path) -> None:
+        self.uri = f"sqlite:///{store}"
+        self.client = connect(self.uri)
+        self.run_ids, self.data = run_ids, data
+        self.parent = self.open_parent()
+
+    def open_parent(self) -> str:
+        return self.client.create_run("1", tags={names.RUN_KIND: "pipeline"}).info.run_id
+
+    def score_on_validation(self, model: int, score: float) -> str:
+        self.client.log_metric(self.run_ids[model], metric("validation", "macro_f1"), score)
+        return self.run_ids[model]
+
+    def register(self, *models: int, data: Path | None = None, policy: Register = POLICY):
+        """Registers these candidates; the first is the best on validation."""
+        ids = [self.score_on_validation(model, 0.9 - place / 10) for place, model in enumerate(models)]
+        return register_candidates(self.client, ids, data or self.data, policy, self.parent)
+
+
+@pytest.fixture
+def case(trained: tuple[Path, list[str]], data: Path, tmp_path: Path) -> Case:
+    folder, run_ids = trained
+    return Case(Path(shutil.copy(folder / "mlflow.db", tmp_path / "mlflow.db")), run_ids, data)
+
+
+def test_without_a_champion_the_floors_alone_decide(case: Case) -> None:
+    verdict = case.register(GOOD, BAD)
+    assert verdict.approved
+    assert verdict.compared_with == "none"
+    assert verdict.reasons == ("clears the floors; there is no champion to compare with yet",)
+    assert verdict.challenger.accuracy == pytest.approx(0.8 + 0.2 / 7, abs=0.04)
+    assert settle(case.client).challenger == verdict.challenger.version
+    assert promote(case.client).changed
+
+
+def test_every_candidate_is_registered_and_only_the_best_on_validation_is_judged(case: Case) -> None:
+    diverged = case.client.create_run("1").info.run_id
+    ids = [case.score_on_validation(BAD, 0.9), case.score_on_validation(GOOD, 0.8), diverged]
+    verdict = register_candidates(case.client, ids, case.data, POLICY, case.parent)
+    assert verdict.challenger.name == "bad"  # by validation, though test would have picked the other
+    status = {row["name"]: (row["version"], row["validation_status"]) for row in verdict.candidates}
+    assert status["good"] == ("2", "not_gated")
+    assert status["bad"] == ("1", verdict.status)
+    assert {version.number for version in registry.versions(case.client)} == {"1", "2"}
+
+
+def test_registering_twice_gives_one_version(case: Case) -> None:
+    first, second = case.register(GOOD, BAD), case.register(GOOD, BAD)
+    assert first.challenger.version == second.challenger.version
+    assert len(registry.versions(case.client)) == 2
+
+
+def test_floors_reject_and_leave_no_challenger(case: Case) -> None:
+    verdict = case.register(BAD, policy=Register(floor_macro_f1=0.7))
+    assert verdict.status == "rejected"
+    assert "below the floor of 0.7" in verdict.reasons[0]
+    assert settle(case.client).challenger is None
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "reason"),
+    [
+        (EQUAL, "approved", "no class ruined"),
+        (BAD, "rejected", "may be worse"),
+        (RUINED, "rejected", "disgust is ruined"),
+    ],
+)
+def test_a_challenger_is_held_against_the_champion(case: Case, model: int, status: str, reason: str) -> None:
+    case.register(GOOD)
+    promote(case.client)
+    verdict = case.register(model, policy=Register(resamples=1_000, allowed_loss=0.06))
+    assert (verdict.status, verdict.compared_with) == (status, "1")
+    assert reason in " ".join(verdict.reasons)
+    assert verdict.champion is not None
+    assert verdict.champion.name == "good"
+    tags = case.client.get_model_version(registry.MODEL, verdict.challenger.version).tags
+    assert (tags["validation_status"], tags["compared_with"]) == (status, "1")
+    assert json.loads(tags["gate.verdict"])["macro_f1"]["low"] == verdict.macro_f1.low  # type: ignore[union-attr]
+    written = case.client.download_artifacts(case.parent, f"gate/verdict-of-version-{verdict.challenger.version}.json")
+    assert json.loads(Path(written).read_text())["status"] == status
+
+
+def test_a_champion_that_does_not_load_blocks(case: Case) -> None:
+    case.register(GOOD)
+    promote(case.client)
+    broken = case.client.create_model_version(registry.MODEL, "file:///nowhere/model", case.run_ids[BAD])
+    promote(case.client, str(broken.version), force=True, reason="test")
+    verdict = case.register(EQUAL)
+    assert verdict.status == "rejected"
+    assert "champion version 2 cannot be scored" in verdict.reasons[0]
+    assert "cannot be loaded" in verdict.reasons[0]
+    assert verdict.champion is None
+
+
+def test_a_champion_that_was_deleted_blocks(case: Case) -> None:
+    case.register(GOOD)
+    promote(case.client)
+    case.client.delete_model_version(registry.MODEL, "1")
+    verdict = case.register(EQUAL)
+    assert "was deleted from the registry" in verdict.reasons[0]
+
+
+def test_a_champion_of_other_data_that_knows_todays_test_rows_is_said(case: Case, tmp_path: Path) -> None:
+    case.register(GOOD)
+    promote(case.client)
+    train, test = draw_faces(11), draw_faces(12)
+    known = draw_faces(0).take(np.arange(100))  # the champion's training rows
+    mixed = Faces(*(np.concatenate(pair) for pair in zip(vars(test).values(), vars(known).values(), strict=True)))
+    other = write_data(tmp_path / "other", {"train": train, "validation": draw_faces(13), "test": mixed})
+    case.parent = case.open_parent()
+    verdict = case.register(EQUAL, data=other)
+    notes = " ".join(verdict.notes)
+    assert "was trained on other data" in notes
+    assert "was judged on another test split" in notes
+    assert f"of {ROWS + 100:,} test rows, champion version 1 was trained on 100 and version 2 on 0" in notes
+    assert verdict.unseen is not None
+    assert str(verdict.unseen) in notes
+
+
+def test_the_same_data_needs_no_note(case: Case) -> None:
+    case.register(GOOD)
+    promote(case.client)
+    assert case.register(EQUAL).notes == ()
+
+
+def test_a_class_without_test_rows_is_said(case: Case, tmp_path: Path) -> None:
+    test = draw_faces(2)
+    splits = {"train": draw_faces(0), "validation": draw_faces(1), "test": test.take(test.emotion != 1)}
+    verdict = case.register(GOOD, data=write_data(tmp_path / "no-disgust", splits))
+    assert "no test row is disgust" in verdict.notes[0]
+    assert verdict.challenger.recall["disgust"] is None
+
+
+def test_no_candidate_with_scores_is_an_error_with_their_reasons(case: Case) -> None:
+    diverged = case.client.create_run("1").info.run_id
+    runs.close(case.client, diverged, "FAILED", "loss is NaN in epoch 3")
+    with pytest.raises(BadInput, match="none of 1 candidates can be registered: loss is NaN in epoch 3"):
+        register_candidates(case.client, [diverged], case.data, POLICY, case.parent)
+
+
+def test_gating_again_makes_a_stale_approval_good(case: Case) -> None:
+    case.register(GOOD, EQUAL)
+    promote(case.client)
+    with pytest.raises(BadInput, match="`ferpipe gate 2`"):
+        promote(case.client, "2")
+    result = CliRunner().invoke(
+        cli, ["gate", "2", "--tracking-uri", case.uri, "--set", "allowed_loss=0.06", "--json"], catch_exceptions=False
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["status"] == "approved"
+    assert settle(case.client).challenger == "2"
+    assert promote(case.client).champion == "2"
+
+
+def test_gating_the_champion_or_without_its_data_is_refused(case: Case, tmp_path: Path) -> None:
+    case.register(GOOD, EQUAL)
+    promote(case.client)
+    with pytest.raises(BadInput, match="is the champion"):
+        gate_version(case.client, "1", None, POLICY)
+    case.client.set_model_version_tag(registry.MODEL, "2", "data.folder", str(tmp_path / "gone"))
+    with pytest.raises(BadInput, match="--data"):
+        gate_version(case.client, "2", None, POLICY)
+
+
+def test_the_answers_are_those_the_pixel_says(data: Path, trained: tuple[Path, list[str]], case: Case) -> None:
+    verdict = case.register(GOOD)
+    test = draw_faces(2)
+    expected = float(np.mean(test.pixels[:, 0, GOOD] // STEP == test.emotion))
+    assert verdict.challenger.accuracy == pytest.approx(expected, abs=1e-12)
+    assert list(verdict.challenger.recall) == list(EMOTIONS)

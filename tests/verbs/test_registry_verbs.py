@@ -1,0 +1,163 @@
+"""promote, rollback, history and compare as a person types them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import mlflow
+import pytest
+from click.testing import CliRunner, Result
+
+from components.faces import EMOTIONS
+from components.register import registry
+from components.tracking import names, runs
+from components.tracking.names import metric
+from components.tracking.store import connect, prepare_store
+from pipeline.cli import cli
+
+ANSWERS = {"lenet": 0.9, "multi": 0.5}
+"""Share of the 700 test rows that a candidate calls right; its mistakes are spread over the classes."""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with one pipeline run of two candidates, both registered and approved."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    client = connect(f"sqlite:///{path}")
+    prepare_store(f"sqlite:///{path}")
+    experiment_id = runs.experiment_id(client, names.EXPERIMENT)
+    parent = client.create_run(experiment_id, tags={names.RUN_KIND: "pipeline"}).info.run_id
+    registry.ensure_registered_model(client)
+    for number, (name, right) in enumerate(ANSWERS.items()):
+        candidate = {"candidate_id": name, "parent_run_id": parent, "experiment_id": experiment_id, "name": name}
+        run_id = runs.open_candidate(client, {**candidate, "architecture": name}).info.run_id
+        figures = {metric("test", "accuracy"): right, metric("validation", "macro_f1"): right, "images_per_second": 900}
+        figures |= {metric("test", "recall", emotion): right + label / 100 for label, emotion in enumerate(EMOTIONS)}
+        for figure, value in figures.items():
+            client.log_metric(run_id, figure, value)
+        client.log_text(run_id, predictions(right), "evaluation/test/predictions.csv")
+        runs.close(client, run_id)
+        compared_with = "none" if number == 0 else "1"
+        tags = {names.VALIDATION_STATUS: "approved", names.COMPARED_WITH: compared_with, registry.PARENT_RUN: parent}
+        client.create_model_version(registry.MODEL, "s3://nowhere", run_id, tags=tags)
+    return path
+
+
+def predictions(right: float) -> str:
+    lines = ["row,in_train,truth,prediction"]
+    for row in range(700):
+        label = row % 7
+        answer = label if (row // 7) % 10 < 10 * right else (label + 1) % 7
+        lines.append(f"{row},False,{EMOTIONS[label]},{EMOTIONS[answer]}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def uri(finished: Path, tmp_path: Path) -> str:
+    return f"sqlite:///{shutil.copy(finished, tmp_path / 'mlflow.db')}"
+
+
+def ferpipe(uri: str, *words: str) -> Result:
+    return CliRunner().invoke(cli, [*words, "--tracking-uri", uri])
+
+
+def run_of(uri: str, version: str) -> str:
+    return str(connect(uri).get_model_version(registry.MODEL, version).run_id)
+
+
+def test_promote_rollback_and_history_tell_one_story(uri: str) -> None:
+    assert ferpipe(uri, "promote", "1").stdout == "version 1 is champion, the first one\n"
+    promoted = json.loads(ferpipe(uri, "promote", "2", "--reason", "better", "--json").stdout)
+    assert (promoted["champion"], promoted["changed"], promoted["entry"]["previous"]) == ("2", True, "1")
+    assert ferpipe(uri, "rollback").stdout == "version 1 is champion again instead of version 2\n"
+    told = json.loads(ferpipe(uri, "history", "--json").stdout)
+    assert [(entry["action"], entry["version"]) for entry in told] == [
+        ("promote", "1"),
+        ("promote", "2"),
+        ("rollback", "1"),
+    ]
+    shown = ferpipe(uri, "history").stdout
+    assert "better" in shown
+    assert "1 champion" in shown
+
+
+def test_a_refusal_is_one_sentence_and_status_1(uri: str) -> None:
+    refused = ferpipe(uri, "promote", "2")
+    assert refused.exit_code == 1
+    assert refused.output.count("\n") == 1
+    assert "`ferpipe gate 2`" in refused.output
+    assert ferpipe(uri, "rollback").exit_code == 1
+
+
+def test_force_without_a_reason_is_wrong_usage(uri: str) -> None:
+    assert ferpipe(uri, "promote", "2", "--force").exit_code == 2
+
+
+def test_history_repairs_an_alias_and_says_so(uri: str) -> None:
+    ferpipe(uri, "promote", "1")
+    client: mlflow.MlflowClient = connect(uri)
+    client.set_registered_model_alias(registry.MODEL, names.CHAMPION, "2")
+    assert "note: alias champion was at version 2; set to version 1" in ferpipe(uri, "history").stderr
+    assert str(client.get_model_version_by_alias(registry.MODEL, names.CHAMPION).version) == "1"
+
+
+def test_history_before_any_promotion(uri: str) -> None:
+    assert "nothing was promoted yet" in ferpipe(uri, "history").stdout
+
+
+def test_compare_holds_the_last_candidates_against_the_best(uri: str) -> None:
+    best, other = json.loads(ferpipe(uri, "compare", "--json").stdout)
+    assert (best["name"], best["against"], best["worst_emotion"], best["worst_recall"]) == ("lenet", None, "angry", 0.9)
+    assert other["against"]["macro_f1"]["difference"] == pytest.approx(-0.4, abs=1e-9)
+    assert other["against"]["macro_f1"]["high"] < 0
+    assert (other["against"]["rows"], set(other["against"]["recall"])) == (700, set(EMOTIONS))
+    assert (other["version"], other["verdict"]) == ("2", "approved")
+
+
+def test_compare_holds_against_the_champion(uri: str) -> None:
+    ferpipe(uri, "promote", "1")
+    ferpipe(uri, "promote", "2")
+    first, champion = json.loads(ferpipe(uri, "compare", "--json").stdout)
+    assert (champion["alias"], champion["against"]) == ("champion", None)
+    assert first["against"]["macro_f1"]["difference"] == pytest.approx(0.4, abs=1e-9)
+
+
+def test_compare_takes_runs_versions_and_parents(uri: str) -> None:
+    client = connect(uri)
+    parent = client.get_model_version(registry.MODEL, "1").tags[registry.PARENT_RUN]
+    for given, expected in (([parent], 2), ([run_of(uri, "1")], 1), (["1", "2"], 2)):
+        assert len(json.loads(ferpipe(uri, "compare", *given, "--json").stdout)) == expected
+    missing = ferpipe(uri, "compare", "0" * 32)
+    assert missing.exit_code == 1
+    assert "no such run" in missing.output
+
+
+def test_compare_prints_a_table_with_intervals(uri: str) -> None:
+    shown = ferpipe(uri, "compare").stdout
+    assert "-0.400 [-0.4" in shown
+    assert run_of(uri, "1") in shown
+    assert "1 approved" in shown
+
+
+def test_compare_as_csv_reads_back(uri: str) -> None:
+    lines = list(csv.DictReader(io.StringIO(ferpipe(uri, "compare", "--csv").stdout)))
+    assert [line["name"] for line in lines] == ["lenet", "multi"]
+    assert float(lines[1]["macro_f1_difference"]) == pytest.approx(-0.4, abs=1e-9)
+
+
+def test_compare_gives_the_address_in_the_mlflow_ui(uri: str) -> None:
+    address = ferpipe(uri, "compare", "--open").stdout.strip()
+    assert address.startswith("http://127.0.0.1:5000/#/compare-runs?runs=%5B%22")
+    assert run_of(uri, "2") in address
+
+
+@pytest.mark.parametrize("verb", ["promote", "rollback", "history", "gate", "compare"])
+def test_help_is_the_documentation(verb: str) -> None:
+    shown = CliRunner().invoke(cli, [verb, "--help"])
+    assert shown.exit_code == 0
+    assert len(shown.output) > 500
+    assert "--json" in shown.output
