@@ -1,4 +1,4 @@
-"""What the pipeline is compiled with in these tests: every cluster setting, and secrets planted where one could leak."""
+"""What the pipeline is compiled with here: every cluster setting, and secrets planted where they could leak."""
 
 from __future__ import annotations
 
