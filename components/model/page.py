@@ -34,7 +34,7 @@ pre code { padding: 0; background: none; overflow-wrap: normal; }
 .badge { display: inline-block; padding: .1em .6em; border-radius: 1em; font-size: .8rem; font-weight: 600;
   color: var(--paper); background: var(--plain); white-space: nowrap; }
 .approved { background: var(--good); } .rejected, .failed { background: var(--bad); }
-.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .7rem 1.2rem;
+.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.2rem, 1fr)); gap: .7rem 1.2rem;
   margin: 1rem 0; }
 .facts dt { color: var(--quiet); font-size: .8rem; } .facts dd { margin: 0; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; margin: .6rem 0; }
@@ -178,15 +178,15 @@ def dot_chart(
             at = place(mark.value)
             left, right = (at, at) if math.isnan(mark.low) else (place(mark.low), place(mark.high))
             whisker = f'<i style="left:{left:.2f}%;width:{right - left:.2f}%;{colour}"></i>'
-            side = f"right:{101 - left:.2f}%" if right > 62 else f"left:{right + 2:.2f}%"
+            side = f"right:{101 - left:.2f}%" if right > 80 else f"left:{right + 2:.2f}%"
             label = f'<em style="{side}">{escape(mark.text)}</em>' if mark.text else ""
             boxes.append(f'<div class="mark">{whisker}<b style="left:{at:.2f}%;{colour}"></b>{label}</div>')
         note = f"<small>{escape(notes[name])}</small>" if name in notes else ""
         drawn.append(
             f'<div class="row"><span>{escape(name)}{note}</span><div class="track">{"".join(boxes)}{lines}</div></div>'
         )
-    ticks = "".join(f"<span>{start + (end - start) * step / 5:.3g}</span>" for step in range(6))
-    return f'<div class="chart" style="--step:20%">{"".join(drawn)}<div class="axis">{ticks}</div></div>'
+    ticks = "".join(f"<span>{start + (end - start) * step / 4:.3g}</span>" for step in range(5))
+    return f'<div class="chart" style="--step:25%">{"".join(drawn)}<div class="axis">{ticks}</div></div>'
 
 
 def bar_chart(rows: Mapping[str, Sequence[float]], notes: Mapping[str, str]) -> str:

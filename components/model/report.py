@@ -211,12 +211,15 @@ def _against_champion(verdict: Mapping[str, Any]) -> list[str]:
         for name, each in found.items()
     }
     policy = verdict["policy"]
+    rule = (
+        "superiority: the interval of macro-F1 has to lie above 0"
+        if policy["comparison"] == "superiority"
+        else f"non-inferiority: the interval of macro-F1 may not reach below {-policy['allowed_loss']:g}"
+    )
     text = (
         f"Challenger minus champion, version {verdict['compared_with']}, both scored again on the same "
-        f"{verdict['rows']:,} test faces. Below the first two rows: recall per class. The rule: "
-        f"{policy['comparison'].replace('_', '-')}, allowed loss {policy['allowed_loss']:g} of macro-F1 (its "
-        f"interval may not reach below) and {policy['allowed_recall_loss']:g} of any class's recall (its interval may "
-        "not lie wholly below)."
+        f"{verdict['rows']:,} test faces: macro-F1, accuracy, and the recall of every class. The rule is {rule}; and "
+        f"no class's interval may lie wholly below {-policy['allowed_recall_loss']:g}."
     )
     return [
         "<h2>Against the champion</h2>",

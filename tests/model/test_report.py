@@ -1,0 +1,185 @@
+"""The report of a pipeline run: complete, self-contained, safe with any name, readable at any width."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.faces import EMOTIONS, Profile
+from components.model.evaluation import CandidateRun, Evaluation, Mistake, describe_split
+from components.model.metrics import Scores
+from components.model.package import as_base64_png
+from components.model.report import write_candidate_page, write_report
+
+
+def evaluation(seed: int, absent: int | None = None) -> Evaluation:
+    generator = np.random.default_rng(seed)
+    truth = generator.integers(0, 7, 400).astype(np.uint8)
+    if absent is not None:
+        truth[truth == absent] = (absent + 1) % 7
+    probabilities = generator.dirichlet(np.ones(7), 400).astype(np.float32)
+    probabilities[np.arange(400), truth] += 0.4
+    scores = Scores(truth, probabilities / probabilities.sum(axis=1, keepdims=True))
+    splits = {split: describe_split(scores, "d" * 32, 200, 0) for split in ("validation", "test", "test_clean")}
+    png = as_base64_png(generator.integers(0, 256, (48, 48), dtype=np.uint8))
+    return Evaluation(48, "d" * 32, splits, [Mistake(7, "sad", "fear", 0.97, 0.01, png)])
+
+
+def candidate(run_id: str, name: str, found: Evaluation | None, failure: str = "") -> CandidateRun:
+    metrics = {"images_per_second": 431.0}
+    return CandidateRun(run_id, name, "FINISHED", failure, "lenet", {}, metrics, {"git.commit": "c" * 40}, found)
+
+
+@pytest.fixture
+def candidates() -> list[CandidateRun]:
+    return [
+        candidate("b", "second", evaluation(2)),
+        candidate("f", "failed <one>", None, "loss is no number after epoch 2"),
+        candidate("a", "first & <best>", evaluation(1)),
+    ]
+
+
+@pytest.fixture
+def data() -> Profile:
+    of_each = dict.fromkeys(EMOTIONS, 50)
+    record = {"rows": 350, "per_emotion": of_each, "in_train": 11, "digest": "e" * 32}
+    return Profile(
+        source={"csv": "fer.csv", "sha256": "9" * 64, "version": "sha256:9", "rows": 1100},
+        side=48,
+        splits={"train": record, "validation": record, "test": record},
+        rejected={"constant image": 12},
+        duplicates={
+            "policy": "drop_from_train",
+            "conflicting_labels": {"images": 41, "rows": 84},
+            "dropped": {"in validation or test": 33},
+        },
+        balance={"made": {"flip": dict.fromkeys(EMOTIONS, 20)}},
+    )
+
+
+@pytest.fixture
+def verdict() -> dict[str, Any]:
+    interval = {"difference": 0.031, "low": 0.004, "high": 0.058}
+    scored = {"version": "8", "run_id": "a", "name": "first & <best>", "accuracy": 0.6, "macro_f1": 0.58}
+    return {
+        "status": "approved",
+        "reasons": ("clears the floors",),
+        "notes": ("champion version 3 was trained on other data",),
+        "challenger": {**scored, "recall": dict.fromkeys(EMOTIONS, 0.6)},
+        "champion": {**scored, "version": "3", "run_id": "z", "recall": dict.fromkeys(EMOTIONS, 0.5) | {"fear": None}},
+        "compared_with": "3",
+        "macro_f1": interval,
+        "accuracy": interval,
+        "recall": dict.fromkeys(EMOTIONS, interval),
+        "unseen": None,
+        "rows": 350,
+        "test_digest": "e" * 32,
+        "data_digest": "f" * 32,
+        "policy": {"comparison": "non_inferiority", "allowed_loss": 0.02, "allowed_recall_loss": 0.05},
+        "at": "2026-11-21T04:00:00+00:00",
+        "candidates": (
+            {"run_id": "a", "name": "first & <best>", "version": "8", "validation_status": "approved"},
+            {"run_id": "b", "name": "second", "version": "7", "validation_status": "not_gated"},
+            {"run_id": "f", "name": "failed <one>", "version": None, "validation_status": None},
+        ),
+    }
+
+
+def without_champion(verdict: dict[str, Any]) -> dict[str, Any]:
+    return {**verdict, "champion": None, "macro_f1": None, "accuracy": None, "recall": {}, "compared_with": "none"}
+
+
+def test_nothing_is_fetched_and_nothing_runs(
+    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile
+) -> None:
+    html = write_report(candidates, verdict, data)
+    assert not re.search(r"<script|<link|<iframe|@import|url\(|\son\w+=", html)
+    assert set(re.findall(r'(?:src|href)="([^"]{0,10})', html)) == {"data:image"}
+
+
+def test_verdict_candidates_champion_data_and_card_are_all_there(
+    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile
+) -> None:
+    html = write_report(candidates, verdict, data)
+    first = candidates[2].evaluation
+    assert first is not None
+    test = first.splits["test"]
+    for expected in (
+        "<h1>Version 8 (first &amp; &lt;best&gt;) is approved</h1>",
+        f"{test.figures['macro_f1']:.3f}",
+        f"{test.intervals['macro_f1'].low:.3f} to {test.intervals['macro_f1'].high:.3f}",
+        "version 3, champion",
+        "+0.031",
+        "champion version 3 was trained on other data",
+        "loss is no number after epoch 2",
+        "Intended use",
+        "84 rows show 41 pictures under more than one label",
+        "11 test faces have the same pixels",
+        "12 constant image",
+        "Licence",
+        "models:/facial-expression/8",
+        "is sad 1%",
+    ):
+        assert expected in html, expected
+    assert html.index("first &amp;") < html.index("second<small>"), "not in the order of the verdict"
+    assert "<best>" not in html
+    assert "failed <one>" not in html
+
+
+def test_without_a_champion_it_says_so(candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile) -> None:
+    html = write_report(candidates, without_champion(verdict), data)
+    assert "There was no champion to compare with" in html
+
+
+def test_the_rule_told_is_the_policys(candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile) -> None:
+    verdict["policy"]["comparison"] = "superiority"
+    assert "has to lie above 0" in write_report(candidates, verdict, data)
+
+
+def test_drawn_faces_are_no_photographs_of_people(
+    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile
+) -> None:
+    drawn = replace(data, source={**data.source, "csv": "sample"})
+    assert "ferpipe sample" in write_report(candidates, verdict, drawn)
+    assert "FER2013" not in write_report(candidates, verdict, drawn)
+    assert "FER2013" in write_report(candidates, verdict, data)
+
+
+def test_a_class_without_faces_has_no_interval_and_breaks_nothing() -> None:
+    html = write_candidate_page(candidate("a", "one", evaluation(3, absent=1)))
+    assert "nan" not in html.lower().replace("nance", "")
+
+
+def test_the_page_of_a_failed_candidate_gives_its_sentence() -> None:
+    html = write_candidate_page(candidate("f", "failed", None, "loss <is> no number"))
+    assert escape("loss <is> no number") in html
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_page_is_wider_than_its_window(
+    width: int, candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, tmp_path: Path
+) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium here")
+    (tmp_path / "report.html").write_text(write_report(candidates, verdict, data))
+    (tmp_path / "frame.html").write_text(
+        f'<iframe src="report.html" style="width:{width}px;height:900px;border:0" onload="'
+        'document.title=this.contentDocument.documentElement.scrollWidth"></iframe>'
+    )
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--window-size=1400,1000"]
+    flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    command = [browser, *flags, "--virtual-time-budget=5000", "--dump-dom", f"file://{tmp_path}/frame.html"]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    measured = re.search(r"<title>(\d+)</title>", dom)
+    assert measured, dom[:500]
+    assert int(measured[1]) <= width
