@@ -86,8 +86,8 @@ def digest_pixels(pixels: np.ndarray) -> bytes:
     Args:
         pixels: uint8, faces along the first axis.
     """
-    flat = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
-    return b"".join([hashlib.blake2b(face.data, digest_size=DIGEST).digest() for face in flat])
+    faces = np.ascontiguousarray(pixels)
+    return b"".join([hashlib.blake2b(face.data, digest_size=DIGEST).digest() for face in faces])
 
 
 class ContentDigest:

@@ -71,7 +71,10 @@ class Lines:
         Raises:
             LineTooLong: after all lines before that one.
         """
-        parts, length = [self._unread], len(self._unread)
+        cut = self._unread.rfind(b"\n") + 1
+        if cut:
+            yield from _pieces(self._unread[:cut], self._chunk)
+        parts, length = [self._unread[cut:]], len(self._unread) - cut  # of a line whose end was not yet seen
         self._unread = b""
         while data := self._read():
             cut = data.rfind(b"\n") + 1
@@ -80,7 +83,7 @@ class Lines:
                 parts, length = [], 0
             parts.append(data[cut:])
             length += len(data) - cut
-            if length > LONGEST_LINE and b"\n" not in parts[0]:
+            if length > LONGEST_LINE:
                 raise LineTooLong
         rest = b"".join(parts)
         if rest:

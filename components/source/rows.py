@@ -29,6 +29,9 @@ CHUNK: Final = 256 * 1024
 LOOKED_AT: Final = 64
 """Rows from which the faces' size is taken."""
 
+SPACE: Final = 32
+"""The highest byte that a blank line can start with."""
+
 LABELS: Final = {str(number).encode(): number for number in range(len(EMOTIONS))}
 USAGES: Final = {usage.encode(): SPLITS.index(split) for usage, split in USAGE.items()}
 
@@ -264,7 +267,7 @@ def _line_bounds(chunk: bytes) -> list[tuple[int, int]]:
     while start < len(chunk):
         end = chunk.index(b"\n", start)
         stop = end - 1 if chunk[end - 1 : end] == b"\r" and end > start else end
-        if stop > start and not (chunk[start] in b" \t" and chunk[start:stop].isspace()):
+        if stop > start and not (chunk[start] <= SPACE and chunk[start:stop].isspace()):
             bounds.append((start, stop))
         start = end + 1
     return bounds

@@ -1,0 +1,247 @@
+"""From CSV to data set folder: what is kept and what is said; whole, right, and the same every time."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.bad_input import BadInput
+from components.faces import EMOTIONS, SPLITS, Profile, read_profile, read_split
+from components.ingest.ingest import ingest_csv
+from components.ingest.parameters import Ingest
+from components.sample import planted
+from components.source import find_source
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def bytes_of(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def balance_sheet(profile: Profile) -> int:
+    """Rows kept, rejected and de-duplicated."""
+    kept = sum(profile.splits[split]["rows"] for split in SPLITS)
+    return kept + sum(profile.rejected.values()) + sum(profile.duplicates["dropped"].values())
+
+
+@pytest.fixture(scope="module")
+def ingested(sample_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ingested") / "faces"
+    ingest_csv(str(sample_csv), folder)
+    return folder
+
+
+def test_every_face_is_the_csvs_own(sample_csv: Path, ingested: Path):
+    with sample_csv.open() as file:
+        lines = list(csv.reader(file))[1:]
+    usage = dict(zip(SPLITS, ("Training", "PublicTest", "PrivateTest"), strict=True))
+    for split in SPLITS:
+        faces = read_split(ingested, split)
+        assert (np.diff(faces.row) > 0).all()
+        assert set(faces.technique) == {"original"}
+        for row, emotion, pixels in zip(faces.row, faces.emotion, faces.pixels, strict=True):
+            assert [str(emotion), usage[split]] == [lines[row][0], lines[row][2]]
+            assert " ".join(map(str, pixels.ravel().tolist())) == lines[row][1]
+
+
+def test_every_row_is_kept_rejected_or_a_duplicate(sample_csv: Path, ingested: Path):
+    profile = read_profile(ingested)
+    assert balance_sheet(profile) == profile.source["rows"] == len(sample_csv.read_bytes().splitlines()) - 1
+    kept = [int(row) for split in SPLITS for row in read_split(ingested, split).row]
+    rejected = [int(row["row"]) for row in rows_of(ingested / "rejected.csv")]
+    dropped = [int(row["row"]) for row in rows_of(ingested / "duplicates.csv") if row["dropped"]]
+    assert sorted(kept + rejected + dropped) == list(range(profile.source["rows"]))
+
+
+def test_all_planted_faults_are_rejected(ingested: Path):
+    faults = planted(700)
+    reasons = read_profile(ingested).rejected
+    assert reasons["constant image"] == faults["constant image"]
+    assert reasons["pixel count"] == sum(faults[name] for name in ("too few pixels", "too many pixels", "no pixels"))
+    assert reasons["value outside 0..255"] == faults["over 255"] + faults["below 0"]
+    assert reasons["not a number"] == faults["not a number"]
+    assert reasons["unknown label"] == faults["unknown label"] + faults["label not a number"]
+    assert reasons["unknown usage"] == faults["unknown usage"]
+
+
+def test_in_train_marks_the_leaked_rows_of_validation_and_test(ingested: Path):
+    faults = planted(700)
+    assert read_split(ingested, "validation").in_train.sum() == faults["train and validation"]
+    leaked = faults["train and test"] + faults["train and test, other label"]
+    assert read_split(ingested, "test").in_train.sum() == leaked
+    assert read_split(ingested, "train").in_train.all()
+
+
+@pytest.mark.parametrize("policy", ["keep", "report"])
+def test_keep_and_report_drop_nothing(policy: str, sample_csv: Path, ingested: Path, tmp_path: Path):
+    profile = ingest_csv(str(sample_csv), tmp_path / "faces", Ingest.parse({"duplicates": policy}))
+    dropping = read_profile(ingested)
+    assert profile.duplicates["dropped"] == {}
+    assert balance_sheet(profile) == profile.source["rows"]
+    dropped = sum(dropping.duplicates["dropped"].values())
+    assert profile.splits["train"]["rows"] == dropping.splits["train"]["rows"] + dropped > 0
+    assert profile.splits["test"] == dropping.splits["test"]
+    assert (tmp_path / "faces" / "duplicates.csv").exists() == (policy == "report")
+
+
+def test_the_same_csv_gives_the_same_bytes_and_any_packing_the_same_digests(
+    sample_csv: Path, ingested: Path, tmp_path: Path
+):
+    ingest_csv(str(sample_csv), tmp_path / "again")
+    assert bytes_of(tmp_path / "again") == bytes_of(ingested)
+
+    packed = tmp_path / "sample.csv.gz"
+    packed.write_bytes(gzip.compress(sample_csv.read_bytes(), 1))
+    archive = tmp_path / "sample.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.write(sample_csv, "fer2013/fer2013.csv")
+    for path in (packed, archive):
+        profile = ingest_csv(str(path), tmp_path / path.stem, source_version=find_source(str(path)).version())
+        assert profile.digest == read_profile(ingested).digest
+        assert profile.source["sha256"] == hashlib.sha256(sample_csv.read_bytes()).hexdigest()
+        same = {name: digest for name, digest in bytes_of(ingested).items() if name != "profile.json"}
+        assert same.items() <= bytes_of(tmp_path / path.stem).items()
+
+
+def test_the_drawn_sample_is_a_source(tmp_path: Path):
+    profile = ingest_csv("sample://?faces=100&seed=1", tmp_path / "faces")
+    assert profile.source["csv"] == "sample://?faces=100&seed=1"
+    assert profile.side == 48
+
+
+def small_csv(rows: list[str], header: str = "emotion,pixels,Usage") -> str:
+    return "\n".join([header, *rows]) + "\n"
+
+
+def small_rows(count: int = 40) -> list[str]:
+    usages = ["Training", "Training", "PublicTest", "PrivateTest"]
+    return [f"{n % 7},{n % 256} {n // 256} 3 4,{usages[n // 7 % 4]}" for n in range(1, count * 7 + 1)]
+
+
+def test_a_csv_without_usage_is_split_by_seed_with_identical_images_on_one_side(tmp_path: Path):
+    rows = [f"{n % 7},{n % 200} {n % 150} 7 9" for n in range(1400)]
+    path = tmp_path / "train.csv"
+    path.write_text(small_csv(rows, "emotion,pixels"))
+    parameters = {"validation_fraction": 0.2, "test_fraction": 0.25, "duplicates": "keep", "reject_constant": False}
+    profile = ingest_csv(str(path), tmp_path / "faces", Ingest.parse(parameters))
+    assert balance_sheet(profile) == 1400
+    assert set(profile.duplicates["across"].values()) == {0}
+    assert [profile.splits[s]["in_train"] for s in ("validation", "test")] == [0, 0]
+    assert 0.2 < profile.splits["test"]["rows"] / 1400 < 0.3
+    other = ingest_csv(str(path), tmp_path / "other", Ingest.parse({**parameters, "split_seed": 1}))
+    assert other.digest != profile.digest
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "sentence"),
+    [
+        (small_rows(), "label,pixels,Usage", "no column `emotion`"),
+        (["1,1 2 3 4,Training"] * 5, "emotion,pixels,Usage", "no usable row is for validation"),
+        ([row for row in small_rows() if row[0] != "1"], "emotion,pixels,Usage", "no training row for disgust"),
+        (
+            [*small_rows(), *["9,1 2 3 4,Training"] * 40],
+            "emotion,pixels,Usage",
+            "40 unknown label; the first is row 280",
+        ),
+        (["0,1 2 3 4,Training"] + ["x"] * 20, "emotion,pixels,Usage", "20 of 21 rows cannot be used"),
+    ],
+)
+def test_refuses_in_one_sentence_and_leaves_nothing(rows: list[str], header: str, sentence: str, tmp_path: Path):
+    path = tmp_path / "faces.csv"
+    path.write_text(small_csv(rows, header))
+    with pytest.raises(BadInput) as refused:
+        ingest_csv(str(path), tmp_path / "out" / "faces")
+    assert sentence in str(refused.value)
+    assert str(path) in str(refused.value)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_refuses_a_csv_that_has_changed_since_it_was_located(tmp_path: Path):
+    for name, pack in (("faces.csv", bytes), ("faces.csv.gz", gzip.compress)):
+        path = tmp_path / name
+        path.write_bytes(pack(small_csv(small_rows()).encode()))
+        version = find_source(str(path)).version()
+        ingest_csv(str(path), tmp_path / "faces", source_version=version)
+        path.write_bytes(pack(small_csv(small_rows(41)).encode()))
+        with pytest.raises(BadInput, match="has changed since it was located"):
+            ingest_csv(str(path), tmp_path / "changed", source_version=version)
+        assert not (tmp_path / "changed").exists()
+
+
+def test_takes_an_empty_folder_or_an_earlier_data_set_and_nothing_else(tmp_path: Path):
+    path = tmp_path / "faces.csv"
+    path.write_text(small_csv(small_rows()))
+    output = tmp_path / "faces"
+    output.mkdir()
+    first = ingest_csv(str(path), output)
+    assert ingest_csv(str(path), output, Ingest.parse({"duplicates": "keep"})).duplicates != first.duplicates
+    assert read_profile(output).duplicates["policy"] == "keep"
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.tex").touch()
+    with pytest.raises(BadInput, match="no data set"):
+        ingest_csv(str(path), mine)
+    assert [one.name for one in mine.iterdir()] == ["thesis.tex"]
+
+
+def test_killed_at_any_moment_it_leaves_a_whole_output_or_none(tmp_path: Path):
+    """SIGKILL at 6 moments spread over a run; then a run that is left alone succeeds and clears the rest away."""
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from components.ingest.ingest import ingest_csv; ingest_csv(*sys.argv[1:])",
+    ]
+    path = tmp_path / "faces.csv"
+    tail = " ".join(map(str, [*range(256), *range(256), *range(62)]))
+    usages = ["Training", "Training", "PublicTest", "PrivateTest"]
+    path.write_text(small_csv([f"{n % 7},{n % 256} {n // 256} {tail},{usages[n % 4]}" for n in range(3000)]))
+    expected = ingest_csv(str(path), tmp_path / "expected")
+    started = time.monotonic()
+    subprocess.run([*command, str(path), str(tmp_path / "timed")], check=True)
+    duration = time.monotonic() - started
+    outputs = tmp_path / "killed"
+    outputs.mkdir()
+    died = 0
+    for moment in range(6):
+        output = outputs / f"faces-{moment}"
+        process = subprocess.Popen([*command, str(path), str(output)])
+        time.sleep(duration * (0.4 + 0.11 * moment))
+        process.send_signal(signal.SIGKILL)
+        died += process.wait() == -signal.SIGKILL
+        if output.exists():
+            assert bytes_of(output).keys() == bytes_of(tmp_path / "expected").keys()
+            assert read_profile(output).digest == expected.digest
+        assert ingest_csv(str(path), output).digest == expected.digest
+    assert died
+    assert sorted(one.name for one in outputs.iterdir()) == sorted(f"faces-{moment}" for moment in range(6))
+
+
+def test_real_data(real_csv: Path, tmp_path: Path):
+    """The development edition of FER2013: its published counts, and what is known of its faults."""
+    profile = ingest_csv(
+        str(real_csv), tmp_path / "faces", Ingest.parse({"duplicates": "keep", "reject_constant": False})
+    )
+    assert profile.source["sha256"] == "a7ceb08d86420af2f7f634bc2b3e9827f4607de6c663858c9cd08097dec4ec4f"
+    counts = {split: [profile.splits[split]["per_emotion"][name] for name in EMOTIONS] for split in SPLITS}
+    assert counts == {
+        "train": [3490, 389, 3574, 6342, 4200, 2794, 4331],
+        "validation": [505, 47, 523, 873, 630, 377, 634],
+        "test": [467, 56, 496, 895, 653, 415, 607],
+    }
+    default = ingest_csv(str(real_csv), tmp_path / "default")
+    assert default.rejected == {"constant image": 12}
+    assert balance_sheet(default) == 32_298

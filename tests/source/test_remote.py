@@ -1,0 +1,130 @@
+"""CSVs on a web server, also one whose connections break, that knows no ranges, or whose file changes."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from components.bad_input import BadInput
+from components.source import find_source, open_csv, remote
+
+CSV = b"emotion,pixels,Usage\n" + b"".join(b"0,%d 2 3 4,Training\n" % (n % 256) for n in range(200_000))
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `files`; sends at most `cut` bytes of a response before it hangs up; with or without ranges and ETags."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files: dict[str, bytes] = {}
+        self.etag = '"one"'
+        self.ranges, self.cut = True, 1 << 40
+        self.requests: list[str] = []
+        self.address = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def do_GET(self) -> None:
+        data = self.server.files.get(self.path.partition("?")[0])
+        wanted = self.headers.get("Range", "")
+        self.server.requests.append(wanted)
+        if data is None:
+            self.send_error(int(self.path[1:]) if self.path[1:].isdigit() else 404)
+            return
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.server.ranges else 0
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        self.send_header("Content-Length", str(len(data) - start))
+        if self.server.etag:
+            self.send_header("ETag", self.server.etag)
+        self.end_headers()
+        self.wfile.write(data[start : start + self.server.cut])
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(remote, "FIRST_PAUSE", 0.001)
+    with Server() as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def read(address: str, version: str = "") -> bytes:
+    with open_csv(address, version) as opened:
+        return opened.stream.read()
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("kind", ["csv", "gz", "zip"])
+def test_a_connection_that_breaks_again_and_again_is_taken_up(server: Server, kind: str, ranges: bool, tmp_path: Path):
+    packed = CSV if kind == "csv" else gzip.compress(CSV)
+    if kind == "zip":
+        with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("fer2013.csv", CSV)
+        packed = (tmp_path / "a.zip").read_bytes()
+    server.files["/faces"] = packed
+    server.ranges = ranges
+    server.cut = len(packed) // 3 + 1 if ranges else len(packed) - 1000
+    if not ranges:
+        server.cut = 1 << 40
+    assert read(f"{server.address}/faces") == CSV
+    assert len(server.requests) > 1 or not ranges
+
+
+def test_a_connection_that_stays_broken_is_one_sentence(server: Server):
+    server.files["/faces.csv"] = CSV
+    server.cut = 0
+    with pytest.raises(BadInput, match=r"the connection broke at byte 0 of [\d,]+ and could not be taken up again"):
+        read(f"{server.address}/faces.csv")
+
+
+def test_a_file_that_changes_is_refused_before_and_while_it_is_read(server: Server):
+    server.files["/faces.csv"] = CSV
+    address = f"{server.address}/faces.csv"
+    version = find_source(address).version()
+    assert read(address, version) == CSV
+    server.cut = 100_000
+    with open_csv(address, version) as opened:
+        opened.stream.read(1000)
+        server.etag = '"two"'
+        with pytest.raises(BadInput, match="has changed while it was read"):
+            opened.stream.read()
+    with pytest.raises(BadInput, match="has changed since it was located"):
+        read(address, version)
+
+
+def test_a_server_that_tells_no_version_is_read_for_it(server: Server):
+    server.files["/faces.csv"] = CSV
+    server.etag = ""
+    before = find_source(f"{server.address}/faces.csv").version()
+    server.files["/faces.csv"] = CSV[:-1]
+    assert before.startswith("sha256:")
+    assert find_source(f"{server.address}/faces.csv").version() != before
+
+
+@pytest.mark.parametrize(("path", "sentence"), [("none", "no such file"), ("403", "refuses"), ("500", "answers 500")])
+def test_a_server_that_says_no_is_one_sentence_without_secrets(server: Server, path: str, sentence: str):
+    address = server.address.replace("//", "//me:secret@")
+    with pytest.raises(BadInput, match=sentence) as refused:
+        read(f"{address}/{path}?X-Amz-Signature=secret")
+    assert "secret" not in str(refused.value)
+
+
+def test_no_server_is_one_sentence():
+    with pytest.raises(BadInput, match="cannot be reached"):
+        read("http://127.0.0.1:9/faces.csv")
