@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import venv
 
 import pytest
@@ -134,7 +135,7 @@ def _first_bytes(image: str, folder: str) -> bytes:
 
 def test_the_gpu_images_packages_can_be_had(images: Built) -> None:
     """Every wheel that the GPU's lock file names is there for this platform; the 3 GB are not fetched."""
-    uv = ROOT / ".venv" / "bin" / "uv"
+    uv = Path(sys.executable).parent / "uv"
     environment = HOME.parent / "empty-venv"
     subprocess.run([uv, "venv", "--quiet", "--clear", environment], check=True)
     command = [uv, "pip", "install", "--dry-run", "--require-hashes", "-r", ROOT / "requirements-gpu.lock"]

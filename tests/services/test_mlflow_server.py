@@ -4,29 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 from mlflow_server import mlflow_server
 from postgres import postgres_server
-from swift import swift_server
+from swift import S3Server, swift_server
 
+from components.bad_input import BadInput
 from components.close_run.close_run import close_run
 from components.tracking import names, runs
 from components.tracking.store import connect
+from pipeline.backend import Outcome
+from pipeline.cluster import Cluster
+from pipeline.kubeflow import Asked, close_orphan, with_uploaded_csv
+from pipeline.parameters import Parameters
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with swift_server(tmp_path_factory.mktemp("s3")) as s3:
+        for bucket in ("mlflow", "csvs"):
+            client_of(s3).create_bucket(Bucket=bucket)
+        yield s3
+
+
+@pytest.fixture(scope="module")
+def address(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("services")
-    (folder / "s3").mkdir()
-    with swift_server(folder / "s3") as s3, postgres_server(folder) as postgres:
-        keys = {"aws_access_key_id": s3.key, "aws_secret_access_key": s3.secret, "region_name": "us-east-1"}
-        boto3.client("s3", endpoint_url=s3.endpoint, **keys).create_bucket(Bucket="mlflow")
-        with mlflow_server(folder, postgres.store, "s3://mlflow/artifacts", s3.environment()) as address:
-            yield address
+    with (
+        postgres_server(folder) as postgres,
+        mlflow_server(folder, postgres.store, "s3://mlflow/artifacts", s3.environment()) as address,
+    ):
+        yield address
+
+
+def client_of(s3: S3Server) -> Any:
+    keys = {"aws_access_key_id": s3.key, "aws_secret_access_key": s3.secret, "region_name": "us-east-1"}
+    return boto3.client("s3", endpoint_url=s3.endpoint, **keys)
 
 
 def test_the_plugins_parent_is_adopted_and_not_its_tasks_run(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,3 +90,38 @@ def test_artifacts_go_through_the_server_without_keys(address: str, tmp_path: Pa
     assert run.info.artifact_uri.startswith("mlflow-artifacts:")
     [item] = client.list_artifacts(run.info.run_id, "deep")
     assert Path(client.download_artifacts(run.info.run_id, item.path, str(tmp_path))).read_text() == "seven"
+
+
+@pytest.mark.parametrize(("state", "status"), [("CANCELED", "KILLED"), ("FAILED", "FAILED")])
+def test_waiting_closes_what_a_terminated_run_left_open(address: str, state: str, status: str) -> None:
+    client = connect(address)
+    experiment = runs.experiment_id(client, "orphans")
+    parent = client.create_run(experiment, tags={names.PIPELINE_RUN_ID: f"orphan-{state}"})
+    close_orphan(address, f"orphan-{state}", Outcome(state, "terminated by ann"))
+    closed = client.get_run(parent.info.run_id)
+    assert closed.info.status == status
+    assert closed.data.tags[names.FAILURE] == "terminated by ann"
+
+
+def test_a_csv_of_this_machine_is_put_under_the_prefix_once(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.environment().items():
+        monkeypatch.setenv(name, value)
+    csv = tmp_path / "faces.csv"
+    csv.write_text("emotion,pixels,Usage\n")
+    asked = Asked(Parameters.parse({"csv": str(csv)}), Cluster())
+    address = with_uploaded_csv(asked, "s3://csvs/team").parameters.csv
+    [item] = client_of(s3).list_objects_v2(Bucket="csvs")["Contents"]
+    assert address == f"s3://csvs/{item['Key']}"
+    assert item["Key"].startswith("team/")
+    with_uploaded_csv(asked, "s3://csvs/team")
+    [again] = client_of(s3).list_objects_v2(Bucket="csvs")["Contents"]
+    assert again["LastModified"] == item["LastModified"]
+    with pytest.raises(BadInput, match=r"s3://absent/.*check the bucket"):
+        with_uploaded_csv(asked, "s3://absent/team")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    boto3.setup_default_session()  # which has read the right one
+    with pytest.raises(BadInput, match="check the bucket, and the keys") as refused:
+        with_uploaded_csv(asked, "s3://csvs/other")
+    assert s3.key not in str(refused.value)
