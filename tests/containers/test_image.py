@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import venv
+from pathlib import Path
 
 import pytest
 from engine import HOME, PLANTED_IN_BUILD, ROOT, Built, docker, program
