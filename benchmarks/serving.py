@@ -1,0 +1,145 @@
+"""Latency and throughput of the registered model: in process, and behind `mlflow models serve` over HTTP.
+
+    python benchmarks/serving.py [--tracking-uri sqlite:///mlflow.db --model models:/facial-expression@champion]
+
+The ways of asking take turns in one run, so that their ratios hold on a machine that is busy with something else.
+Without a model it serves an untrained lenet in the notebook's size, whose cost is that of a trained one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import requests
+
+from components.model.load import load_face_model
+from components.model.package import as_base64_png, log_face_model
+from components.tracking import names, runs
+from components.tracking.store import connect
+
+BATCH = 512
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tracking-uri", default="", help="MLflow that holds the model")
+    parser.add_argument("--model", default=f"models:/{names.REGISTERED_MODEL}@{names.CHAMPION}")
+    parser.add_argument("--rounds", type=int, default=60, help="measurements of one face; a sixth as many of a batch")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        tracking_uri, model = arguments.tracking_uri, arguments.model
+        if not tracking_uri:
+            tracking_uri = f"sqlite:///{folder}/mlflow.db"
+            model = untrained_lenet(tracking_uri, Path(folder))
+        connect(tracking_uri)
+        start = time.perf_counter()
+        with serving(model, tracking_uri) as address:
+            busy = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+            print(f"server up after {time.perf_counter() - start:.1f} s; {busy}\n")
+            print_table(measure(model, address, arguments.rounds))
+
+
+def untrained_lenet(tracking_uri: str, folder: Path) -> str:
+    """Logs and registers a fresh lenet; its address."""
+    from components.train.candidate import parse_candidate
+    from components.train.network import build_network, save_network
+    from components.train.parameters import Train
+
+    candidate = parse_candidate({"architecture": "lenet", "recipe": "notebook"}, Train().model_dump())
+    save_network(build_network(candidate, 48), candidate, folder / "lenet.keras")
+    client = connect(tracking_uri)
+    run_id = client.create_run(runs.experiment_id(client, names.EXPERIMENT)).info.run_id
+    with runs.writing_to(run_id):
+        return log_face_model(folder / "lenet.keras", side=48, example=np.full((1, 48, 48), 99, np.uint8))
+
+
+@contextmanager
+def serving(model: str, tracking_uri: str) -> Iterator[str]:
+    """`mlflow models serve` for the block; yields the address to post to."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "MLFLOW_TRACKING_URI": tracking_uri,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model, "--env-manager", "local"]
+    quiet = subprocess.DEVNULL
+    server = subprocess.Popen(
+        [*command, "--port", str(port)], env=environment, stdout=quiet, stderr=quiet, start_new_session=True
+    )
+    try:
+        while True:
+            try:
+                if requests.get(f"http://127.0.0.1:{port}/ping", timeout=5).ok:
+                    break
+            except requests.ConnectionError:
+                if server.poll() is not None:
+                    raise SystemExit(f"mlflow models serve -m {model} ended with status {server.returncode}") from None
+                time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}/invocations"
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
+def measure(model: str, address: str, rounds: int) -> dict[str, tuple[int, list[float]]]:
+    """Seconds per call of every way of asking, in turns: name -> (faces per call, measurements)."""
+    pixels = np.random.default_rng(0).integers(0, 256, (BATCH, 48, 48), dtype=np.uint8)
+    pngs = [as_base64_png(face) for face in pixels]
+    scorer = load_face_model(model)
+    loaded = mlflow.pyfunc.load_model(model)
+    network: Any = load_face_model(model).classifier._network  # its own: calls of another shape would compile it anew
+    session = requests.Session()
+
+    def over_http(cells: list[Any]) -> None:
+        body = {"dataframe_split": {"columns": ["face"], "data": [[cell] for cell in cells]}}
+        session.post(address, json=body, timeout=600).raise_for_status()
+
+    ways: dict[str, tuple[int, Callable[[], Any]]] = {
+        "1 face, `network.predict` (notebook)": (1, lambda: network.predict(pixels[:1, ..., None], verbose=0)),
+        "1 face, `FaceModel.probabilities`": (1, lambda: scorer.probabilities(pixels[:1])),
+        "1 face, pyfunc, base64 PNG": (1, lambda: loaded.predict(pd.DataFrame({"face": pngs[:1]}))),
+        "1 face, HTTP, base64 PNG": (1, lambda: over_http(pngs[:1])),
+        "1 face, HTTP, array": (1, lambda: over_http([pixels[0].tolist()])),
+        "512 faces, `FaceModel.probabilities`": (BATCH, lambda: scorer.probabilities(pixels)),
+        "512 faces, pyfunc, base64 PNG": (BATCH, lambda: loaded.predict(pd.DataFrame({"face": pngs}))),
+        "512 faces, HTTP, base64 PNG": (BATCH, lambda: over_http(pngs)),
+        "512 faces, HTTP, array": (BATCH, lambda: over_http(pixels.tolist())),
+    }
+    for _, call in ways.values():
+        call()  # compiled by the first call
+    found: dict[str, tuple[int, list[float]]] = {name: (faces, []) for name, (faces, _) in ways.items()}
+    for turn in range(rounds):
+        for name, (faces, call) in ways.items():
+            if faces == 1 or turn % 6 == 0:
+                start = time.perf_counter()
+                call()
+                found[name][1].append(time.perf_counter() - start)
+    return found
+
+
+def print_table(found: dict[str, tuple[int, list[float]]]) -> None:
+    print("| way of asking | p50 | p95 | faces/s at p50 | calls |\n| --- | ---: | ---: | ---: | ---: |")
+    for name, (faces, seconds) in found.items():
+        p50, p95 = np.quantile(seconds, [0.5, 0.95])
+        print(f"| {name} | {1000 * p50:.1f} ms | {1000 * p95:.1f} ms | {faces / p50:,.0f} | {len(seconds)} |")
+
+
+if __name__ == "__main__":
+    main()
