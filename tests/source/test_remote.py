@@ -35,11 +35,12 @@ class Handler(BaseHTTPRequestHandler):
     server: Server  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def do_GET(self) -> None:
-        data = self.server.files.get(self.path.partition("?")[0])
+        path = self.path.partition("?")[0]
+        data = self.server.files.get(path)
         wanted = self.headers.get("Range", "")
         self.server.requests.append(wanted)
         if data is None:
-            self.send_error(int(self.path[1:]) if self.path[1:].isdigit() else 404)
+            self.send_error(int(path[1:]) if path[1:].isdigit() else 404)
             return
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.server.ranges else 0
         self.send_response(206 if start else 200)

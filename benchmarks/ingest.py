@@ -1,0 +1,188 @@
+"""Ingest beside other ways to read the same CSV, interleaved in one run; prints the table of benchmarks/ingest.md.
+
+    python benchmarks/ingest.py fer2013.csv            about 2 minutes for 300 MB on two cores
+    python benchmarks/ingest.py fer2013.csv --times 10 also ingests the rows ten times over (needs 10 times the disk)
+
+Every way runs in a process of its own, whose time is taken after its imports and whose peak RSS the kernel keeps. Bare
+parses read and convert only: no checks, no digests, nothing written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+WIDTH = 48 * 48
+
+
+def read_as_the_notebook(csv: str) -> int:
+    """pandas, then int() for every pixel of every row, as the notebooks do."""
+    import numpy as np
+    import pandas as pd
+
+    table = pd.read_csv(csv)
+    faces = np.array([[int(pixel) for pixel in row.split(" ")] for row in table["pixels"]])
+    return len(faces)
+
+
+def read_with_fromstring(csv: str) -> int:
+    """np.fromstring(sep=" ") for every row."""
+    import numpy as np
+
+    with Path(csv).open("rb") as file:
+        next(file)
+        faces = [np.fromstring(line.split(b",")[1], np.uint8, sep=" ") for line in file]
+    return len(np.stack(faces))
+
+
+def read_with_pyarrow(csv: str) -> int:
+    """pyarrow's CSV reader, streamed, split_pattern and cast; all its threads."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.csv as pv
+
+    count = 0
+    with pv.open_csv(csv) as reader:
+        for batch in reader:
+            numbers = pc.list_flatten(pc.split_pattern(batch.column("pixels"), " "))  # pyright: ignore
+            count += len(pc.cast(numbers, pa.uint8()))
+    return count // WIDTH
+
+
+def read_with_digits(csv: str) -> int:
+    """Digits over whole blocks of bytes with numpy; one thread a core. No checks whatever."""
+    import numpy as np
+
+    def parse(lines: bytes) -> int:
+        text = np.frombuffer(lines, np.uint8)
+        ends = np.flatnonzero((text[:-1] > 47) & (text[1:] < 48))
+        digit = text - np.uint8(48)
+        one, ten, hundred = digit[ends], digit[ends - 1], digit[ends - 2]
+        tens = ten < 10
+        return len(one + tens * (ten * np.uint8(10) + (hundred < 10) * (hundred * np.uint8(100))))
+
+    count, rest = 0, b""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool, Path(csv).open("rb", buffering=0) as file:
+        waiting = []
+        while data := file.read(1 << 18):
+            cut = data.rfind(b"\n") + 1
+            waiting.append(pool.submit(parse, rest + data[:cut]))
+            rest = data[cut:]
+            if len(waiting) > 8:
+                count += waiting.pop(0).result()
+        count += sum(one.result() for one in waiting)
+    return count // (WIDTH + 1)
+
+
+def read_with_ours(csv: str) -> int:
+    """Our reader alone: checks, SHA-256 of the CSV and a digest of every face, but no duplicates and no Parquet."""
+    from components.source import CsvReader, open_csv
+
+    with open_csv(csv) as opened:
+        return sum(rows.count for rows in CsvReader(opened.stream, opened.name).rows())
+
+
+def ingest(csv: str) -> int:
+    """All of ingest: parse, checks, duplicates, digests, Parquet."""
+    from components.ingest.ingest import ingest_csv
+
+    with tempfile.TemporaryDirectory(dir=Path(csv).parent) as folder:
+        return ingest_csv(csv, Path(folder) / "faces").source["rows"]
+
+
+WAYS: dict[str, Callable[[str], int]] = {
+    "int() per pixel, the notebook's": read_as_the_notebook,
+    "np.fromstring per row": read_with_fromstring,
+    "pyarrow, split and cast": read_with_pyarrow,
+    "vectorised digits, unchecked": read_with_digits,
+    "our reader: checks, digests": read_with_ours,
+    "**ingest, whole**": ingest,
+}
+NOTEBOOK, OURS, INGEST = "int() per pixel, the notebook's", "our reader: checks, digests", "**ingest, whole**"
+
+
+def measure(way: str, csv: str) -> tuple[float, float, float, int]:
+    """Wall seconds, processor seconds, peak RSS in MB and rows, of one way in a fresh process."""
+    command = [sys.executable, __file__, csv, "--way", way]
+    return tuple(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+
+
+def run_one(way: str, csv: str) -> None:
+    """The child: imports first, then the clock."""
+    import numpy  # noqa: F401
+    import pandas  # noqa: F401
+    import pyarrow.csv  # noqa: F401
+
+    import components.ingest.ingest  # noqa: F401
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    rows = WAYS[way](csv)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    print(json.dumps([wall, cpu, peak, rows]))
+
+
+def repeat_rows(csv: str, times: int, target: Path) -> None:
+    """The CSV with its rows `times` over; every copy differs in the last pixels, so that it is no duplicate."""
+    with Path(csv).open("rb") as source, target.open("wb") as out:
+        out.write(source.readline())
+        rows = source.tell()
+        for number in range(times):
+            source.seek(rows)
+            for line in source:
+                head, pixels, usage = line.split(b",")
+                out.write(b",".join([head, pixels.rsplit(b" ", 1)[0] + b" %d" % number, usage]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("csv", help="FER2013, uncompressed")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--times", type=int, default=1)
+    parser.add_argument("--way", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.way:
+        run_one(arguments.way, arguments.csv)
+        return
+    found: dict[str, list[tuple[float, float, float, int]]] = {way: [] for way in WAYS}
+    for number in range(arguments.rounds):
+        for way in WAYS:
+            if way != NOTEBOOK or number == 0:
+                found[way].append(measure(way, arguments.csv))
+    fastest = min(
+        (way for way in WAYS if way not in (INGEST, OURS)), key=lambda way: statistics.median(r[0] for r in found[way])
+    )
+    print(f"{found[INGEST][0][3]:,} rows, {Path(arguments.csv).stat().st_size / 1e6:.0f} MB, {os.cpu_count()} cores, ")
+    print(f"medians of {arguments.rounds} rounds (the notebook's way: 1)\n")
+    print("| way | wall s | processor s | peak RSS MB | wall, of the fastest bare parse's |")
+    print("| --- | --- | --- | --- | --- |")
+    for way, rounds in found.items():
+        wall, cpu, peak = (statistics.median(run[n] for run in rounds) for n in range(3))
+        base = [run[0] for run in found[fastest]]
+        ratio = statistics.median(run[0] / base[n] for n, run in enumerate(rounds))
+        print(f"| {way} | {wall:.2f} | {cpu:.2f} | {peak:.0f} | {ratio:.2f} |")
+    if arguments.times > 1:
+        with tempfile.TemporaryDirectory(dir=Path(arguments.csv).parent) as folder:
+            large = Path(folder) / "large.csv"
+            repeat_rows(arguments.csv, arguments.times, large)
+            wall, cpu, peak, rows = measure(INGEST, str(large))
+        once = statistics.median(run[0] for run in found[INGEST])
+        memory = statistics.median(run[2] for run in found[INGEST])
+        print(
+            f"\nIngest of {arguments.times} times the rows ({rows:,}): {wall:.1f} s ({wall / once:.1f} times), ", end=""
+        )
+        print(f"processor {cpu:.1f} s, peak RSS {peak:.0f} MB ({peak / memory:.2f} times)")
+
+
+if __name__ == "__main__":
+    main()
