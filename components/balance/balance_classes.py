@@ -69,7 +69,7 @@ def balance_classes(faces: Path | str, balanced: Path | str, parameters: Balance
             plan = plan_new_faces(_column(faces, "train", "emotion"), parameters)
             made = plan.quotas
             with SplitWriter(split_path(part, "train"), profile.side) as writer:
-                _write_behind(writer, _balanced_chunks(faces, plan, parameters))
+                _write_behind(writer, make_chunks(faces, plan, parameters))
             record = writer.record()
         prove_parents(faces, part)
         result = replace(
@@ -120,7 +120,7 @@ def prove_parents(faces: Path | str, balanced: Path | str) -> None:
             raise LeakedParent(f"{split} was changed")
 
 
-def _balanced_chunks(folder: Path | str, plan: Plan, parameters: Balance) -> Iterator[Faces]:
+def make_chunks(folder: Path | str, plan: Plan, parameters: Balance) -> Iterator[Faces]:
     """The training faces, chunk by chunk, each chunk followed by the new faces made from it."""
     start = 0
     for chunk in read_split_in_chunks(folder, "train", CHUNK):
