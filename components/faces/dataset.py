@@ -265,7 +265,7 @@ def read_split(folder: Path | str, split: str) -> Faces:
 
 def read_split_in_chunks(folder: Path | str, split: str, rows: int = ROW_GROUP) -> Iterator[Faces]:
     """The faces of a split, at most `rows` at a time, in bounded memory."""
-    # Without a buffer Arrow holds what it has read of a file until its end: memory would grow with the rows.
-    with pq.ParquetFile(split_path(folder, split), buffer_size=1 << 20) as file:
+    # With Arrow's pre_buffer, all that was read of a file is held until its end: memory would grow with the rows.
+    with pq.ParquetFile(split_path(folder, split), pre_buffer=False, buffer_size=1 << 20) as file:
         for batch in file.iter_batches(batch_size=rows):
             yield as_faces(batch)
