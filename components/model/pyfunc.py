@@ -47,8 +47,6 @@ def read_face(cell: Any, side: int) -> np.ndarray:
         NotAFace: it is none of these. Floats are refused rather than guessed at: faces scaled to 0..1, cast to uint8,
             would be black pictures with a confident answer.
     """
-    if isinstance(cell, np.ndarray) and cell.dtype.kind in "US" and cell.size == 1:
-        cell = cell.item()  # MLflow makes arrays of text out of `{"inputs": {"face": [...]}}`
     if isinstance(cell, str):
         try:
             cell = base64.b64decode(cell.partition("base64,")[2] or cell, validate=True)

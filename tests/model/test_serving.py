@@ -103,7 +103,7 @@ def test_arrays_and_pictures_can_be_mixed_in_one_request(
 
 def test_the_other_json_forms_answer_the_same(address: str, faces: np.ndarray) -> None:
     cell = as_base64_png(faces[0])
-    forms = ({"dataframe_records": [{"face": cell}]}, {"inputs": {"face": [cell]}}, {"instances": [{"face": cell}]})
+    forms = ({"dataframe_records": [{"face": cell}]}, {"inputs": [{"face": cell}]}, {"instances": [{"face": cell}]})
     answers = [requests.post(address, json=form, timeout=60) for form in forms]
     assert [answer.status_code for answer in answers] == [200] * 3, [answer.text for answer in answers]
     assert len({answer.text for answer in answers}) == 1
