@@ -55,7 +55,7 @@ def main_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) 
     config = given.get("config")
     assignments = [f"{name}={value}" for name, value in given.items() if name not in ENTRY_POINTS["main"].own]
     parameters = read_parameters(given.get("csv"), Path(config) if config else None, assignments)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     home = Home(Path(os.environ.get("FERPIPE_HOME", ".ferpipe")))
     outcome = run_here(parameters, tracking_uri=tracking_uri, home=home, console=console, parent_run_id=parent_run_id)
     if outcome.failure:

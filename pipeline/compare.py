@@ -31,6 +31,8 @@ from components.tracking.names import metric
 from components.tracking.store import sqlite_path
 
 RESAMPLES = 10_000
+WIDE = 110
+"""Columns of a terminal from which on a run's id is shown in full."""
 CONFIDENCE = 0.95
 
 
@@ -262,7 +264,7 @@ def print_table(
         cells = [escape(row.name), _figure(row.accuracy), _figure(row.macro_f1), _worst(row), _speed(row)]
         if against is not None:
             cells += _difference_cells(row, against, reference)
-        table.add_row(*cells, _version(row), row.run_id)
+        table.add_row(*cells, _version(row), row.run_id if console.width >= WIDE else f"{row.run_id[:8]}…")
     console.print(table)
     for row in rows:
         if row.failure:

@@ -108,6 +108,7 @@ def run_here(
     """
     home.logs.mkdir(parents=True, exist_ok=True)
     log = home.logs / f"{datetime.now():%Y-%m-%d-%H%M%S}-{os.getpid()}.log"
+    log.touch()
     console.print(f"[dim]log   {log}[/]", soft_wrap=True)
     client = connect(tracking_uri)
     arguments = {

@@ -7,6 +7,7 @@ back.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ from pipeline.dag import pipeline_for
 def main(request_path: str) -> None:
     """Runs the pipeline that the request describes; kfp's exit status is this process's."""
     request = json.loads(Path(request_path).read_text())
+    # Between tasks kfp logs to the root logger as it finds it: "cache hit" is said nowhere else.
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s - %(levelname)s - %(message)s")
     os.environ[LOCAL_PROCESS_VARIABLE] = process_mark(psutil.Process())
     local.init(
         local.SubprocessRunner(use_venv=False),

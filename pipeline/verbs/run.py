@@ -75,7 +75,8 @@ def run(
     if resume and (csv or config or assignments):
         raise click.UsageError("--resume goes on with the run's own parameters; leave --csv, --config and --set away")
     parameters = parameters_of(tracking_uri, resume) if resume else read_parameters(csv, config, assignments)
-    console = Console(file=sys.stderr if as_json else sys.stdout)
+    out = sys.stderr if as_json else sys.stdout
+    console = Console(file=out, width=None if out.isatty() else 120)
     outcome = run_here(
         parameters,
         tracking_uri=tracking_uri,

@@ -191,10 +191,7 @@ print(json.dumps(list(model.predict(pd.DataFrame({{"face": faces}}))["emotion"])
     downloaded = Path(place.client.download_artifacts(champion.run_id, "evaluation", str(tmp_path)))
     import pandas as pd
 
-    [path] = downloaded.rglob("predictions.csv")
-    table = pd.read_csv(path)
-    table = table[table["split"] == "test"] if "split" in table else table
-    assert predicted == list(table["prediction"])
+    assert predicted == list(pd.read_csv(downloaded / "test" / "predictions.csv")["prediction"])
 
 
 def test_a_second_run_reuses_the_data_and_has_a_complete_tree(place: Place, printed: str):
