@@ -137,10 +137,10 @@ def fit(
             state.history.append(epoch)
             if best_epoch(state.history, settings) == number:
                 best = network.get_weights()
+        on_epoch(number, epoch)  # before the state: killed in between, an epoch is told twice rather than never
         if store and (number % settings.save_every == 0 or number == settings.epochs):
             state.arrays = _snapshot(model, network, best)
             store.save(state)
-        on_epoch(number, epoch)
     network.set_weights(best)
     return Trained(network, state.history, best_epoch(state.history, settings))
 
@@ -231,7 +231,7 @@ def _averaged_weights(model: Any) -> Iterator[None]:
         yield
         return
     variables = model.trainable_variables
-    now = [np.array(variable) for variable in variables]
+    now = [np.array(ops.convert_to_numpy(variable)) for variable in variables]
     for variable, average in zip(variables, model.optimizer._model_variables_moving_average, strict=True):
         variable.assign(average)
     try:
@@ -248,7 +248,7 @@ def _variables(model: Any, network: keras.Model) -> list[Any]:
 
 
 def _snapshot(model: Any, network: keras.Model, best: list[np.ndarray]) -> dict[str, np.ndarray]:
-    now = {f"now/{i}": np.array(v) for i, v in enumerate(_variables(model, network))}
+    now = {f"now/{i}": np.array(ops.convert_to_numpy(v)) for i, v in enumerate(_variables(model, network))}
     return now | {f"best/{i}": weight for i, weight in enumerate(best)}
 
 

@@ -188,9 +188,9 @@ def _progress() -> list[Any]:
     """A progress bar, where somebody watches."""
     if not sys.stdout.isatty():
         return []
-    import keras
+    from components.train.progress import Bar
 
-    return [keras.callbacks.ProgbarLogger()]
+    return [Bar()]
 
 
 class _EventFiles:

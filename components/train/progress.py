@@ -1,0 +1,30 @@
+"""A progress bar over the steps of an epoch, for a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from rich.progress import Progress
+
+
+class Bar(keras.callbacks.Callback):
+    """Shows how far the epoch is, and vanishes at its end. Reads no figures, so it never makes the host wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.async_safe = True
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """An epoch is one `fit`."""
+        self.progress = Progress(transient=True)
+        self.progress.start()
+        self.task = self.progress.add_task("epoch", total=(self.params or {}).get("steps"))
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """A step, or several executed together."""
+        self.progress.update(self.task, completed=batch + 1)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Leaves the terminal as it was."""
+        self.progress.stop()

@@ -1,0 +1,76 @@
+"""Both networks have the notebooks' shapes and parameter counts, counted here by hand."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import keras
+import pytest
+
+from components.bad_input import BadInput
+from components.train.architectures import find
+from components.train.candidate import parse_candidate
+
+
+def build(architecture: str, side: int = 48, **changes: Any) -> Any:
+    candidate = parse_candidate({"architecture": architecture, "recipe": "notebook", **changes}, {})
+    return find(architecture).build(candidate.network, side)
+
+
+def shapes(network: Any, kind: type) -> list[tuple[int, ...]]:
+    return [layer.output.shape[1:] for layer in network.layers if isinstance(layer, kind)]
+
+
+def conv(kernel: int, channels: int, filters: int) -> int:
+    return kernel * kernel * channels * filters + filters
+
+
+def dense(units: int, outputs: int) -> int:
+    return units * outputs + outputs
+
+
+def test_lenet_is_the_notebooks():
+    network = build("lenet")
+    assert shapes(network, keras.layers.Conv2D) == [(46, 46, 64), (21, 21, 128), (8, 8, 256), (2, 2, 512)]
+    assert shapes(network, keras.layers.MaxPooling2D) == [(23, 23, 64), (10, 10, 128), (4, 4, 256), (1, 1, 512)]
+    assert shapes(network, keras.layers.Dense) == [(256,), (7,)]
+    filters = [1, 64, 128, 256, 512]
+    convolutions = sum(conv(3, a, b) for a, b in pairwise(filters))
+    batch_norm = 4 * (64 + 128 + 256 + 512)  # factor, offset, running mean and variance
+    assert network.count_params() == convolutions + batch_norm + dense(512, 256) + dense(256, 7) == 1_686_791
+
+
+@pytest.mark.parametrize(
+    ("axis", "views", "flat", "parameters"),
+    [("height", (192, 48, 16), 9216, 10_769_143), ("channels", (48, 48, 64), 2304, 3_884_791)],
+)
+def test_multi_kernel_is_the_notebooks(axis: str, views: tuple[int, ...], flat: int, parameters: int):
+    network = build("multi_kernel", concatenate=axis)
+    convolutions = shapes(network, keras.layers.Conv2D)
+    assert convolutions[:4] == [(48, 48, 16)] * 4
+    assert shapes(network, keras.layers.Concatenate) == [views]
+    pooled = views[0] // 2, views[1] // 2
+    assert convolutions[4:] == [(*pooled, 64), (pooled[0] // 2, pooled[1] // 2, 64)]
+    assert shapes(network, keras.layers.Flatten) == [(flat,)]
+    assert shapes(network, keras.layers.Dense) == [(1000,), (1000,), (500,), (7,)]
+    towers = sum(conv(kernel, 1, 16) for kernel in (2, 3, 4, 5))
+    blocks = conv(3, views[2], 64) + conv(3, 64, 64)
+    top = dense(flat, 1000) + dense(1000, 1000) + dense(1000, 500) + dense(500, 7)
+    assert network.count_params() == towers + blocks + top == parameters
+
+
+@pytest.mark.parametrize("architecture", ["lenet", "multi_kernel"])
+def test_a_scaled_variant_is_wider_deeper_and_residual(architecture: str):
+    plain = build(architecture)
+    changes = {"width": 0.5, "depth": 2, "residual": True, "batch_norm": "convolution", "padding": "same"}
+    scaled = build(architecture, **changes)
+    assert len(shapes(scaled, keras.layers.Add)) == len(find(architecture).Parameters().filters)  # pyright: ignore
+    assert len(shapes(scaled, keras.layers.BatchNormalization)) == len(shapes(scaled, keras.layers.Conv2D))
+    assert shapes(scaled, keras.layers.Dense)[0][0] == shapes(plain, keras.layers.Dense)[0][0] // 2
+
+
+@pytest.mark.parametrize("architecture", ["lenet", "multi_kernel"])
+def test_faces_that_are_too_small_are_refused(architecture: str):
+    with pytest.raises(BadInput, match=rf"{architecture}.filters: only .* pixels are left for block"):
+        build(architecture, side=5)

@@ -1,0 +1,160 @@
+"""The training loop: it learns, it repeats itself, it resumes bit for bit, it stops when it should."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.bad_input import BadInput
+from components.faces import Faces
+from components.train.candidate import Candidate, parse_candidate
+from components.train.fit import Diverged, Epoch, Trained, best_epoch, fit, optimizer_for, score
+from components.train.hardware import choose
+from components.train.network import build_network
+from components.train.state import FolderStore, State
+
+RUNNER = Path(__file__).with_name("fit_until_killed.py")
+
+
+def small(**changes: Any) -> Candidate:
+    """A network of a few thousand parameters, with dropout, augmentation, averages and all."""
+    sizes = {"architecture": "lenet", "filters": [8, 16], "dense": 16, "batch_size": 32, "epochs": 3, "warmup": 0.0}
+    return parse_candidate({**sizes, **changes}, {})
+
+
+def train(candidate: Candidate, faces: Faces, **more: Any) -> Trained:
+    return fit(candidate, faces, faces.take(np.arange(40)), choose(candidate.train), **more)
+
+
+@pytest.mark.parametrize("architecture", ["lenet", "multi_kernel"])
+def test_a_network_overfits_one_batch(stripes: Faces, architecture: str):
+    batch = stripes.take(np.arange(32))
+    sizes = {"lenet": {"filters": [16, 32], "dense": 32}, "multi_kernel": {"width": 0.25}}[architecture]
+    still = {"augment": False, "dropout": 0.0, "weight_decay": 0.0, "label_smoothing": 0.0, "patience": 0, "ema": 0.0}
+    candidate = parse_candidate(
+        {"architecture": architecture, **sizes, **still, "epochs": 60, "batch_size": 32, "learning_rate": 0.003}, {}
+    )
+    trained = fit(candidate, batch, batch, choose(candidate.train))
+    assert trained.history[-1]["train/accuracy"] == 1.0
+    assert trained.history[-1]["train/loss"] < 0.05
+
+
+def test_it_learns_with_everything_on(stripes: Faces):
+    candidate = small(epochs=12, batch_size=16, learning_rate=0.005, rotation=3, flip=False, dropout=0.1, ema=0.1)
+    assert score(train(candidate, stripes).network, stripes)["val/accuracy"] > 0.75  # chance is 0.14
+
+
+def test_equal_seeds_give_equal_weights_and_another_seed_does_not(stripes: Faces):
+    first, second, other = (train(small(seed=seed, epochs=2), stripes).network.get_weights() for seed in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_killed_and_started_again_it_ends_with_the_same_weights(stripes: Faces, tmp_path: Path):
+    """Another process is killed by SIGKILL in the midst of an epoch; a third one goes on."""
+    np.savez(tmp_path / "faces.npz", emotion=stripes.emotion, pixels=stripes.pixels)
+
+    def start(folder: str, epochs: int) -> subprocess.Popen[bytes]:
+        arguments = [str(tmp_path / "faces.npz"), str(tmp_path / folder), str(epochs)]
+        return subprocess.Popen([sys.executable, str(RUNNER), *arguments])
+
+    unbroken = start("unbroken", 6)
+    killed = start("killed", 6)
+    state = tmp_path / "killed" / "state.npz"
+    deadline = time.monotonic() + 120
+    while not (state.exists() and 2 <= len(State.from_bytes(state.read_bytes()).history) < 6):
+        assert killed.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    killed.kill()
+    assert killed.wait() != 0
+    done = len(State.from_bytes(state.read_bytes()).history)
+    assert 2 <= done < 6
+    assert start("killed", 6).wait() == 0
+    assert unbroken.wait() == 0
+    one, two = (State.from_bytes((tmp_path / name / "state.npz").read_bytes()) for name in ("unbroken", "killed"))
+    assert one.arrays.keys() == two.arrays.keys()
+    assert [key for key in one.arrays if not np.array_equal(one.arrays[key], two.arrays[key])] == []
+    figures = ("train/loss", "train/accuracy", "val/loss", "val/macro_f1", "learning_rate")
+    assert [[epoch[name] for name in figures] for epoch in one.history] == [
+        [epoch[name] for name in figures] for epoch in two.history
+    ]
+
+
+def test_the_state_holds_seed_generators_and_averages(stripes: Faces, tmp_path: Path):
+    candidate = small(epochs=1, ema=0.5)
+    train(candidate, stripes, store=FolderStore(tmp_path))
+    state = FolderStore(tmp_path).load()
+    assert state is not None
+    now = [array for name, array in state.arrays.items() if name.startswith("now/")]
+    whole = [array for array in now if array.dtype.kind in "iu"]
+    assert len(whole) == 4, "the step's number, and the seed generators of two dropouts and the augmentation"
+    network: Any = build_network(candidate, stripes.side)
+    assert len(now) == 4 + len(network.weights) + 3 * len(network.trainable_variables), (
+        "two moments and an average each"
+    )
+
+
+def test_a_loss_that_is_no_number_ends_it_with_a_sentence(stripes: Faces):
+    infinite = np.full(7, np.inf, np.float32)
+    with pytest.raises(Diverged, match=r"the loss is not a number after epoch 1 of 3; give a smaller learning_rate"):
+        train(small(), stripes, weights=infinite)
+
+
+def test_early_stopping_counts_epochs_without_a_better_one():
+    settings = small(patience=2, epochs=9).train
+    history: list[Epoch] = [{"val/macro_f1": figure} for figure in (0.1, 0.5, 0.4, 0.5)]
+    assert best_epoch(history, settings) == 2
+    assert best_epoch([], settings) == 0
+    assert best_epoch([{"val/loss": 3.0}, {"val/loss": 2.0}], small(select_by="loss").train) == 2
+
+
+def test_training_stops_when_patience_is_over(stripes: Faces):
+    trained = train(small(epochs=30, patience=1, learning_rate=1e-7, ema=0.0, augment=False), stripes)
+    assert len(trained.history) == trained.best_epoch + 1 < 30
+
+
+def test_the_learning_rate_warms_up_and_falls_to_nothing():
+    rate: Any = optimizer_for(small(epochs=10, warmup=0.2, learning_rate=0.01).train, steps=10)._learning_rate
+    assert [round(float(rate(step)), 6) for step in (0, 10, 20, 60, 100)] == [0.0, 0.005, 0.01, 0.005, 0.0]
+
+
+def test_emotions_of_weight_nothing_are_not_learned(stripes: Faces):
+    only = np.array([1, 1, 0, 0, 0, 0, 0], np.float32)
+    trained = train(small(epochs=6, augment=False, scaling="face"), stripes, weights=only)
+    network: Any = trained.network
+    predicted = network.predict(stripes.pixels[..., None], verbose=0).argmax(axis=1)
+    assert set(predicted.tolist()) <= {0, 1}
+
+
+def test_validation_figures_are_scikit_learns(stripes: Faces):
+    from sklearn.metrics import accuracy_score, f1_score, log_loss
+
+    network: Any = build_network(small(), stripes.side)
+    logits = network.predict(stripes.pixels[..., None], verbose=0)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    figures = score(network, stripes)
+    guess = logits.argmax(axis=1)
+    assert figures["val/accuracy"] == pytest.approx(accuracy_score(stripes.emotion, guess))
+    assert figures["val/macro_f1"] == pytest.approx(f1_score(stripes.emotion, guess, average="macro"))
+    assert figures["val/loss"] == pytest.approx(log_loss(stripes.emotion, probabilities, labels=range(7)), rel=1e-5)
+
+
+def test_a_gpu_that_is_required_and_missing_is_said_at_once():
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("there is a GPU here")
+    with pytest.raises(BadInput, match=r"train.require_gpu: tensorflow finds no GPU here"):
+        choose(small(require_gpu=True).train)
+
+
+def test_a_second_backend_in_one_process_is_refused():
+    with pytest.raises(BadInput, match=r"train.backend: this process has already loaded tensorflow \(received jax\)"):
+        choose(small(backend="jax").train)

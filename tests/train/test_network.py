@@ -1,0 +1,79 @@
+"""What is exported: raw grey levels to probabilities, from a file that needs Keras alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from components.faces import Faces
+from components.model.package import check_only_keras
+from components.train.candidate import parse_candidate
+from components.train.network import build_network, exported, save_network, views_of
+
+SMALL = {"lenet": {"filters": [8, 16], "dense": 16}, "multi_kernel": {"width": 0.1}}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "averaging"), [("lenet", "none"), ("multi_kernel", "flip"), ("lenet", "crops")]
+)
+def test_the_saved_file_loads_without_this_project(stripes: Faces, tmp_path: Path, architecture: str, averaging: str):
+    candidate = parse_candidate({"architecture": architecture, "averaging": averaging, **SMALL[architecture]}, {})
+    network = build_network(candidate, stripes.side)
+    model: Any = save_network(network, candidate, tmp_path / "network.keras")
+    check_only_keras(tmp_path / "network.keras")
+    np.save(tmp_path / "faces.npy", stripes.pixels[:8, :, :, None])
+    code = (
+        "import keras, numpy as np, sys; model = keras.saving.load_model('network.keras', compile=False); "
+        "np.save('out.npy', model.predict_on_batch(np.load('faces.npy'))); "
+        "assert not [name for name in sys.modules if name.startswith('components')]"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    probabilities = np.load(tmp_path / "out.npy")
+    assert (probabilities.shape, probabilities.dtype) == ((8, 7), np.float32)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(probabilities, model.predict_on_batch(stripes.pixels[:8, :, :, None]), atol=1e-5)
+
+
+def test_averaged_with_its_mirror_image_a_face_and_its_mirror_image_are_alike(stripes: Faces):
+    candidate = parse_candidate({"architecture": "lenet", **SMALL["lenet"]}, {})
+    network = build_network(candidate, stripes.side)
+    faces = stripes.pixels[:4, :, :, None]
+    for averaging, alike in (("none", False), ("flip", True)):
+        model: Any = exported(network, averaging)  # pyright: ignore[reportArgumentType]
+        one, two = model.predict_on_batch(faces), model.predict_on_batch(faces[:, :, ::-1])
+        assert np.allclose(one, two, atol=1e-6) == alike
+
+
+def test_crops_are_the_middle_the_corners_and_their_mirror_images():
+    faces: Any = keras.Input((24, 24, 1))
+    model: Any = keras.Model(faces, views_of(faces, "crops"))
+    ramp = np.tile(np.arange(24, dtype=np.float32), (24, 1))[None, :, :, None]
+    views = [np.asarray(view)[0, :, :, 0] for view in model.predict_on_batch(ramp)]
+    assert len(views) == 10
+    # A crop of 20 columns enlarged to 24: pixel i shows column (i + 0.5) * 20 / 24 - 0.5 of the crop.
+    assert [round(float(view[12, 12]), 3) for view in views[:5]] == [11.917, 9.917, 13.917, 9.917, 13.917]
+    for view, mirrored in zip(views[:5], views[5:], strict=True):
+        np.testing.assert_array_equal(view[:, ::-1], mirrored)
+
+
+@pytest.mark.parametrize(("scaling", "low", "high"), [("none", 0.0, 255.0), ("symmetric", -1.0, 1.0)])
+def test_scaling_is_inside_the_network(scaling: str, low: float, high: float):
+    network = build_network(parse_candidate({"architecture": "lenet", "scaling": scaling}, {}), 48)
+    scaled: Any = keras.Model(network.input, network.layers[-2].output)
+    for grey, wanted in ((0, low), (255, high)):
+        face = np.full((1, 48, 48, 1), grey, np.uint8)
+        np.testing.assert_allclose(np.asarray(scaled.predict_on_batch(face)), wanted, atol=1e-6)
+
+
+def test_standardised_faces_have_mean_0_and_deviation_1(stripes: Faces):
+    network = build_network(parse_candidate({"architecture": "lenet", "scaling": "face", **SMALL["lenet"]}, {}), 24)
+    scaled: Any = keras.Model(network.input, network.layers[-2].output)
+    faces = np.asarray(scaled.predict_on_batch(stripes.pixels[:, :, :, None]))
+    np.testing.assert_allclose(faces.mean(axis=(1, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(faces.std(axis=(1, 2, 3)), 1, atol=1e-3)

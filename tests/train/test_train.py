@@ -1,0 +1,113 @@
+"""A candidate's run in MLflow, asked of MLflow: figures, parameters, inputs, artifacts, the model; and how it fails."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+
+from components.bad_input import BadInput
+from components.faces import Faces, Profile, SplitWriter, split_path, write_profile
+from components.model.load import load_face_model
+from components.tracking.runs import experiment_id
+from components.tracking.store import connect
+from components.train.candidate import parse_candidate
+from components.train.state import FolderStore, State
+from components.train.train import train_candidate
+
+LOG = logging.getLogger("test")
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> mlflow.MlflowClient:
+    return connect(f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}")
+
+
+@pytest.fixture(scope="module")
+def folder(stripes: Faces, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("faces")
+    records = {}
+    for split, rows in (("train", slice(0, 100)), ("validation", slice(100, 120)), ("test", slice(120, 140))):
+        with SplitWriter(split_path(folder, split), stripes.side) as writer:
+            writer.write(stripes.take(np.arange(140)[rows]))
+        records[split] = writer.record()
+    write_profile(folder, Profile({"sha256": "0" * 64, "csv": "stripes"}, stripes.side, records))
+    return folder
+
+
+def an_item(client: mlflow.MlflowClient, **candidate: Any) -> dict[str, Any]:
+    """What `open_run` hands to the loop."""
+    parent = client.create_run(experiment_id(client, "facial-expression"))
+    sizes = {"architecture": "lenet", "filters": [8, 16], "dense": 16, "batch_size": 32, "epochs": 2}
+    parsed = parse_candidate({**sizes, **candidate}, {})
+    return {
+        "candidate_id": "c0",
+        "parent_run_id": parent.info.run_id,
+        "experiment_id": parent.info.experiment_id,
+        "name": parsed.name,
+        "architecture": parsed.architecture,
+        "parameters": parsed.dump(),
+        "tags": {"git.commit": "abc"},
+    }
+
+
+def test_the_run_holds_figures_inputs_pictures_and_a_model(client: mlflow.MlflowClient, folder: Path, stripes: Faces):
+    run_id = train_candidate(client, an_item(client), folder, "", LOG)
+    run = client.get_run(run_id)
+    assert run.info.status == "RUNNING"  # evaluate ends it
+    assert run.data.params["filters"] == "[8, 16]"
+    assert (run.data.tags["architecture"], run.data.tags["data.sha256"]) == ("lenet", "0" * 64)
+    for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/macro_f1", "learning_rate"):
+        assert [metric.step for metric in client.get_metric_history(run_id, name)] == [1, 2], name
+    assert {"images_per_second", "epoch_seconds", "best_epoch", "parameters"} <= set(run.data.metrics)
+    assert {entry.dataset.name for entry in run.inputs.dataset_inputs} == {"train", "validation"}
+    files = {Path(file.path).name for file in client.list_artifacts(run_id, "training")}
+    assert files == {"learning_curves.png", "activations.png", "summary.txt", "history.csv"}
+    probabilities = load_face_model(f"runs:/{run_id}/model").probabilities(stripes.pixels[:3])
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_retry_goes_on_in_the_same_run_and_a_finished_one_is_left_alone(
+    client: mlflow.MlflowClient, folder: Path, tmp_path: Path
+):
+    item = an_item(client)
+    run_id = train_candidate(client, item, folder, str(tmp_path), LOG)
+    before = client.get_metric_history(run_id, "train/loss")
+    assert train_candidate(client, item, folder, str(tmp_path), LOG) == run_id
+    assert client.get_metric_history(run_id, "train/loss") == before
+    assert client.get_run(run_id).info.status == "RUNNING"
+
+
+def test_a_training_that_failed_for_good_says_so_again(client: mlflow.MlflowClient, folder: Path, tmp_path: Path):
+    item = an_item(client)
+    store = FolderStore(tmp_path / item["parent_run_id"] / item["candidate_id"])
+    store.save(State(failure="lenet-tuned-s0: the loss is not a number"))
+    run = client.get_run(train_candidate(client, item, folder, str(tmp_path), LOG))
+    assert (run.info.status, run.data.tags["failure"]) == ("FAILED", "lenet-tuned-s0: the loss is not a number")
+    assert "train/loss" not in run.data.metrics
+
+
+def test_divergence_ends_the_run_as_failed_and_gives_its_id(
+    client: mlflow.MlflowClient, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    infinite = np.full(7, np.inf, np.float32)
+    monkeypatch.setattr("components.train.train.class_weights", lambda profile: infinite)
+    item = an_item(client)
+    run = client.get_run(train_candidate(client, item, folder, str(tmp_path), LOG))
+    assert run.info.status == "FAILED"
+    assert run.data.tags["failure"].startswith("lenet-tuned-s0: the loss is not a number after epoch 1 of 2")
+    state = FolderStore(tmp_path / item["parent_run_id"] / item["candidate_id"]).load()
+    assert state is not None
+    assert state.failure == run.data.tags["failure"]
+
+
+def test_what_is_missing_ends_the_step_and_the_run(client: mlflow.MlflowClient, folder: Path):
+    item = an_item(client, require_gpu=True)
+    with pytest.raises(BadInput, match="finds no GPU here"):
+        train_candidate(client, item, folder, "", LOG)
+    run = client.search_runs([item["experiment_id"]], "tags.candidate_id = 'c0'", max_results=1)[0]
+    assert run.info.status == "FAILED"
