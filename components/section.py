@@ -17,7 +17,7 @@ from components.bad_input import BadInput, nearest
 class Section(BaseModel):
     """Base of all sections. Unknown keys are refused; values are frozen once parsed.
 
-    Write a field as `epochs: int = Field(10, ge=1, description="passes over the training faces")`: the description is
+    Write a field as `epochs: int = Field(default=10, ge=1, description="passes over the faces")`: the description is
     the help a person reads, and names the unit.
     """
 

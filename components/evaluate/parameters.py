@@ -15,12 +15,12 @@ class Evaluate(Section):
     section: ClassVar[str] = "evaluate"
 
     resamples: int = Field(
-        10_000,
+        default=10_000,
         ge=100,
         le=1_000_000,
         description="bootstrap resamples behind every 95% interval; 10,000 take a tenth of a second",
     )
-    seed: int = Field(0, ge=0, description="of the bootstrap and of the choice of faces to show")
+    seed: int = Field(default=0, ge=0, description="of the bootstrap and of the choice of faces to show")
     mistakes: int = Field(
-        24, ge=1, le=100, description="how many of the most confident mistakes on test to show, as pictures"
+        default=24, ge=1, le=100, description="how many of the most confident mistakes on test to show, as pictures"
     )
