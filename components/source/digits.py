@@ -8,11 +8,11 @@ Contract
     fast way reads.
 
 How
-    No byte is looked at on its own. Over the whole text, whole-array operations on uint8 compute for EVERY position the
-    number that would end there, from the digit at it and the two before it; then the positions where a number really
-    ends (a digit with none after it) are picked out. That is about 20 operations a byte of the cheapest kind, 16 to 64
-    bytes an instruction, on a chunk that fits the processor's cache; numpy releases the interpreter's lock in them, so
-    that threads use all cores.
+    No byte is looked at on its own. Whole-array operations on uint8 find the positions where a number ends (a digit
+    with none after it); the digits there, one before and two before are gathered and added up, a few operations a
+    number. What no plain number has (other bytes, a fourth digit, a value over 255) is marked, and a field with a mark
+    is not read. numpy works on 16 to 64 bytes an instruction, on chunks that fit the processor's cache, and releases
+    the interpreter's lock meanwhile, so that threads use all cores.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class _Scratch(threading.local):
     """Working arrays of one thread, kept from chunk to chunk: making them anew costs more than filling them."""
 
     def __init__(self) -> None:
-        self.bytes = np.empty((4, 0), np.uint8)
-        self.flags = np.empty((4, 0), np.bool_)
+        self.digit = np.empty(0, np.uint8)
+        self.flags = np.empty((3, 0), np.bool_)
 
     def of(self, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 (4, length) and bool (4, length), contents undefined."""
-        if self.bytes.shape[1] < length:
-            self.bytes = np.empty((4, length * 5 // 4), np.uint8)
-            self.flags = np.empty((4, length * 5 // 4), np.bool_)
-        return self.bytes[:, :length], self.flags[:, :length]
+        """uint8 (length + 2,) whose first two are no digits, and bool (3, length), contents undefined."""
+        if self.flags.shape[1] < length:
+            self.digit = np.full(length * 5 // 4 + 2, 255, np.uint8)
+            self.flags = np.empty((3, length * 5 // 4), np.bool_)
+        return self.digit[: length + 2], self.flags[:, :length]
 
 
 _SCRATCH = _Scratch()
@@ -47,7 +47,7 @@ def read_fields(text: np.ndarray, starts: np.ndarray, stops: np.ndarray, width: 
     """The numbers in m fields of a text.
 
     Args:
-        text: uint8 (n,); a byte that is no digit stands before the first field, and after each.
+        text: uint8 (n,); a byte that is no digit stands before and after each field, or the text ends there.
         starts: int64 (m,), where fields start, ascending.
         stops: int64 (m,), where they stop (exclusive); fields do not overlap.
         width: how many numbers a field should hold.
@@ -56,53 +56,45 @@ def read_fields(text: np.ndarray, starts: np.ndarray, stops: np.ndarray, width: 
         values: uint8 (k, width) of the k fields that were read, in order.
         read: bool (m,), which fields these are.
     """
-    value, ends, odd = _numbers_at_every_byte(text)
-    positions = np.flatnonzero(ends)
-    first, last = positions.searchsorted(starts), positions.searchsorted(stops)
-    odd_positions = np.flatnonzero(odd)
-    clean = odd_positions.searchsorted(starts) == odd_positions.searchsorted(stops)
-    read = clean & (last - first == width)
-    numbers = value.take(positions)
+    numbers, ends, odd = _numbers(text)
+    first, last = ends.searchsorted(starts), ends.searchsorted(stops)
+    read = (odd.searchsorted(starts) == odd.searchsorted(stops)) & (last - first == width)
     values = np.empty((int(read.sum()), width), np.uint8)
     for out, begin in zip(values, first[read].tolist(), strict=True):
         out[:] = numbers[begin : begin + width]
     return values, read
 
 
-def _numbers_at_every_byte(text: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For every position: the number that ends there (uint8), whether one does, and whether something is odd there.
+def _numbers(text: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All numbers of a text, uint8 (k,), where they end, int64 (k,), and the ascending positions of what is odd, int64.
 
-    Odd is a byte that is neither digit nor blank, a fourth digit in a row, and a number over 255.
+    Odd is a byte that is neither digit nor blank, a fourth digit in a row, and the end of a number over 255.
     """
-    (digit, value, hundreds, work), (is_digit, odd, flag, pair) = _SCRATCH.of(len(text))
+    padded, (is_digit, odd, flag) = _SCRATCH.of(len(text))
+    digit = padded[2:]
     np.subtract(text, _ZERO, out=digit)
     np.less(digit, _TEN, out=is_digit)
-    np.multiply(digit, is_digit.view(np.uint8), out=digit)  # 0 where there is none
-    value[:1] = digit[:1]
-    np.multiply(digit[:-1], _TEN, out=value[1:])
-    np.add(value[1:], digit[1:], out=value[1:])  # of the last two digits, at most 99
-
-    pair[:1] = False
-    np.logical_and(is_digit[1:], is_digit[:-1], out=pair[1:])  # a digit here and before
-    hundreds[:2] = 0
-    np.multiply(digit[:-2], pair[2:].view(np.uint8), out=hundreds[2:])
+    np.greater(is_digit[:-1], is_digit[1:], out=flag[:-1])
+    flag[-1:] = is_digit[-1:]
+    ends = np.flatnonzero(flag)
 
     np.not_equal(text, _BLANK, out=odd)
     np.greater(odd, is_digit, out=odd)  # neither blank nor digit
-    np.logical_and(pair[2:], pair[:-2], out=flag[2:])  # four digits in a row
-    np.logical_or(odd[2:], flag[2:], out=odd[2:])
-    np.greater(value, np.uint8(55), out=flag)
-    np.add(hundreds, flag.view(np.uint8), out=work)
-    np.greater(
-        work, np.uint8(2), out=flag
-    )  # 300 or more, or 256..299; needs a third digit, so also beyond a number's end
-    np.logical_or(odd, flag, out=odd)
+    pair = flag[1:]
+    np.logical_and(is_digit[1:], is_digit[:-1], out=pair)
+    np.logical_or(odd[3:], np.logical_and(pair[2:], pair[:-2], out=is_digit[3:]), out=odd[3:])  # four digits in a row
 
-    np.multiply(hundreds, np.uint8(100), out=hundreds)
-    np.add(value, hundreds, out=value)
-    np.greater(is_digit[:-1], is_digit[1:], out=flag[:-1])
-    flag[-1:] = is_digit[-1:]
-    return value, flag, odd
+    value, tens, hundreds = digit.take(ends), padded[1:].take(ends), padded.take(ends)  # (k,)
+    has_tens = tens < _TEN
+    np.multiply(tens, has_tens.view(np.uint8) * _TEN, out=tens)
+    np.add(value, tens, out=value)  # at most 99
+    np.logical_and(has_tens, hundreds < _TEN, out=has_tens)
+    np.multiply(hundreds, has_tens.view(np.uint8), out=hundreds)
+    over = np.flatnonzero(hundreds + (value > np.uint8(55)).view(np.uint8) > np.uint8(2))  # 300.. or 256..299
+    np.add(value, hundreds * np.uint8(100), out=value)
+
+    marked = np.flatnonzero(odd)
+    return value, ends, np.sort(np.concatenate([marked, ends[over]])) if len(over) else marked
 
 
 TOO_LONG = 8

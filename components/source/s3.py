@@ -7,14 +7,14 @@ from typing import Any, BinaryIO, Final, NoReturn, cast
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from components.bad_input import BadInput
 from components.source.remote import RemoteFile, Stream
 
 SETTINGS: Final = Config(
-    retries={"max_attempts": 4, "mode": "standard"},
+    retries={"max_attempts": 3, "mode": "standard"},
     connect_timeout=10,
     read_timeout=30,
     user_agent_extra="fer-pipeline",
@@ -38,7 +38,8 @@ class S3Object:
         if not self._bucket or not self.name:
             raise BadInput(f"{address}: names no object; give s3://bucket/key")
         try:
-            self._client = boto3.client("s3", config=SETTINGS)
+            # A session of its own: boto3's default one keeps the first credentials for the life of the process.
+            self._client = boto3.Session().client("s3", config=SETTINGS)
         except (BotoCoreError, ValueError) as error:
             self._refuse(error)
 
@@ -66,13 +67,11 @@ class S3Object:
         def open_at(byte: int) -> Stream:
             try:
                 found = self._client.get_object(Bucket=self._bucket, Key=self._key, Range=f"bytes={byte}-", **pinned)
-            except ClientError as error:
-                if error.response["ResponseMetadata"].get("HTTPStatusCode", 0) >= 500:
-                    raise ConnectionError(str(error)) from error
+            except (BotoCoreError, ClientError) as error:  # boto3 has tried again already
                 self._refuse(error)
             return found["Body"]
 
-        remote = RemoteFile(self.address, size, open_at, (BotoCoreError, HTTPClientError, HTTPError))
+        remote = RemoteFile(self.address, size, open_at, (BotoCoreError, HTTPError))
         return cast(BinaryIO, io.BufferedReader(remote, BUFFER))
 
     def _head(self, **which: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
 import threading
@@ -32,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 def s3(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Any:
     for name, value in server.environment().items():
         monkeypatch.setenv(name, value)
-    client = boto3.client("s3")
+    client = boto3.Session().client("s3")
     if "faces" not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
         client.create_bucket(Bucket="faces")
     return client
@@ -86,14 +87,16 @@ class CuttingProxy(threading.Thread):
         passed = 0
         try:
             while data := source.recv(65536):
-                target.sendall(data)
                 passed += len(data)
                 if answer and passed > self._after and self.made < self.cuts:
                     self.made += 1
                     break
+                target.sendall(data)
         except OSError:
             pass
         for one in (source, target):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)  # wakes the other direction; its thread closes nothing twice
             one.close()
 
 
