@@ -84,7 +84,7 @@ lint: $(READY) ## ruff and pyright
 
 .PHONY: bench
 bench: $(READY) ## what is fast, measured beside what people would otherwise do
-	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file; done
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python -m "benchmarks.$$(basename $$file .py)"; done
 
 .PHONY: mlproject
 mlproject: $(READY) ## write MLproject anew from the parameters
