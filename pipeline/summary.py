@@ -10,6 +10,7 @@ import mlflow
 from rich.console import Console
 from rich.markup import escape
 
+from components.register.verdict import APPROVED
 from components.tracking import names, runs
 from components.tracking.store import connect, sqlite_path
 from components.tracking.views import view_path
@@ -25,7 +26,7 @@ class Summary:
         address: its candidates side by side, in the MLflow UI.
         candidates: their figures, best on validation first.
         verdict: what the gate said.
-        approved: whether the chosen version may become champion.
+        approved: whether one of these candidates may become champion.
         challenger: version that may be promoted; empty when there is none.
         champion: version that serves; empty when there is none.
         next: the commands that come next.
@@ -52,12 +53,13 @@ def summary(tracking_uri: str, parent_run_id: str) -> Summary:
     candidates = [run.info.run_id for run in runs.children(client, parent)]
     aliases = _aliases(client)
     challenger, champion = aliases.get(names.CHALLENGER, ""), aliases.get(names.CHAMPION, "")
+    rows = rows_of(client, candidates)
     return Summary(
         run_id=parent_run_id,
         address=ui_address(tracking_uri) + view_path(parent.info.experiment_id),
-        candidates=rows_of(client, candidates),
+        candidates=rows,
         verdict=parent.data.tags.get("gate.verdict", ""),
-        approved=challenger != "",
+        approved=any(row.verdict == APPROVED for row in rows),
         challenger=challenger,
         champion=champion,
         next=[

@@ -17,7 +17,7 @@ from pipeline.verbs.options import json_option, tracking_option
 def rollback(reason: str, dry_run: bool, tracking_uri: str, as_json: bool) -> None:
     """Make the previous champion the champion again. Done twice, the one before that.
 
-    No model is loaded and nothing is scored: it takes about a second. Versions deleted from the registry since are
+    No model is loaded and nothing is scored. Versions deleted from the registry since are
     passed over. Recorded like a promotion; of two at once one wins, and the other is told.
     """
     from components.register.promotion import roll_back
