@@ -116,7 +116,7 @@ def bell(sigma: float) -> tuple[int, ...]:
 
 def _smooth(faces: np.ndarray, weights: tuple[int, ...], axis: int) -> np.ndarray:
     reach, side = len(weights) - 1, faces.shape[axis]
-    mirrored = np.pad(faces, [(reach, reach) if dim == axis else (0, 0) for dim in range(3)], "symmetric")
+    mirrored = np.pad(faces, np.array([[reach * (dim == axis)] * 2 for dim in range(3)]), "symmetric")
     moved = [mirrored[(slice(None),) * axis + (slice(start, start + side),)] for start in range(2 * reach + 1)]
     total = moved[reach] * np.uint16(weights[0])  # at most 255 * 256: fits 16 bits
     for distance in range(1, reach + 1):
