@@ -57,7 +57,9 @@ def find_duplicates(group: np.ndarray, emotion: np.ndarray, split: np.ndarray) -
         split: uint8 (n,), index in `SPLITS`.
     """
     groups = int(group.max()) + 1 if len(group) else 0
-    in_split = np.stack([np.bincount(group[split == number], minlength=groups) for number in range(len(SPLITS))])
+    in_split = np.empty((len(SPLITS), groups), np.int32)
+    for number in range(len(SPLITS)):
+        in_split[number] = np.bincount(group[split == number], minlength=groups)
     labels = np.zeros((groups, len(EMOTIONS)), bool)
     labels[group, emotion] = True
     conflicting = labels.sum(axis=1) > 1
@@ -84,15 +86,17 @@ def choose_dropped(group: np.ndarray, emotion: np.ndarray, split: np.ndarray) ->
     held_out = np.bincount(group[~train], minlength=groups) > 0
     left = train & ~held_out[group]
 
-    votes = np.zeros((groups, len(EMOTIONS)), np.int64)
-    np.add.at(votes, (group[left], emotion[left]), 1)
-    most = votes.max(axis=1, initial=0)
-    tied = (votes == most[:, None]).sum(axis=1) > 1
-    undecided = left & tied[group] & (most[group] > 0)
+    repeated = np.flatnonzero(left & (np.bincount(group[left], minlength=groups) > 1)[group])
+    image = np.unique(group[repeated], return_inverse=True)[1]  # numbers 0.. of the few groups that matter
+    votes = np.zeros((image.max(initial=-1) + 1, len(EMOTIONS)), np.int64)
+    np.add.at(votes, (image, emotion[repeated]), 1)
+    most = votes.max(axis=1)
+    tied = ((votes == most[:, None]).sum(axis=1) > 1)[image]
 
-    winner = votes.argmax(axis=1) if groups else np.empty(0, np.int64)
-    eligible = np.flatnonzero(left & ~undecided & (emotion == winner[group]))
-    _, first = np.unique(group[eligible], return_index=True)
-    kept = np.zeros(len(group), bool)
-    kept[eligible[first]] = True
-    return {HELD_OUT: train & ~left, CONFLICT: undecided, REPEAT: left & ~undecided & ~kept}
+    undecided, kept = np.zeros(len(group), bool), left.copy()
+    undecided[repeated[tied]] = True
+    kept[repeated] = False
+    eligible = ~tied & (emotion[repeated] == votes.argmax(axis=1)[image])
+    first = np.unique(image[eligible], return_index=True)[1]
+    kept[repeated[eligible][first]] = True
+    return {HELD_OUT: train & ~left, CONFLICT: undecided, REPEAT: left & ~kept & ~undecided}

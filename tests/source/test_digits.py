@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.source.digits import read_fields, read_one_field
@@ -65,6 +65,7 @@ TOKENS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(TOKENS, max_size=8), st.lists(st.sampled_from([b" ", b"  ", b"\t"]), min_size=8, max_size=8))
 def test_fast_and_slow_agree_on_any_bytes(tokens: list[bytes], blanks: list[bytes]):
     field = b"".join(token + blank for token, blank in zip(tokens, blanks, strict=False))

@@ -112,6 +112,7 @@ def test_refuses_what_is_no_csv_of_faces(csv: bytes, sentence: str):
 faces = st.tuples(st.integers(0, 6), st.lists(st.integers(0, 255), min_size=9, max_size=9), st.sampled_from(USAGES))
 
 
+@settings(deadline=None)
 @given(st.lists(faces, min_size=1, max_size=30), st.integers(1, 2000))
 def test_reads_any_faces_in_any_chunk_size(rows: list[tuple[int, list[int], str]], chunk: int):
     csv = "emotion,pixels,Usage\n" + "".join(f"{e},{' '.join(map(str, p))},{u}\n" for e, p, u in rows)
@@ -131,7 +132,7 @@ def judge_slowly(line: bytes) -> tuple[int, int, list[int]] | None:
     return (int(cells[0]), USAGES.index(cells[2].decode()), pixels) if max(pixels) < 256 else None
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_any_mutation_is_read_right_or_turned_away(data: st.DataObject):
     """Bytes replaced, put in and taken out anywhere after the header, quotes aside (they have their own tests)."""
@@ -148,7 +149,7 @@ def test_any_mutation_is_read_right_or_turned_away(data: st.DataObject):
     assert read.faces == {n: face for n, line in enumerate(lines) if (face := judge_slowly(line)) is not None}
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=400), st.booleans())
 def test_any_bytes_are_read_or_refused_in_a_sentence(junk: bytes, with_header: bool):
     csv = b"emotion,pixels,Usage\n0,1 2 3 4,Training\n" + junk if with_header else junk
