@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -63,11 +67,23 @@ def summary(tracking_uri: str, parent_run_id: str) -> Summary:
         challenger=challenger,
         champion=champion,
         next=[
-            "ferpipe promote" if challenger else "ferpipe compare",
-            f"ferpipe compare {parent_run_id}" if challenger else f"ferpipe run --resume {parent_run_id}",
-            "ferpipe ui",
+            f"{command()} {rest}"
+            for rest in (
+                "promote" if challenger else "compare",
+                f"compare {parent_run_id}" if challenger else f"run --resume {parent_run_id}",
+                "ui",
+            )
         ],
     )
+
+
+def command() -> str:
+    """How to call `ferpipe` here: by its path, unless this environment's is the one that the shell would find."""
+    here = Path(sys.executable).with_name("ferpipe")
+    found = shutil.which("ferpipe")
+    if not here.exists() or (found and Path(found).samefile(here)):
+        return "ferpipe"
+    return os.path.relpath(here) if here.is_relative_to(Path.cwd()) else str(here)
 
 
 def ui_address(tracking_uri: str) -> str:
