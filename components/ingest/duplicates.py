@@ -26,7 +26,7 @@ class Duplicates:
     """Which of n rows have the same pixels.
 
     Attributes:
-        group: int64 (n,), rows with equal pixels have equal numbers 0..groups-1.
+        group: int32 (n,), rows with equal pixels have equal numbers 0..groups-1.
         in_train: bool (n,), the same pixels occur in train.
         found: counts for people, JSON types; see docs/data.md.
     """
@@ -36,15 +36,16 @@ class Duplicates:
     found: dict[str, Any]
 
 
-def group_identical(digests: bytes) -> np.ndarray:
-    """Numbers the distinct digests: int64 (n,), equal for equal digests, 0..groups-1 in no meaningful order."""
+def group_identical(digests: bytes | bytearray) -> np.ndarray:
+    """Numbers the distinct digests: int32 (n,), equal for equal digests, 0..groups-1 in no meaningful order."""
     pairs = np.frombuffer(digests, np.uint64).reshape(-1, DIGEST // 8)
-    order = np.lexsort(pairs.T)
-    ordered = pairs[order]
-    new = np.ones(len(pairs), bool)
-    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    group = np.empty(len(pairs), np.int64)
-    group[order] = np.cumsum(new) - 1
+    order = np.lexsort(tuple(pairs.T))
+    new = np.zeros(len(pairs), bool)
+    for column in pairs.T:
+        ordered = column[order]
+        new[1:] |= ordered[1:] != ordered[:-1]
+    group = np.empty(len(pairs), np.int32)
+    group[order] = np.cumsum(new, dtype=np.int32)
     return group
 
 
@@ -52,7 +53,7 @@ def find_duplicates(group: np.ndarray, emotion: np.ndarray, split: np.ndarray) -
     """Counts identical pixels within and across splits, and those whose labels differ.
 
     Args:
-        group: int64 (n,), see `group_identical`.
+        group: int32 (n,), see `group_identical`.
         emotion: uint8 (n,).
         split: uint8 (n,), index in `SPLITS`.
     """

@@ -110,7 +110,7 @@ class _Read:
     row: np.ndarray
     emotion: np.ndarray
     split: np.ndarray | None
-    digests: bytes
+    digests: bytearray
     rejected: Counter[str]
     first_rejected: Rejected | None
 
@@ -129,7 +129,7 @@ class _Spool:
         self._file.close()
 
     def write(self, pixels: np.ndarray) -> None:
-        data = np.ascontiguousarray(pixels).data.cast("B")
+        data = np.ascontiguousarray(pixels).reshape(-1).data
         while data:
             data = data[self._file.write(data) :]
 
@@ -152,17 +152,18 @@ def _read_rows(opened: OpenCsv, folder: Path, spool: _Spool, parameters: Ingest)
         raise BadInput(
             f"{opened.name}: has no column `emotion`, so nothing can be learned from it; `ferpipe predict` labels it"
         )
-    count, row, emotion, split, digests, reasons = 0, [], [], [], [], Counter[str]()
+    count, reasons = 0, Counter[str]()
+    row, emotion, split, digests = (bytearray() for _ in range(4))  # grow in place, unlike lists of small arrays
     first_rejected: Rejected | None = None
     with (folder / REJECTED).open("w", newline="", encoding="ascii") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["row", "reason", "excerpt"])
         for rows in reader.rows():
             count += rows.count
-            row.append(rows.row.astype(np.int32))
-            emotion.append(rows.emotion)
-            split.append(rows.split)
-            digests.append(rows.digests)
+            row += rows.row.astype(np.int32).tobytes()
+            emotion += rows.emotion.tobytes()
+            split += rows.split.tobytes()
+            digests += rows.digests
             spool.write(rows.pixels)
             table.writerows((one.row, one.reason, one.excerpt) for one in rows.rejected)
             first_rejected = first_rejected or next(iter(rows.rejected), None)
@@ -171,10 +172,10 @@ def _read_rows(opened: OpenCsv, folder: Path, spool: _Spool, parameters: Ingest)
         count,
         reader.side,
         reader.sha256(),
-        np.concatenate(row),
-        np.concatenate(emotion),
-        np.concatenate(split) if reader.columns.usage is not None else None,
-        b"".join(digests),
+        np.frombuffer(row, np.int32),
+        np.frombuffer(emotion, np.uint8),
+        np.frombuffer(split, np.uint8) if reader.columns.usage is not None else None,
+        digests,
         reasons,
         first_rejected,
     )

@@ -11,7 +11,7 @@ from components.ingest.duplicates import TEST, VALIDATION
 
 
 def split_by_seed(
-    group: np.ndarray, digests: bytes, emotion: np.ndarray, validation: float, test: float, seed: int
+    group: np.ndarray, digests: bytes | bytearray, emotion: np.ndarray, validation: float, test: float, seed: int
 ) -> np.ndarray:
     """A stratified split that keeps identical images on one side, the same on every machine and for any order of rows.
 
@@ -19,7 +19,7 @@ def split_by_seed(
     order of a hash of seed and pixels; the first go to test, the next to validation, the rest to train.
 
     Args:
-        group: int64 (n,), equal for identical pixels.
+        group: int32 (n,), equal for identical pixels.
         digests: `DIGEST` bytes a row, of its pixels.
         emotion: uint8 (n,), 0..6.
         validation: fraction of each emotion's images, 0..1.
@@ -43,5 +43,5 @@ def split_by_seed(
     return side[group]
 
 
-def _hash(seed: int, digest: bytes) -> bytes:
+def _hash(seed: int, digest: bytes | bytearray) -> bytes:
     return hashlib.blake2b(b"%d " % seed + digest, digest_size=8).digest()

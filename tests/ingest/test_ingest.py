@@ -157,6 +157,7 @@ def test_a_csv_without_usage_is_split_by_seed_with_identical_images_on_one_side(
             "emotion,pixels,Usage",
             "40 unknown label; the first is row 280",
         ),
+        (["9,1 2 3 4,Training"], "emotion,pixels,Usage", "1 of 1 rows cannot be used"),
         (["0,1 2 3 4,Training"] + ["x"] * 20, "emotion,pixels,Usage", "20 of 21 rows cannot be used"),
     ],
 )
