@@ -57,7 +57,6 @@ def choose(settings: Complete) -> Hardware:
         device="gpu" if gpu else "cpu",
         name=gpu or f"CPU, {len(os.sched_getaffinity(0)) if sys.platform == 'linux' else os.cpu_count()} cores",
         precision="mixed_bfloat16" if bfloat16 else "float32",
-        # On a CPU, XLA's convolutions are slower than TensorFlow's own: see benchmarks/training.md.
         xla=settings.backend == "jax" or settings.compile == "xla" or (settings.compile == "auto" and bool(gpu)),
     )
 

@@ -95,7 +95,7 @@ class Train(Section):
     )
     compile: Literal["auto", "xla", "graph"] = Field(
         default="auto",
-        description="of the step, for TensorFlow; `auto`: XLA on a GPU, graph on a CPU, where XLA is slower",
+        description="of the step, for TensorFlow; `auto`: XLA on a GPU, graph on a CPU",
     )
     deterministic: bool = Field(
         default=True,
