@@ -1,7 +1,7 @@
 """CSV -> checked, de-duplicated faces, split into train, validation and test.
 
 Two passes, both in bounded memory. The first reads the CSV, turns unusable rows away and lays the pixels of the others
-down in a temporary file; of every row some 30 bytes stay in memory (number, label, split, digest). What is identical,
+down in a temporary file; of every row 22 bytes stay in memory (number, label, split, digest). What is identical,
 and so what leaves train, is known only then; the second pass writes the splits.
 """
 
