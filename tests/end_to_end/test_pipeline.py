@@ -28,6 +28,7 @@ candidates:
   - {architecture: multi_kernel, width: 0.125}
 register: {floor_macro_f1: 0.0, floor_recall: 0.0}
 """
+pytestmark = pytest.mark.timeout(900)  # a run of the whole DAG takes a minute on idle cores
 ONE_EPOCH = ["--set", "train.epochs=1", "--set", "candidates=[{architecture: multi_kernel, width: 0.125}]"]
 
 
