@@ -133,7 +133,7 @@ def _tags(pipeline_run: PipelineRun) -> dict[str, str]:
 
 def _open_parent(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: Mapping[str, str]) -> Run:
     """The run given to adopt, else the one a Kubeflow backend opened for this pipeline run, else a new one."""
-    parameters = pipeline_run.parameters
+    parameters = _without_kfps_floats(dict(pipeline_run.parameters))
     tags = {**tags, names.RUN_KIND: "pipeline", LOCAL_PROCESS: os.environ.get(LOCAL_PROCESS_VARIABLE, "")}
     if pipeline_run.parent_run_id:
         try:
@@ -162,6 +162,15 @@ def _name(csv: str) -> str:
     """The parent's name: what data, and when."""
     data = PurePosixPath(without_secrets(csv).partition("?")[0]).name.partition(".")[0].rstrip(":") or "sample"
     return f"{data} {datetime.now(UTC):%Y-%m-%d %H:%M}"
+
+
+def _without_kfps_floats(value: Any) -> Any:
+    """Whole numbers as a person wrote them: kfp hands every number on as a float (3 as 3.0)."""
+    if isinstance(value, Mapping):
+        return {key: _without_kfps_floats(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_kfps_floats(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _flat(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -51,7 +50,9 @@ class Place:
     def environment(self) -> dict[str, str]:
         """This process's, with the folder's own store and home."""
         home = str(self.folder / "home")
-        return {**os.environ, "MLFLOW_TRACKING_URI": self.tracking_uri, "FERPIPE_HOME": home}
+        # MLflow keeps what another test of this process connected to in the environment.
+        mlflow_here = {"MLFLOW_TRACKING_URI": self.tracking_uri, "MLFLOW_REGISTRY_URI": self.tracking_uri}
+        return {**os.environ, **mlflow_here, "FERPIPE_HOME": home}
 
     def run(self, csv: Path, *arguments: str, cwd: Path | None = None) -> str:
         """`ferpipe run` on a CSV, which has to succeed; what it printed."""
@@ -186,7 +187,9 @@ table = pq.read_table({str(folder / "test.parquet")!r})
 faces = [np.frombuffer(one.as_py(), np.uint8).reshape(48, 48) for one in table["pixels"]]
 print(json.dumps(list(model.predict(pd.DataFrame({{"face": faces}}))["emotion"])))
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, env=place.environment, check=False
+    )
     assert done.returncode == 0, done.stderr
     predicted = json.loads(done.stdout.splitlines()[-1])
     downloaded = Path(place.client.download_artifacts(champion.run_id, "evaluation", str(tmp_path)))
@@ -225,7 +228,7 @@ def test_changed_code_is_not_served_from_the_cache(place: Place, printed: str, s
 
 
 def test_an_interrupted_run_is_resumed_in_the_same_runs(place: Place, printed: str):
-    """Ctrl-C while the second epoch runs; then `--resume` trains only what was left."""
+    """Asked to end while the second epoch runs; then `--resume` trains only what was left."""
     config = place.folder / "long.yaml"
     config.write_text(CONFIG.replace("epochs: 2", "epochs: 4").replace("  - {architecture: lenet, width: 0.125}\n", ""))
     command = [
@@ -246,7 +249,7 @@ def test_an_interrupted_run_is_resumed_in_the_same_runs(place: Place, printed: s
         deadline = time.monotonic() + 120
         while "epoch 1/4" not in log.read_text() and time.monotonic() < deadline:
             time.sleep(0.1)
-        run.send_signal(signal.SIGINT)
+        run.terminate()
         said = run.communicate(timeout=60)[1]
     [parent, *_] = place.parents()
     assert run.returncode == 1

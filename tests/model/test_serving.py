@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -38,6 +39,7 @@ def address(logged_model: LoggedModel, tmp_path_factory: pytest.TempPathFactory)
     environment = {
         **os.environ,
         "MLFLOW_TRACKING_URI": logged_model.tracking_uri,
+        "MLFLOW_REGISTRY_URI": logged_model.tracking_uri,  # `connect` of another test left its own there
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # mlflow calls `uvicorn` by name
     }
     with log.open("w") as out:
@@ -50,7 +52,8 @@ def address(logged_model: LoggedModel, tmp_path_factory: pytest.TempPathFactory)
             time.sleep(0.2)
         yield f"http://127.0.0.1:{port}/invocations"
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
 
 
