@@ -22,7 +22,8 @@ from typing import Any, TextIO
 
 import mlflow
 import psutil
-from mlflow.artifacts import load_dict
+import yaml
+from mlflow.artifacts import load_text
 from mlflow.entities import Run
 from rich.console import Console
 from rich.markup import escape
@@ -278,7 +279,7 @@ def parameters_of(tracking_uri: str, parent_run_id: str) -> Parameters:
     """
     connect(tracking_uri)
     try:
-        values = load_dict(f"runs:/{parent_run_id}/parameters.yaml")
+        values = yaml.safe_load(load_text(f"runs:/{parent_run_id}/parameters.yaml"))
     except mlflow.MlflowException as error:
         raise BadInput(f"run {parent_run_id}: not a pipeline run of this MLflow ({error.message})") from None
     return Parameters.parse(values)
