@@ -74,6 +74,8 @@ def open_candidate(client: mlflow.MlflowClient, candidate: Mapping[str, Any]) ->
         f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent_run_id}' AND tags.`{names.CANDIDATE_ID}` = '{candidate_id}'",
     )
     if found:
+        if names.FAILURE in found[0].data.tags:
+            client.delete_tag(found[0].info.run_id, names.FAILURE)
         client.update_run(found[0].info.run_id, status="RUNNING")
         return client.get_run(found[0].info.run_id)
     tags = {

@@ -49,6 +49,7 @@ def test_a_retried_candidate_finds_its_own_run(client):
     other = runs.open_candidate(client, candidate_of(parent, "c2"))
     assert again.info.run_id == first.info.run_id
     assert again.info.status == "RUNNING"
+    assert names.FAILURE not in again.data.tags
     assert other.info.run_id != first.info.run_id
     assert [run.info.run_id for run in runs.children(client, parent)] == [first.info.run_id, other.info.run_id]
 
