@@ -31,15 +31,21 @@ server_option = click.option(
     help="The MLflow server as the cluster's pods reach it: http(s)://host.",
 )
 
-
-@click.command(cls=WithParameters)
-@click.option("--csv", metavar="CSV", help="The faces: s3:// or http(s)://, or `sample` (the default).")
-@click.option(
+csv_option = click.option("--csv", metavar="CSV", help="The faces: s3:// or http(s)://, or `sample` (the default).")
+config_option = click.option(
     "--config",
     type=click.Path(dir_okay=False, path_type=Path),
     help="YAML with any of the parameters below, and a `cluster` section (docs/kubeflow.md).",
 )
-@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="One parameter or cluster setting.")
+set_option = click.option(
+    "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="One parameter or cluster setting."
+)
+
+
+@click.command(cls=WithParameters)
+@csv_option
+@config_option
+@set_option
 @image_option
 @gpu_image_option
 @server_option

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from components.bad_input import BadInput
-from pipeline.verbs.compile import gpu_image_option, image_option, server_option
+from pipeline.verbs.compile import config_option, csv_option, gpu_image_option, image_option, server_option, set_option
 from pipeline.verbs.options import json_option
 from pipeline.verbs.run import WithParameters
 
@@ -25,13 +25,9 @@ CANCELED_STATUS = 3
 
 
 @click.command(cls=WithParameters)
-@click.option("--csv", metavar="CSV", help="The faces: s3:// or http(s)://, or `sample` (the default).")
-@click.option(
-    "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="YAML with any of the parameters below, and a `cluster` section (docs/kubeflow.md).",
-)
-@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="One parameter or cluster setting.")
+@csv_option
+@config_option
+@set_option
 @click.option("--upload", metavar="S3-PREFIX", help="Put a CSV of this machine under s3://bucket/prefix first.")
 @image_option
 @gpu_image_option
