@@ -61,7 +61,7 @@ test: $(READY) ## set up, run every test that needs neither Docker nor a server 
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not docker and not services and not browser and not go"
 
 .PHONY: test-services
-test-services: $(READY) ## tests with a real PostgreSQL and a real S3 server (installs them; needs root)
+test-services: $(READY) ## tests with real servers: PostgreSQL, S3, MLflow's two (installs what is missing; needs root)
 	@$(BIN)/python -m pytest -m services
 
 .PHONY: test-kubeflow

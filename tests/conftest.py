@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,16 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
+    """Puts an empty MLflow store into a folder, and gives its address: a copy, for making one takes seconds."""
+    from components.tracking.store import SQLITE, prepare_store
+
+    empty = tmp_path_factory.mktemp("empty-store") / "mlflow.db"
+    prepare_store(f"{SQLITE}{empty}")
+    return lambda folder: f"{SQLITE}{shutil.copy(empty, folder / 'mlflow.db')}"
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +76,7 @@ class LoggedModel:
 
 
 @pytest.fixture(scope="session")
-def logged_model(tmp_path_factory: pytest.TempPathFactory) -> LoggedModel:
+def logged_model(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> LoggedModel:
     """A small network over 48 x 48 faces, logged and registered."""
     import keras
     import mlflow
@@ -82,7 +93,7 @@ def logged_model(tmp_path_factory: pytest.TempPathFactory) -> LoggedModel:
     start: Any = keras.initializers.RandomNormal(stddev=1.0, seed=4)
     keras.Model(faces, keras.layers.Dense(7, "softmax", kernel_initializer=start)(areas)).save(folder / "network.keras")
 
-    tracking_uri = f"sqlite:///{folder / 'mlflow.db'}"
+    tracking_uri = new_store(folder)
     client = connect(tracking_uri)
     experiment_id = runs.experiment_id(client, names.EXPERIMENT)
     parent = client.create_run(experiment_id, tags={names.RUN_KIND: "pipeline"})

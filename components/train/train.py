@@ -82,10 +82,12 @@ def _train(
     mlflow.enable_system_metrics_logging()
     try:
         with writing_to(run_id), _EventFiles(settings.tensorboard) as event_files:
+            logged = epochs_logged(client, run_id)
 
             def on_epoch(number: int, epoch: dict[str, float]) -> None:
                 now = int(time.time() * 1000)
-                client.log_batch(run_id, metrics=[Metric(name, value, now, number) for name, value in epoch.items()])
+                if number > logged:
+                    client.log_batch(run_id, metrics=[Metric(key, value, now, number) for key, value in epoch.items()])
                 event_files.add(number, epoch)
                 log.info("%s: %s", candidate.name, as_line(number, settings.epochs, epoch))
 
@@ -124,6 +126,14 @@ def _train(
         np.median([epoch["images_per_second"] for epoch in trained.history]),
         hardware.name,
     )
+
+
+def epochs_logged(client: mlflow.MlflowClient, run_id: str) -> int:
+    """The last epoch whose figures the run has, 0 for none.
+
+    A training that was killed between logging an epoch and saving its state trains that epoch once more.
+    """
+    return max((point.step for point in client.get_metric_history(run_id, "train/loss")), default=0)
 
 
 def describe_run(

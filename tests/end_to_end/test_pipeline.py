@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -35,9 +36,9 @@ ONE_EPOCH = ["--set", "train.epochs=1", "--set", "candidates=[{architecture: mul
 class Place:
     """A folder with an MLflow store of its own, and the command run in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tracking_uri: str = "") -> None:
         self.folder = folder
-        self.tracking_uri = f"sqlite:///{folder / 'mlflow.db'}"
+        self.tracking_uri = tracking_uri or f"sqlite:///{folder / 'mlflow.db'}"
         (folder / "config.yaml").write_text(CONFIG)
 
     def ferpipe(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -271,8 +272,10 @@ def test_an_interrupted_run_is_resumed_in_the_same_runs(place: Place, printed: s
     assert steps == [1, 2, 3, 4]
 
 
-def test_a_broken_step_fails_the_parent_with_its_sentence_and_registers_nothing(sample_csv: Path, tmp_path: Path):
-    place = Place(tmp_path)
+def test_a_broken_step_fails_the_parent_with_its_sentence_and_registers_nothing(
+    sample_csv: Path, new_store: Callable[[Path], str], tmp_path: Path
+):
+    place = Place(tmp_path, new_store(tmp_path))
     csv = tmp_path / "faces.csv"
     shutil.copy(sample_csv, csv)
     config = str(tmp_path / "config.yaml")
@@ -288,8 +291,8 @@ def test_a_broken_step_fails_the_parent_with_its_sentence_and_registers_nothing(
     assert place.client.search_model_versions("name = 'facial-expression'") == []
 
 
-def test_a_csv_that_is_not_there_is_one_sentence_and_no_run(tmp_path: Path):
-    place = Place(tmp_path)
+def test_a_csv_that_is_not_there_is_one_sentence_and_no_run(new_store: Callable[[Path], str], tmp_path: Path):
+    place = Place(tmp_path, new_store(tmp_path))
     done = place.ferpipe("run", "--csv", str(tmp_path / "nowhere.csv"))
     assert done.returncode == 1
     assert done.stderr.strip().startswith("Error: locate: ")

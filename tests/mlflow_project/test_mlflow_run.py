@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -20,9 +21,9 @@ pytestmark = pytest.mark.timeout(900)  # a dozen processes, one after the other
 class Project:
     """`mlflow run` on this repository, with a store of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tracking_uri: str) -> None:
         self.folder = folder
-        self.tracking_uri = f"sqlite:///{folder / 'mlflow.db'}"
+        self.tracking_uri = tracking_uri
         self.client = mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
 
     def start(self, entry: str, **parameters: str) -> subprocess.CompletedProcess[str]:
@@ -48,12 +49,9 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    from components.tracking.store import connect
-
-    project = Project(tmp_path_factory.mktemp("project"))
-    connect(project.tracking_uri)
-    return project
+def project(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> Project:
+    folder = tmp_path_factory.mktemp("project")
+    return Project(folder, new_store(folder))
 
 
 def test_the_single_steps_pass_folders_and_run_ids_on(project: Project, sample_csv: Path):

@@ -24,6 +24,7 @@ from components.model.package import as_base64_png
 if TYPE_CHECKING:
     from tests.conftest import LoggedModel
 
+pytestmark = pytest.mark.services
 UP_WITHIN = 150.0  # seconds; 8 on an idle machine
 
 

@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -29,8 +30,8 @@ from pipeline.parameters import Parameters
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> mlflow.MlflowClient:
-    return connect(f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}")
+def client(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> mlflow.MlflowClient:
+    return connect(new_store(tmp_path_factory.mktemp("store")))
 
 
 def pipeline_run(pipeline_run_id: str, parent_run_id: str = "", code: str = "", **parameters) -> PipelineRun:

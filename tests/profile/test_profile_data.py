@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -121,13 +122,15 @@ def test_planted_near_duplicates_across_splits_are_counted(tmp_path: Path) -> No
     assert findings.leaked >= 1
 
 
-def test_the_component_logs_to_the_parent_run(sample_faces: Path, balanced: Path, tmp_path: Path) -> None:
+def test_the_component_logs_to_the_parent_run(
+    sample_faces: Path, balanced: Path, new_store: Callable[[Path], str], tmp_path: Path
+) -> None:
     from kfp.dsl import Dataset
 
     from components.profile.component import profile
     from components.tracking.store import connect
 
-    tracking_uri = f"sqlite:///{tmp_path}/mlflow.db"
+    tracking_uri = new_store(tmp_path)
     client = connect(tracking_uri)
     experiment = client.create_experiment("profile", artifact_location=(tmp_path / "mlruns").as_uri())
     parent = client.create_run(experiment).info.run_id

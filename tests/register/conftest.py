@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -10,20 +10,12 @@ import pytest
 from promotable import AddVersion, add_version_to
 
 from components.register.verdict import APPROVED, NO_CHAMPION
-from components.tracking.store import connect, prepare_store
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with MLflow's schema and nothing in it; making one takes four seconds, copying it none."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    prepare_store(f"sqlite:///{path}")
-    return path
+from components.tracking.store import connect
 
 
 @pytest.fixture
-def tracking_uri(empty_store: Path, tmp_path: Path) -> str:
-    return f"sqlite:///{shutil.copy(empty_store, tmp_path / 'mlflow.db')}"
+def tracking_uri(new_store: Callable[[Path], str], tmp_path: Path) -> str:
+    return new_store(tmp_path)
 
 
 @pytest.fixture

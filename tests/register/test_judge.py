@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -80,11 +81,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(empty_store: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+def trained(
+    new_store: Callable[[Path], str], data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[str]]:
     """A store with a pipeline run of four candidates; (its folder, their runs)."""
     folder = tmp_path_factory.mktemp("trained")
-    shutil.copy(empty_store, folder / "mlflow.db")
-    client = connect(f"sqlite:///{folder}/mlflow.db")
+    client = connect(new_store(folder))
     experiment_id = runs.experiment_id(client, names.EXPERIMENT)
     run_ids = []
     for model, name in enumerate(("good", "equal", "bad", "ruined")):

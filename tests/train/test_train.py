@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ LOG = logging.getLogger("test")
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> mlflow.MlflowClient:
-    return connect(f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}")
+def client(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> mlflow.MlflowClient:
+    return connect(new_store(tmp_path_factory.mktemp("mlflow")))
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,23 @@ def test_a_retry_goes_on_in_the_same_run_and_a_finished_one_is_left_alone(
     assert train_candidate(client, item, folder, str(tmp_path), LOG) == run_id
     assert client.get_metric_history(run_id, "train/loss") == before
     assert client.get_run(run_id).info.status == "RUNNING"
+
+
+def test_an_epoch_logged_but_not_saved_is_trained_again_and_logged_once(
+    client: mlflow.MlflowClient, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    item = an_item(client)
+
+    def killed(store: FolderStore, state: State) -> None:
+        raise InterruptedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderStore, "save", killed)
+        with pytest.raises(InterruptedError):
+            train_candidate(client, item, folder, str(tmp_path), LOG)
+    run_id = train_candidate(client, item, folder, str(tmp_path), LOG)
+    for name in ("train/loss", "val/macro_f1", "epoch_seconds"):
+        assert [metric.step for metric in client.get_metric_history(run_id, name)] == [1, 2], name
 
 
 def test_a_training_that_failed_for_good_says_so_again(client: mlflow.MlflowClient, folder: Path, tmp_path: Path):

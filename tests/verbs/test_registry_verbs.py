@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -16,7 +17,7 @@ from components.faces import EMOTIONS
 from components.register import registry
 from components.tracking import names, runs
 from components.tracking.names import metric
-from components.tracking.store import connect, prepare_store
+from components.tracking.store import connect
 from pipeline.cli import cli
 
 ANSWERS = {"lenet": 0.9, "multi": 0.5}
@@ -24,11 +25,10 @@ ANSWERS = {"lenet": 0.9, "multi": 0.5}
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with one pipeline run of two candidates, both registered and approved."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    client = connect(f"sqlite:///{path}")
-    prepare_store(f"sqlite:///{path}")
+    folder = tmp_path_factory.mktemp("store")
+    client = connect(new_store(folder))
     experiment_id = runs.experiment_id(client, names.EXPERIMENT)
     parent = client.create_run(experiment_id, tags={names.RUN_KIND: "pipeline"}).info.run_id
     registry.ensure_registered_model(client)
@@ -44,7 +44,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         compared_with = "none" if number == 0 else "1"
         tags = {names.VALIDATION_STATUS: "approved", names.COMPARED_WITH: compared_with, registry.PARENT_RUN: parent}
         client.create_model_version(registry.MODEL, "s3://nowhere", run_id, tags=tags)
-    return path
+    return folder / "mlflow.db"
 
 
 def predictions(right: float) -> str:
