@@ -23,8 +23,8 @@ from components.source.columns import find_columns
 from components.source.digits import read_fields, read_one_field
 from components.source.lines import LONGEST_LINE, Lines, LineTooLong
 
-CHUNK: Final = 256 * 1024
-"""Bytes parsed at once: few enough for a core's cache, enough to be worth a thread's while."""
+CHUNK: Final = 1024 * 1024
+"""Bytes parsed at once. In pieces of 256 KiB, threads spend a third of the time waiting for the interpreter's lock."""
 
 LOOKED_AT: Final = 64
 """Rows from which the faces' size is taken."""
@@ -131,7 +131,7 @@ class CsvReader:
             too_long, ended = False, False
             while not ended or pending:
                 try:
-                    while not ended and len(pending) < 3 * cores:
+                    while not ended and len(pending) < 2 * cores:
                         chunk = next(chunks, None)
                         if chunk is None:
                             ended = True
