@@ -16,12 +16,13 @@ SET ?=
 REGISTRY ?=
 PUSH ?=
 IMAGE ?=
+GPU_IMAGE ?=
 MLFLOW ?=
 HOST ?=
 
 RUN_ARGUMENTS = $(if $(CSV),--csv $(CSV)) $(if $(CONFIG),--config $(CONFIG)) $(foreach one,$(SET),--set '$(one)')
 
-CLUSTER_ARGUMENTS = $(if $(IMAGE),--image $(IMAGE)) $(if $(MLFLOW),--tracking-uri $(MLFLOW))
+CLUSTER_ARGUMENTS = $(if $(IMAGE),--image $(IMAGE)) $(if $(GPU_IMAGE),--gpu-image $(GPU_IMAGE)) $(if $(MLFLOW),--tracking-uri $(MLFLOW))
 
 ##@ Use
 
@@ -44,11 +45,11 @@ images: ## container images, tagged with the commit (REGISTRY=host/name, PUSH=1 
 	@images/build $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(PUSH),--push)
 
 .PHONY: compile
-compile: $(READY) ## the pipeline as a file for Kubeflow (IMAGE=, MLFLOW=address of the server, CONFIG=, CSV=, SET=)
+compile: $(READY) ## the pipeline as a file for Kubeflow (IMAGE=, GPU_IMAGE=, MLFLOW=address of the server, CONFIG=, CSV=, SET=)
 	@$(BIN)/ferpipe compile $(CLUSTER_ARGUMENTS) $(RUN_ARGUMENTS)
 
 .PHONY: submit
-submit: $(READY) ## run it on a cluster (HOST=, IMAGE=, MLFLOW=, CONFIG=, CSV=, SET=)
+submit: $(READY) ## run it on a cluster (HOST=, IMAGE=, GPU_IMAGE=, MLFLOW=, CONFIG=, CSV=, SET=)
 	@$(BIN)/ferpipe submit $(if $(HOST),--host $(HOST)) $(CLUSTER_ARGUMENTS) $(RUN_ARGUMENTS)
 
 ##@ Develop

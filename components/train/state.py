@@ -111,8 +111,9 @@ Store = FolderStore | S3Store
 
 def store_for(state_dir: str, parent_run_id: str, candidate_id: str) -> Store | None:
     """Where a candidate of a pipeline run keeps its state; None for an empty `state_dir`."""
-    if not state_dir:
-        return None
-    if state_dir.startswith("s3://"):
-        return S3Store(f"{state_dir.rstrip('/')}/{parent_run_id}/{candidate_id}")
-    return FolderStore(Path(state_dir) / parent_run_id / candidate_id)
+    return store_at(f"{state_dir.rstrip('/') or '/'}/{parent_run_id}/{candidate_id}") if state_dir else None
+
+
+def store_at(address: str) -> Store:
+    """The store in a folder, or under an `s3://` prefix."""
+    return S3Store(address) if address.startswith("s3://") else FolderStore(Path(address))

@@ -77,6 +77,26 @@ def test_refuses_members_that_point_out(pack: Callable, member: str, tmp_path: P
 
 
 @pytest.mark.parametrize("pack", PACKERS)
+def test_refuses_an_archive_of_too_many_members(pack: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("components.source.unpack.MOST_MEMBERS", 3)
+    members = {f"{number}.txt": b"" for number in range(3)}
+    assert read(pack({**dict(list(members.items())[:2]), "fer.csv": CSV}, tmp_path / "few"))[0] == CSV
+    with pytest.raises(BadInput, match="has over 3 members; give an archive of one CSV"):
+        read(pack({**members, "fer.csv": CSV}, tmp_path / "many"))
+
+
+def test_refuses_a_zip_with_a_password(tmp_path: Path):
+    path = zipped({"fer.csv": CSV}, tmp_path / "a.zip")
+    data = bytearray(path.read_bytes())
+    directory = data.index(b"PK\x01\x02")
+    data[6] |= 1  # the flag of encryption, in the member's header and in the directory's entry
+    data[directory + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match=r"fer.csv in it has a password; unpack it and give the CSV"):
+        read(path)
+
+
+@pytest.mark.parametrize("pack", PACKERS)
 def test_refuses_an_archive_without_a_csv(pack: Callable, tmp_path: Path):
     path = pack({"notes.txt": b"no faces here\n"}, tmp_path / "a")
     with pytest.raises(BadInput, match=r"column `pixels` \(in it: 'notes.txt'\)"):

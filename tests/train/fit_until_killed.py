@@ -1,25 +1,24 @@
-"""Run in a process of its own: trains on the faces of argv[1], its state in the folder argv[2], for argv[3] epochs."""
+"""Run in a process of its own: trains on the faces of argv[1], its state in argv[2], for argv[3] epochs, on argv[4]."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 
 from components.faces import Faces
 from components.train.candidate import parse_candidate
 from components.train.hardware import choose
-from components.train.state import FolderStore
+from components.train.state import store_at
 
 with np.load(sys.argv[1]) as archive:
     emotion, pixels = archive["emotion"], archive["pixels"]
 n = len(emotion)
 faces = Faces(np.arange(n, dtype=np.int32), emotion, pixels, np.array(["original"] * n, object), np.zeros(n, bool))
 sizes = {"architecture": "lenet", "filters": [8, 16], "dense": 16, "batch_size": 16}
-candidate = parse_candidate({**sizes, "epochs": int(sys.argv[3])}, {})
+candidate = parse_candidate({**sizes, "epochs": int(sys.argv[3]), "backend": sys.argv[4]}, {})
 hardware = choose(candidate.train)
 
 from components.train.fit import fit  # noqa: E402  (imports keras)
 
-fit(candidate, faces, faces.take(np.arange(40)), hardware, store=FolderStore(Path(sys.argv[2])))
+fit(candidate, faces, faces.take(np.arange(40)), hardware, store=store_at(sys.argv[2]))

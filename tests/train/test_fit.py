@@ -61,7 +61,7 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(stripes: Faces, 
     np.savez(tmp_path / "faces.npz", emotion=stripes.emotion, pixels=stripes.pixels)
 
     def start(folder: str, epochs: int) -> subprocess.Popen[bytes]:
-        arguments = [str(tmp_path / "faces.npz"), str(tmp_path / folder), str(epochs)]
+        arguments = [str(tmp_path / "faces.npz"), str(tmp_path / folder), str(epochs), "tensorflow"]
         return subprocess.Popen([sys.executable, str(RUNNER), *arguments])
 
     unbroken = start("unbroken", 6)
@@ -105,6 +105,16 @@ def test_a_loss_that_is_no_number_ends_it_with_a_sentence(stripes: Faces):
     infinite = np.full(7, np.inf, np.float32)
     with pytest.raises(Diverged, match=r"the loss is not a number after epoch 1 of 3; give a smaller learning_rate"):
         train(small(), stripes, weights=infinite)
+
+
+def test_the_progress_bar_counts_the_steps_and_goes_away(stripes: Faces):
+    from components.train.progress import Bar
+
+    bar = Bar()
+    train(small(epochs=1), stripes, on_step=[bar])
+    [task] = bar.progress.tasks
+    assert (task.completed, task.total) == (4, 4)  # 140 faces, 32 a step
+    assert not bar.progress.live.is_started
 
 
 def test_early_stopping_counts_epochs_without_a_better_one():

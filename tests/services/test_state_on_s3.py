@@ -1,0 +1,85 @@
+"""A training's state on a real S3 server: OpenStack Swift with its S3 API."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+from swift import S3Server, swift_server
+
+from components.bad_input import BadInput
+from components.faces import read_split
+from components.train.state import S3Store, State, store_for
+
+pytestmark = pytest.mark.services
+RUNNER = Path(__file__).parent.parent / "train" / "fit_until_killed.py"
+EPOCHS = 6
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with swift_server(tmp_path_factory.mktemp("swift")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Any:
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    client = boto3.Session().client("s3")
+    client.create_bucket(Bucket="state")
+    return client
+
+
+def test_a_state_comes_back_bit_for_bit(s3: Any):
+    store = store_for("s3://state/runs/", "parent", "candidate")
+    assert isinstance(store, S3Store)
+    assert store.load() is None
+    for epochs in (1, 2):  # the second replaces the first
+        weights = np.random.default_rng(epochs).normal(size=(3, 5)).astype(np.float32)
+        store.save(State({"now/0": weights}, [{"train/loss": 1 / 3}] * epochs))
+        found = store.load()
+        assert found is not None
+        assert np.array_equal(found.arrays["now/0"], weights)
+        assert found.history == [{"train/loss": 1 / 3}] * epochs
+    listed = s3.list_objects_v2(Bucket="state")["Contents"]
+    assert [item["Key"] for item in listed] == ["runs/parent/candidate/state.npz"]
+
+
+def test_a_bucket_that_is_not_there_is_one_sentence(s3: Any):
+    with pytest.raises(BadInput, match=r"s3://nowhere/p/c/state.npz: .*give a state_dir that can be read"):
+        S3Store("s3://nowhere/p/c").load()
+
+
+def test_killed_and_started_again_on_jax_it_ends_with_the_same_weights(s3: Any, sample_faces: Path, tmp_path: Path):
+    """As on TensorFlow, in tests/train/test_fit.py, but with JAX and the state where pods of a cluster keep it."""
+    faces = read_split(sample_faces, "train")
+    np.savez(tmp_path / "faces.npz", emotion=faces.emotion[:140], pixels=faces.pixels[:140])
+
+    def start(name: str) -> subprocess.Popen[bytes]:
+        arguments = [str(tmp_path / "faces.npz"), f"s3://state/{name}", str(EPOCHS), "jax"]
+        return subprocess.Popen([sys.executable, str(RUNNER), *arguments])
+
+    def state(name: str) -> State:
+        return S3Store(f"s3://state/{name}").load() or State()
+
+    unbroken, killed = start("unbroken"), start("killed")
+    deadline = time.monotonic() + 120
+    while not 2 <= len(state("killed").history) < EPOCHS:
+        assert killed.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+    killed.kill()
+    assert killed.wait() != 0
+    assert 2 <= len(state("killed").history) < EPOCHS
+    assert (start("killed").wait(), unbroken.wait()) == (0, 0)
+    one, two = state("unbroken"), state("killed")
+    assert len(one.history) == len(two.history) == EPOCHS
+    assert one.arrays.keys() == two.arrays.keys()
+    assert [key for key in one.arrays if not np.array_equal(one.arrays[key], two.arrays[key])] == []
