@@ -89,7 +89,7 @@ def _header(title: str, candidates: Sequence[CandidateRun], verdict: Mapping[str
     known = {
         "Decided": str(verdict["at"])[:16].replace("T", " ") + " UTC",
         "Compared with": "no champion yet"
-        if verdict["champion"] is None
+        if verdict["compared_with"] == "none"
         else f"champion, version {verdict['compared_with']}",
         "Test faces": f"{verdict['rows']:,}",
         "Data digest": str(verdict["data_digest"])[:12],
@@ -201,7 +201,12 @@ def _against_champion(verdict: Mapping[str, Any]) -> list[str]:
     """The differences that the gate looked at, with their intervals."""
     notes = bullets(verdict["notes"])
     if verdict["macro_f1"] is None:
-        text = "<p>There was no champion to compare with: the floors alone decided.</p>"
+        against = verdict["compared_with"]
+        text = (
+            "<p>There was no champion to compare with: the floors alone decided.</p>"
+            if against == "none"
+            else f"<p>The champion, version {escape(against)}, could not be scored: see the verdict.</p>"
+        )
         return ["<h2>Against the champion</h2>", text, notes]
     found = {"macro-F1": verdict["macro_f1"], "accuracy": verdict["accuracy"], **verdict["recall"]}
     reach = max(0.05, *(abs(end) for each in found.values() for end in (each["low"], each["high"])))

@@ -101,11 +101,17 @@ def below_floors(confusion: np.ndarray, policy: Register) -> list[str]:
     sentences = []
     macro_f1 = float(macro_f1_of_confusions(confusion))
     if macro_f1 < policy.floor_macro_f1:
-        sentences.append(f"macro-F1 {macro_f1:.3f} is below the floor of {policy.floor_macro_f1:g}")
+        sentences.append(f"macro-F1 {_below(macro_f1, policy.floor_macro_f1)}")
     for emotion, recall in zip(EMOTIONS, recalls_of_confusions(confusion, absent=np.inf), strict=True):
         if recall < policy.floor_recall:
-            sentences.append(f"recall of {emotion} {recall:.3f} is below the floor of {policy.floor_recall:g}")
+            sentences.append(f"recall of {emotion} {_below(float(recall), policy.floor_recall)}")
     return sentences
+
+
+def _below(value: float, floor: float) -> str:
+    """The sentence's end, with as many digits (three or more) as it takes to see that `value` is the smaller one."""
+    digits = next((digits for digits in range(3, 17) if float(f"{value:.{digits}f}") < floor), 17)
+    return f"{value:.{digits}f} is below the floor of {floor:g}"
 
 
 def worse_than_allowed(found: Differences, policy: Register) -> list[str]:

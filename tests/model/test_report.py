@@ -139,6 +139,14 @@ def test_without_a_champion_it_says_so(candidates: list[CandidateRun], verdict: 
     assert "There was no champion to compare with" in html
 
 
+def test_a_champion_that_could_not_be_scored_is_no_missing_champion(
+    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile
+) -> None:
+    html = write_report(candidates, without_champion(verdict) | {"compared_with": "3"}, data)
+    assert "The champion, version 3, could not be scored" in html
+    assert "no champion" not in html
+
+
 def test_the_rule_told_is_the_policys(candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile) -> None:
     verdict["policy"]["comparison"] = "superiority"
     assert "has to lie above 0" in write_report(candidates, verdict, data)

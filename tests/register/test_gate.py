@@ -109,5 +109,12 @@ def test_floors_name_every_class_below_and_the_macro_f1() -> None:
     assert [reason.split()[2] for reason in reasons[1:]] == [emotion for emotion in EMOTIONS if emotion != "happy"]
 
 
+def test_a_figure_just_below_its_floor_is_shown_below_it() -> None:
+    happy, sad = EMOTIONS.index("happy"), EMOTIONS.index("sad")
+    answers = np.repeat([happy, sad], [1_999, 3_001])  # a recall of 0.3998
+    reasons = below_floors(confusion_matrix(np.full(5_000, happy), answers), Register(floor_recall=0.4))
+    assert "recall of happy 0.3998 is below the floor of 0.4" in reasons
+
+
 def test_a_figure_at_its_floor_clears_it() -> None:
     assert below_floors(confusion_matrix(TRUTH, TRUTH), Register(floor_macro_f1=1, floor_recall=1)) == []
