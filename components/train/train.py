@@ -213,9 +213,10 @@ class _EventFiles:
     def __enter__(self) -> _EventFiles:
         if self._folder:
             try:
-                from tensorboard.summary import Writer  # pyright: ignore[reportMissingImports]
+                from tensorboard.summary import Writer
             except ImportError:
-                raise BadInput("train.tensorboard: tensorboard is not installed; pip install tensorboard") from None
+                cure = "pip install 'fer-pipeline[tensorboard]'"
+                raise BadInput(f"train.tensorboard: tensorboard is not installed; {cure}") from None
             self._writer = Writer(self._folder.name)
         return self
 

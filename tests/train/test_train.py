@@ -123,6 +123,20 @@ def test_divergence_ends_the_run_as_failed_and_gives_its_id(
     assert state.failure == run.data.tags["failure"]
 
 
+def test_event_files_hold_every_epochs_figures_where_asked_for(client: mlflow.MlflowClient, folder: Path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    run_id = train_candidate(client, an_item(client, tensorboard=True), folder, "", LOG)
+    events = EventAccumulator(client.download_artifacts(run_id, "tensorboard"))
+    events.Reload()
+    for name in ("train/loss", "val/macro_f1", "learning_rate"):
+        logged = {point.step: point.value for point in client.get_metric_history(run_id, name)}
+        written = {event.step: float(make_ndarray(event.tensor_proto)) for event in events.Tensors(name)}
+        assert written == pytest.approx(logged), name
+        assert written.keys() == {1, 2}
+
+
 def test_what_is_missing_ends_the_step_and_the_run(client: mlflow.MlflowClient, folder: Path):
     item = an_item(client, require_gpu=True)
     with pytest.raises(BadInput, match="finds no GPU here"):
