@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 PANELS = (("loss", "loss"), ("accuracy", "accuracy"), ("macro_f1", "macro-F1"))
 ops: Any = keras.ops
@@ -22,11 +23,12 @@ def draw_curves(history: list[dict[str, float]], best_epoch: int, path: Path) ->
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     epochs = range(1, len(history) + 1)
     for axes, (name, title) in zip(figure.subplots(1, 3), PANELS, strict=True):
-        for split, label, colour in (("train", "training, augmented", "tab:gray"), ("val", "validation", "tab:blue")):
+        for split, label, colour in (("train", "training, as fitted", "tab:gray"), ("val", "validation", "tab:blue")):
             if f"{split}/{name}" in history[0]:
                 axes.plot(epochs, [epoch[f"{split}/{name}"] for epoch in history], ".-", label=label, color=colour)
         axes.axvline(best_epoch, color="tab:green", linestyle=":", label=f"kept: epoch {best_epoch}")
         axes.set(xlabel="epoch", title=title)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     _save(figure, path)
@@ -51,7 +53,7 @@ def draw_activations(network: keras.Model, face: np.ndarray, path: Path) -> None
         height, width, channels = maps.shape
         for axes, channel in zip(axes_of_row, range(min(channels, CHANNELS)), strict=False):
             axes.imshow(maps[:, :, channel], cmap="viridis")
-        axes_of_row[0].set_title(f"{name}: {height} x {width} x {channels}", fontsize=8, loc="left")
+        axes_of_row[0].set_title(f"{name}, to {height} x {width} x {channels}", fontsize=8, loc="left")
     _save(figure, path)
 
 
@@ -62,8 +64,15 @@ def layer_outputs(network: keras.Model, face: np.ndarray) -> list[tuple[str, np.
     kinds = (keras.layers.Conv2D, keras.layers.MaxPooling2D)
     shown = [layer for layer in architecture.layers if isinstance(layer, kinds)]
     outputs = keras.Model(architecture.input, [layer.output for layer in shown])(scaled)
-    names = [type(layer).__name__ for layer in shown]
+    names = [_name(layer) for layer in shown]
     return [(name, np.array(ops.cast(output, "float32"))[0]) for name, output in zip(names, outputs, strict=True)]
+
+
+def _name(layer: Any) -> str:
+    """What it is and how large: `convolution 3 x 3`."""
+    if isinstance(layer, keras.layers.Conv2D):
+        return f"convolution {layer.kernel_size[0]} x {layer.kernel_size[1]}"
+    return f"max pooling {layer.pool_size[0]} x {layer.pool_size[1]}"
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
@@ -30,7 +31,6 @@ candidates:
 register: {floor_macro_f1: 0.0, floor_recall: 0.0}
 """
 pytestmark = pytest.mark.timeout(900)  # a run of the whole DAG takes a minute on idle cores
-ONE_EPOCH = ["--set", "train.epochs=1", "--set", "candidates=[{architecture: multi_kernel, width: 0.125}]"]
 
 
 class Place:
@@ -207,14 +207,62 @@ print(json.dumps(list(model.predict(pd.DataFrame({{"face": faces}}))["emotion"])
     assert predicted == list(pd.read_csv(downloaded / "test" / "predictions.csv")["prediction"])
 
 
-def test_a_second_run_reuses_the_data_and_has_a_complete_tree(place: Place, printed: str):
-    again = place.run(place.folder / "faces.csv", *ONE_EPOCH)
-    assert re.findall(r"^✓ (\w+) +cached", again, re.MULTILINE) == ["ingest", "balance"], again
+@dataclass(frozen=True)
+class Interrupted:
+    """A run that was asked to end: what it printed, what it said last, and its runs as MLflow had them then."""
+
+    status: int
+    printed: str
+    said: str
+    parent: Run
+    children: list[Run]
+
+
+@pytest.fixture(scope="module")
+def interrupted(place: Place, printed: str) -> Interrupted:
+    """A second run on the same data, of one candidate, that gets SIGTERM while the second epoch is trained."""
+    config = place.folder / "long.yaml"
+    config.write_text(CONFIG.replace("epochs: 2", "epochs: 4").replace("  - {architecture: lenet, width: 0.125}\n", ""))
+    command = [sys.executable, "-m", "pipeline.cli", "run", "--config", str(config)]
+    command += ["--csv", str(place.folder / "faces.csv")]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=place.environment, cwd=ROOT
+    ) as run:
+        assert run.stdout is not None
+        log = Path(run.stdout.readline().split()[-1])
+        deadline = time.monotonic() + 120
+        while "epoch 1/4" not in log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        run.terminate()
+        rest, said = run.communicate(timeout=60)
     [parent, *_] = place.parents()
-    [child] = place.children(parent)
-    assert (parent.info.status, child.info.status) == ("FINISHED", "FINISHED")
+    return Interrupted(run.returncode, rest, said.strip(), parent, place.children(parent))
+
+
+def test_a_second_run_reuses_the_data(interrupted: Interrupted):
+    cached = re.findall(r"^✓ (\w+) +cached", interrupted.printed, re.MULTILINE)
+    assert cached == ["ingest", "balance"], interrupted.printed
+
+
+def test_an_interrupted_run_says_how_to_go_on(interrupted: Interrupted):
+    assert interrupted.status == 1
+    run_id = interrupted.parent.info.run_id
+    assert interrupted.said.endswith(f"`ferpipe run --resume {run_id}` goes on where it was")
+    assert [run.info.status for run in (interrupted.parent, *interrupted.children)] == ["KILLED", "KILLED"]
+
+
+def test_it_is_resumed_in_the_same_runs_to_a_complete_tree(place: Place, interrupted: Interrupted):
+    """Only what was left is trained; nothing that the cached steps log is missing."""
+    parent_id = interrupted.parent.info.run_id
+    resumed = place.ferpipe("run", "--resume", parent_id)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    [child] = place.children(interrupted.parent)
+    assert [child.info.run_id] == [run.info.run_id for run in interrupted.children]
+    assert (place.client.get_run(parent_id).info.status, child.info.status) == ("FINISHED", "FINISHED")
+    steps = [point.step for point in place.client.get_metric_history(child.info.run_id, "train/loss")]
+    assert steps == [1, 2, 3, 4]
     assert "test/macro_f1" in child.data.metrics
-    assert any(path.startswith("profile/") for path in place.artifacts(parent.info.run_id))
+    assert any(path.startswith("profile/") for path in place.artifacts(parent_id))
 
 
 def test_a_csv_rewritten_at_the_same_path_is_not_served_from_the_cache(place: Place, printed: str):
@@ -231,45 +279,6 @@ def test_changed_code_is_not_served_from_the_cache(place: Place, printed: str, s
     with (tmp_path / "components" / "balance" / "component.py").open("a") as file:
         file.write("\n# another line\n")
     assert place.data_steps(place.folder / "faces.csv", cwd=tmp_path) == {"ingest": "made", "balance": "made"}
-
-
-def test_an_interrupted_run_is_resumed_in_the_same_runs(place: Place, printed: str):
-    """Asked to end while the second epoch runs; then `--resume` trains only what was left."""
-    config = place.folder / "long.yaml"
-    config.write_text(CONFIG.replace("epochs: 2", "epochs: 4").replace("  - {architecture: lenet, width: 0.125}\n", ""))
-    command = [
-        sys.executable,
-        "-m",
-        "pipeline.cli",
-        "run",
-        "--config",
-        str(config),
-        "--csv",
-        str(place.folder / "faces.csv"),
-    ]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=place.environment, cwd=ROOT
-    ) as run:
-        assert run.stdout is not None
-        log = Path(run.stdout.readline().split()[-1])
-        deadline = time.monotonic() + 120
-        while "epoch 1/4" not in log.read_text() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        run.terminate()
-        said = run.communicate(timeout=60)[1]
-    [parent, *_] = place.parents()
-    assert run.returncode == 1
-    assert said.strip().endswith(f"`ferpipe run --resume {parent.info.run_id}` goes on where it was")
-    [child] = place.children(parent)
-    assert (parent.info.status, child.info.status) == ("KILLED", "KILLED")
-
-    resumed = place.ferpipe("run", "--resume", parent.info.run_id)
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    [again] = place.children(parent)
-    assert again.info.run_id == child.info.run_id
-    assert (place.client.get_run(parent.info.run_id).info.status, again.info.status) == ("FINISHED", "FINISHED")
-    steps = [point.step for point in place.client.get_metric_history(again.info.run_id, "train/loss")]
-    assert steps == [1, 2, 3, 4]
 
 
 def test_a_broken_step_fails_the_parent_with_its_sentence_and_registers_nothing(

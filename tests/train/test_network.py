@@ -19,25 +19,32 @@ from components.train.network import build_network, exported, save_network, view
 SMALL = {"lenet": {"filters": [8, 16], "dense": 16}, "multi_kernel": {"width": 0.1}}
 
 
-@pytest.mark.parametrize(
-    ("architecture", "averaging"), [("lenet", "none"), ("multi_kernel", "flip"), ("lenet", "crops")]
-)
-def test_the_saved_file_loads_without_this_project(stripes: Faces, tmp_path: Path, architecture: str, averaging: str):
-    candidate = parse_candidate({"architecture": architecture, "averaging": averaging, **SMALL[architecture]}, {})
-    network = build_network(candidate, stripes.side)
-    model: Any = save_network(network, candidate, tmp_path / "network.keras")
-    check_only_keras(tmp_path / "network.keras")
+LOAD_AND_PREDICT = """
+import keras, numpy, sys
+from pathlib import Path
+
+faces = numpy.load("faces.npy")
+for path in Path().glob("*.keras"):
+    model = keras.saving.load_model(path, compile=False)
+    numpy.save(path.with_suffix(".npy"), model.predict_on_batch(faces))
+assert not [name for name in sys.modules if name.startswith("components")]
+"""
+
+
+def test_the_saved_file_loads_without_this_project(stripes: Faces, tmp_path: Path):
+    models: dict[str, Any] = {}
+    for architecture, averaging in (("lenet", "none"), ("multi_kernel", "flip"), ("lenet", "crops")):
+        candidate = parse_candidate({"architecture": architecture, "averaging": averaging, **SMALL[architecture]}, {})
+        path = tmp_path / f"{architecture}-{averaging}.keras"
+        models[path.stem] = save_network(build_network(candidate, stripes.side), candidate, path)
+        check_only_keras(path)
     np.save(tmp_path / "faces.npy", stripes.pixels[:8, :, :, None])
-    code = (
-        "import keras, numpy as np, sys; model = keras.saving.load_model('network.keras', compile=False); "
-        "np.save('out.npy', model.predict_on_batch(np.load('faces.npy'))); "
-        "assert not [name for name in sys.modules if name.startswith('components')]"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
-    probabilities = np.load(tmp_path / "out.npy")
-    assert (probabilities.shape, probabilities.dtype) == ((8, 7), np.float32)
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(probabilities, model.predict_on_batch(stripes.pixels[:8, :, :, None]), atol=1e-5)
+    subprocess.run([sys.executable, "-c", LOAD_AND_PREDICT], cwd=tmp_path, check=True, capture_output=True)
+    for name, model in models.items():
+        probabilities = np.load(tmp_path / f"{name}.npy")
+        assert (probabilities.shape, probabilities.dtype) == ((8, 7), np.float32), name
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+        np.testing.assert_allclose(probabilities, model.predict_on_batch(stripes.pixels[:8, :, :, None]), atol=1e-5)
 
 
 def test_averaged_with_its_mirror_image_a_face_and_its_mirror_image_are_alike(stripes: Faces):
