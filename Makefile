@@ -20,7 +20,7 @@ GPU_IMAGE ?=
 MLFLOW ?=
 HOST ?=
 
-RUN_ARGUMENTS = $(if $(CSV),--csv $(CSV)) $(if $(CONFIG),--config $(CONFIG)) $(foreach one,$(SET),--set '$(one)')
+RUN_ARGUMENTS = $(if $(CSV),--csv '$(CSV)') $(if $(CONFIG),--config '$(CONFIG)') $(foreach one,$(SET),--set '$(one)')
 
 CLUSTER_ARGUMENTS = $(if $(IMAGE),--image $(IMAGE)) $(if $(GPU_IMAGE),--gpu-image $(GPU_IMAGE)) $(if $(MLFLOW),--tracking-uri $(MLFLOW))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from components.bad_input import BadInput
 
@@ -16,6 +17,9 @@ LINE_MARK = "ferpipe| "
 
 ERROR_MARK = "ferpipe! "
 """Starts the one sentence a failing step leaves."""
+
+TERMINATION_LOG = Path("/dev/termination-log")
+"""Where Kubernetes takes a pod's last words from, for `kubectl describe` and those who ask its API."""
 
 
 @contextmanager
@@ -38,10 +42,20 @@ def running(name: str) -> Iterator[logging.Logger]:
         yield LOG
     except BadInput as error:
         print(f"{ERROR_MARK}{name}: {error}", flush=True)
+        _tell_kubernetes(f"{name}: {error}")
         raise SystemExit(1) from None
     except Exception as error:
         # An executor that lost its connection, a full disk: the traceback below says where, this line says what.
-        print(f"{ERROR_MARK}{name}: {type(error).__name__}: {' '.join(str(error).split())}", flush=True)
+        sentence = f"{name}: {type(error).__name__}: {' '.join(str(error).split())}"
+        print(f"{ERROR_MARK}{sentence}", flush=True)
+        _tell_kubernetes(sentence)
         raise
     finally:
         LOG.removeHandler(handler)
+
+
+def _tell_kubernetes(sentence: str) -> None:
+    """In a pod, leaves the sentence where Kubernetes looks for it; elsewhere there is no such file."""
+    if TERMINATION_LOG.exists():
+        with suppress(OSError):
+            TERMINATION_LOG.write_text(sentence[:4096])

@@ -207,6 +207,14 @@ class Backend:
                 return Outcome(run.state, _why(run))
             time.sleep(every)
 
+    def outcome_of(self, run_id: str) -> Outcome | None:
+        """How a run ended; None while it runs, and for one that this backend does not know."""
+        try:
+            run: Any = self.client.get_run(run_id)
+        except (kfp_server_api.ApiException, *UNREACHABLE):
+            return None
+        return Outcome(run.state, _why(run)) if run.state in ENDED else None
+
     def _connect(self) -> Any:
         mounted = Path(os.environ.get(KF_PIPELINES_SA_TOKEN_ENV, KF_PIPELINES_SA_TOKEN_PATH))
         in_pod = self.login.host and not (self.login.token or self.login.cookies) and mounted.exists()
@@ -222,7 +230,7 @@ class Backend:
         if self._api_client.configuration.host in ("", "http://localhost") and not self.login.host:
             raise BadInput(
                 "no Kubeflow: this is no pod of a cluster, and kubectl has no context; give --host, such as "
-                "a forwarded port: kubectl port-forward -n kubeflow svc/ml-pipeline 8888"
+                "a forwarded port: kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80"
             )
         return client
 

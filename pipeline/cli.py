@@ -47,6 +47,14 @@ class Verbs(click.Group):
             return super().invoke(ctx)
         except BadInput as error:
             raise click.ClickException(str(error)) from None
+        except Exception as error:
+            # An MLflow that does not answer, or refuses. Its class is known only where MLflow was imported.
+            if not type(error).__module__.startswith("mlflow."):
+                raise
+            said = " ".join(str(error).split())
+            raise click.ClickException(
+                f"MLflow: {said[:500]}; `ferpipe doctor` says whether it can be reached"
+            ) from None
 
 
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -185,14 +185,14 @@ class Cluster(Section):
         Raises:
             BadInput: naming the first key that is unknown or whose value does not fit.
         """
-        values = dict(values)
+        values = dict(_mapping("cluster", values))
         one = {"gpu": Gpu, "retry": Retry, "state": Claim, "data": Claim}
         several = {"tolerations": Toleration, "secrets": FromSecret, "config_maps": FromSecret}
         for key, kind in one.items():
             if values.get(key) is not None:
                 values[key] = kind.parse(_mapping(f"cluster.{key}", values[key])).model_dump()
         for key, kind in several.items():
-            for item in values.get(key) or []:
+            for item in _list(f"cluster.{key}", values.get(key) or []):
                 kind.parse(_mapping(f"cluster.{key}", item))
         values["steps"] = _steps(_mapping("cluster.steps", values.get("steps") or {}))
         parsed = super().parse(values)
@@ -206,6 +206,12 @@ class Cluster(Section):
     def state_dir(self) -> str:
         """Where training keeps its state: a mounted path, an `s3://` prefix, or the pod's own disk (lost with it)."""
         return self.state.mount if self.state else self.state_prefix or "/tmp/state"
+
+
+def _list(where: str, values: object) -> list[Any]:
+    if not isinstance(values, list):
+        raise BadInput(f"{where}: takes a list (received {values!r})")
+    return values
 
 
 def _mapping(where: str, values: object) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,9 @@ from pipeline.git import git_commit
 from pipeline.parameters import Parameters, put_in, read_values
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
     from pipeline.backend import Outcome
 
 COMMIT = re.compile(r"[0-9a-f]{7,40}")
@@ -104,7 +107,8 @@ def _check_immutable(option: str, address: str) -> None:
         )
     if tag.endswith(("-dirty", f"-dirty{GPU_SUFFIX}")):
         raise BadInput(f"{option}: {address} was built from a tree with uncommitted changes; commit, build and {cure}")
-    if not (COMMIT.match(tag) or VERSION.match(tag)):
+    tag = tag.removesuffix(GPU_SUFFIX)
+    if not (COMMIT.fullmatch(tag) or VERSION.fullmatch(tag)):
         raise BadInput(
             f"{option}: the tag {tag!r} may come to mean another image, and kfp's cache would not see it; {cure}"
         )
@@ -133,15 +137,20 @@ def check_reachable(csv: str, cluster: Cluster) -> None:
 
 
 def check_tracking(tracking_uri: str) -> None:
-    """Refuses an MLflow address that means another place in every pod.
+    """Refuses an MLflow address that means another place in every pod, or that would give others access.
 
     Raises:
-        BadInput: it is not http(s)://.
+        BadInput: it is not http(s)://, or holds a user, a password or a query.
     """
     if urlsplit(tracking_uri).scheme not in ("http", "https"):
         raise BadInput(
             f"--tracking-uri: {without_secrets(tracking_uri) or 'nothing'}: every pod would have an MLflow of its own; "
             "give the address of a server, such as http://mlflow.mlflow.svc:5000"
+        )
+    if without_secrets(tracking_uri) != tracking_uri:
+        raise BadInput(
+            f"--tracking-uri: {without_secrets(tracking_uri)}: give it without user, password and query, for Kubeflow "
+            "shows parameters to everyone; MLflow's credentials reach the pods from a Secret under cluster.secrets"
         )
 
 
@@ -244,7 +253,7 @@ def _is_there(client: Any, bucket: str, key: str, size: int) -> bool:
 def close_orphan(tracking_uri: str, run_id: str, outcome: Outcome) -> None:
     """Ends the MLflow runs of a pipeline run that was terminated before its exit handler could.
 
-    The address is the pods'; where it does not answer from here, the next pipeline run's `open_run` closes them.
+    The address is the pods'; where it does not answer from here, nothing is closed.
     """
     from mlflow import MlflowException
 
@@ -255,5 +264,40 @@ def close_orphan(tracking_uri: str, run_id: str, outcome: Outcome) -> None:
         client = connect(tracking_uri)
         parent = runs.find_parent(client, run_id)
         if parent is not None and runs.is_open(parent):
-            status = "KILLED" if outcome.state == "CANCELED" else "FAILED"
-            runs.close_tree(client, parent, status, outcome.why or f"pipeline run {outcome.state.lower()}")
+            _close(client, parent, outcome)
+
+
+def close_orphans(tracking_uri: str, outcome_of: Callable[[str], Outcome | None]) -> int:
+    """Ends the MLflow runs of all pipeline runs that the backend says have ended, such as those terminated in its UI.
+
+    Args:
+        tracking_uri: the pods' MLflow; where it does not answer from here, nothing is closed.
+        outcome_of: how a pipeline run of the backend ended, by its id; None for one that runs or is not known there.
+
+    Returns:
+        How many pipeline runs were closed.
+    """
+    import requests
+    from mlflow import MlflowException
+
+    from components.open_run.open_run import LOCAL_PROCESS
+    from components.tracking import names, runs
+    from components.tracking.store import connect
+
+    closed = 0
+    with contextlib.suppress(MlflowException, requests.RequestException):
+        requests.get(f"{tracking_uri.rstrip('/')}/health", timeout=3)  # MLflow's own client would try for a minute
+        client = connect(tracking_uri)
+        for parent in runs.open_parents(client):
+            run_id = parent.data.tags.get(names.PIPELINE_RUN_ID, "")
+            if run_id and not parent.data.tags.get(LOCAL_PROCESS) and (outcome := outcome_of(run_id)):
+                _close(client, parent, outcome)
+                closed += 1
+    return closed
+
+
+def _close(client: MlflowClient, parent: Run, outcome: Outcome) -> None:
+    from components.tracking import runs
+
+    status = {"SUCCEEDED": "FINISHED", "CANCELED": "KILLED"}.get(outcome.state, "FAILED")
+    runs.close_tree(client, parent, status, outcome.why or f"pipeline run {outcome.state.lower()}")

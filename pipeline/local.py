@@ -137,12 +137,16 @@ def run_here(
             progress.failure = INTERRUPTED
         finally:
             progress.close()
-    parent = _parent_of(client, mark)
     if not worker.returncode:
-        return Outcome(parent, "", log)
+        return Outcome(_parent_of(client, mark), "", log)
     failure = progress.failure or f"the pipeline ended with status {worker.returncode} without a word; see {log}"
+    try:
+        parent = _parent_of(client, mark)
+    except mlflow.MlflowException:  # out of reach: what the step said of it is the better sentence
+        return Outcome(None, failure, log)
     if failure == INTERRUPTED and parent is not None:
-        failure += f"; `ferpipe run --resume {parent.info.run_id}` goes on where it was"
+        csv = "" if without_secrets(parameters.csv) == parameters.csv else " --csv CSV (its whole address once more)"
+        failure += f"; `ferpipe run --resume {parent.info.run_id}{csv}` goes on where it was"
     if parent is not None:
         if runs.is_open(parent):
             runs.close_tree(client, parent, "KILLED", failure)
@@ -271,15 +275,23 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} m {int(seconds) % 60:02d} s"
 
 
-def parameters_of(tracking_uri: str, parent_run_id: str) -> Parameters:
+def parameters_of(tracking_uri: str, parent_run_id: str, csv: str | None = None) -> Parameters:
     """The parameters of an earlier pipeline run, to resume it.
 
+    Args:
+        tracking_uri: of the MLflow that has the run.
+        parent_run_id: its parent run.
+        csv: the CSV's whole address, where it holds a key or a query: the run keeps neither.
+
     Raises:
-        BadInput: there is no such run, or it is none of this pipeline's.
+        BadInput: there is no such run, it is none of this pipeline's, or it read another CSV.
     """
     connect(tracking_uri)
     try:
         values = yaml.safe_load(load_text(f"runs:/{parent_run_id}/parameters.yaml"))
     except mlflow.MlflowException as error:
         raise BadInput(f"run {parent_run_id}: not a pipeline run of this MLflow ({error.message})") from None
-    return Parameters.parse(values)
+    parameters = Parameters.parse(values)
+    if csv and without_secrets(csv) != parameters.csv:
+        raise BadInput(f"--csv: run {parent_run_id} read {parameters.csv} (received {without_secrets(csv)})")
+    return parameters.model_copy(update={"csv": csv}) if csv else parameters

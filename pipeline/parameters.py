@@ -165,6 +165,9 @@ def put_in(values: dict[str, Any], assignment: str) -> None:
         raise BadInput(f"{name}: {text!r} is not a YAML value") from None
     section, dot, inner = name.partition(".")
     if dot:
-        values[section] = {**(values.get(section) or {}), inner: value}
+        there = values.get(section) or {}
+        if not isinstance(there, Mapping):
+            raise BadInput(f"{section}: takes `name: value` lines (received {there!r})")
+        values[section] = {**there, inner: value}
     else:
         values[section] = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -100,7 +101,7 @@ def prove_parents(faces: Path | str, balanced: Path | str) -> None:
     """Proves of a balanced folder that no face of another split has come into training.
 
     Reads back what was written: every row's `row` is that of a training face of `faces` with the same emotion, every
-    training face is there once as it was, and validation and test are byte for byte the same.
+    training face is there once under its own name, and validation and test are byte for byte the same.
 
     Raises:
         LeakedParent: naming the first row that fails.
@@ -116,7 +117,7 @@ def prove_parents(faces: Path | str, balanced: Path | str) -> None:
     if not np.array_equal(row[technique == ORIGINAL], source_row):
         raise LeakedParent("the balanced train does not have every face of train once")
     for split in ("validation", "test"):
-        if split_path(faces, split).read_bytes() != split_path(balanced, split).read_bytes():
+        if not filecmp.cmp(split_path(faces, split), split_path(balanced, split), shallow=False):
             raise LeakedParent(f"{split} was changed")
 
 

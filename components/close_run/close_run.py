@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final
 
 import mlflow
 
-from components.close_run.webhook import ADDRESS_VARIABLE, FORM_VARIABLE, post_outcome
+from components.close_run.webhook import ADDRESS_VARIABLE, FORM_VARIABLE, form_of, post_outcome
 from components.tracking import names, runs
 
 STATUS: Final = {"SUCCEEDED": "FINISHED", "COMPLETE": "FINISHED", "CANCELLED": "KILLED", "CANCELED": "KILLED"}
@@ -68,4 +68,4 @@ def tell(ending: Ending) -> None:
             "verdict": ending.verdict,
             "failure": ending.failure,
         }
-        post_outcome(address, outcome, cast("Any", os.environ.get(FORM_VARIABLE) or "json"))
+        post_outcome(address, outcome, form_of(address, os.environ.get(FORM_VARIABLE, "")))

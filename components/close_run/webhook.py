@@ -9,12 +9,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import requests
 
 ADDRESS_VARIABLE: Final = "FERPIPE_WEBHOOK"
 FORM_VARIABLE: Final = "FERPIPE_WEBHOOK_FORM"
-"""`json` (the outcome as it is; default) or `slack`."""
+"""`json` (the outcome as it is) or `slack`; without it, `slack` for Slack's own addresses and `json` for others."""
+
+Form = Literal["json", "slack"]
 
 PATIENCE: Final = 10.0
 """Seconds to connect, and to wait for an answer."""
@@ -22,7 +25,14 @@ PATIENCE: Final = 10.0
 LOG = logging.getLogger("ferpipe")
 
 
-def post_outcome(address: str, outcome: Mapping[str, Any], form: Literal["json", "slack"] = "json") -> None:
+def form_of(address: str, asked: str) -> Form:
+    """The form that was asked for, else the one that the address takes."""
+    if asked:
+        return "slack" if asked == "slack" else "json"
+    return "slack" if urlsplit(address).hostname == "hooks.slack.com" else "json"
+
+
+def post_outcome(address: str, outcome: Mapping[str, Any], form: Form = "json") -> None:
     """Posts the outcome to a webhook. A webhook that fails never fails the run: it is warned about, in one line.
 
     Args:

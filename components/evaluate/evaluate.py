@@ -60,13 +60,15 @@ def evaluate_candidate(
     mistakes = most_confident_mistakes(faces["test"], scores["test"], parameters.mistakes)
     evaluation = Evaluation(profile.side, profile.digest, splits, mistakes)
 
+    # Training has logged validation's figures epoch by epoch, and MLflow shows the ones at the last step.
+    step = runs.last_step(client, run_id, names.metric("validation", "macro_f1"))
     with runs.writing_to(run_id):
         model_id = get_model_info(model_uri).model_id
         for split, found in splits.items():
             dataset = runs.log_faces(
                 profile, split, digests[split], "validation" if split == "validation" else "testing"
             )
-            mlflow.log_metrics(named_metrics(split, found), dataset=dataset, model_id=model_id)
+            mlflow.log_metrics(named_metrics(split, found), step=step, dataset=dataset, model_id=model_id)
         with tempfile.TemporaryDirectory() as made:
             write_tables(Path(made), faces, scores)
             draw_plots(Path(made), faces["test"], scores["test"], evaluation, parameters.seed)

@@ -76,7 +76,9 @@ def ingest_csv(csv: str, output: Path | str, parameters: Ingest | None = None, s
             duplicates = find_duplicates(group, read.emotion, split)
             dropped = choose_dropped(group, read.emotion, split) if parameters.duplicates == "drop_from_train" else {}
             kept = ~np.logical_or.reduce([np.zeros(len(split), bool), *dropped.values()])
-            _refuse_missing_classes(opened.name, read.emotion[kept], split[kept], int((~kept).sum()))
+            _refuse_missing_classes(
+                opened.name, read.emotion[kept], split[kept], int((~kept).sum()), usage=read.split is not None
+            )
             if parameters.duplicates != "keep":
                 _list_duplicates(folder / DUPLICATES, read, split, group, dropped)
             splits = _write_splits(folder, spool, read, split, duplicates.in_train, kept)
@@ -200,18 +202,25 @@ def _refuse_a_changed_csv(opened: OpenCsv, version: str, sha256: str) -> None:
         raise BadInput(f"{opened.name}: has changed since it was located ({version}, now {found}); run again")
 
 
-def _refuse_missing_classes(name: str, emotion: np.ndarray, split: np.ndarray, dropped: int) -> None:
+def _refuse_missing_classes(name: str, emotion: np.ndarray, split: np.ndarray, dropped: int, usage: bool) -> None:
+    if not usage:
+        cure = "give more faces, or other fractions (validation_fraction, test_fraction)"
+    else:
+        cure = (
+            "its Usage must name Training, PublicTest and PrivateTest rows, or be left out to have the faces split by "
+            "seed"
+        )
     so_far = f" ({dropped:,} duplicates left train; duplicates=keep leaves them in)" if dropped else ""
     for number, what in enumerate(SPLITS):
         if not (split == number).any():
-            raise BadInput(
-                f"{name}: no usable row is for {what}{so_far}; its Usage must name Training, PublicTest and "
-                "PrivateTest rows, or be left out to have the faces split by seed"
-            )
+            raise BadInput(f"{name}: no usable row is for {what}{so_far}; {cure}")
     per_emotion = np.bincount(emotion[split == TRAIN], minlength=len(EMOTIONS))
     missing = [EMOTIONS[label] for label in np.flatnonzero(per_emotion == 0)]
     if missing:
-        raise BadInput(f"{name}: no training row for {', '.join(missing)}{so_far}; every emotion needs at least one")
+        raise BadInput(
+            f"{name}: no training row for {', '.join(missing)}{so_far}; every emotion needs at least one"
+            + ("" if usage else f": {cure}")
+        )
 
 
 def _list_duplicates(

@@ -13,7 +13,7 @@ from components.ingest.duplicates import TEST, VALIDATION
 def split_by_seed(
     group: np.ndarray, digests: bytes | bytearray, emotion: np.ndarray, validation: float, test: float, seed: int
 ) -> np.ndarray:
-    """A stratified split that keeps identical images on one side, the same on every machine and for any order of rows.
+    """A stratified split that keeps identical images on one side, the same on every machine.
 
     Within each emotion the images (one a group of identical rows, with the emotion of its first row) are put in the
     order of a hash of seed and pixels; the first go to test, the next to validation, the rest to train.

@@ -148,6 +148,7 @@ def _open_parent(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: M
         experiment_id = runs.experiment_id(client, parameters["experiment"])
         parent = client.create_run(experiment_id, tags=tags, run_name=_name(str(parameters["csv"])))
     run_id = parent.info.run_id
+    runs.add_views(client, parent.info.experiment_id)
     client.update_run(run_id, status="RUNNING")
     for name, value in tags.items():
         client.set_tag(run_id, name, value)

@@ -133,7 +133,12 @@ def record_verdict(client: mlflow.MlflowClient, verdict: Verdict, parent_run_id:
 
 
 def validation_score(run: Run) -> float | None:
-    """Macro-F1 on validation, by which the challenger is picked; None for a run that was not scored."""
+    """Macro-F1 on validation, by which the challenger is picked; None for a run that was not scored.
+
+    A training that diverged has figures of the epochs before, and is FAILED.
+    """
+    if run.info.status == "FAILED":
+        return None
     score = run.data.metrics.get(metric("validation", "macro_f1"))
     return score if score is not None and math.isfinite(score) else None
 

@@ -40,6 +40,14 @@ def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
         return found.experiment_id
 
 
+def add_views(client: mlflow.MlflowClient, experiment_id: str) -> None:
+    """The saved views, on an experiment that somebody else made (a team's server, `mlflow run`)."""
+    there = client.get_experiment(experiment_id).tags
+    for name, value in EXPERIMENT_TAGS.items():
+        if name not in there:
+            client.set_experiment_tag(experiment_id, name, value)
+
+
 def find_parent(client: mlflow.MlflowClient, pipeline_run_id: str) -> Run | None:
     """The parent run of a pipeline run, by its `kfp.pipeline_run_id` tag in any experiment; None if there is none.
 
@@ -50,6 +58,14 @@ def find_parent(client: mlflow.MlflowClient, pipeline_run_id: str) -> Run | None
     found = client.search_runs(experiments, f"tags.`{names.PIPELINE_RUN_ID}` = '{pipeline_run_id}'")
     parents = [run for run in found if MLFLOW_PARENT_RUN_ID not in run.data.tags]
     return parents[0] if parents else None
+
+
+def open_parents(client: mlflow.MlflowClient) -> list[Run]:
+    """The pipeline runs of all experiments that have not ended."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments(view_type=ViewType.ACTIVE_ONLY)]
+    return list(
+        client.search_runs(experiments, f"attributes.status = 'RUNNING' AND tags.`{names.RUN_KIND}` = 'pipeline'")
+    )
 
 
 def children(client: mlflow.MlflowClient, parent: Run) -> list[Run]:
@@ -94,9 +110,16 @@ def writing_to(run_id: str) -> Iterator[None]:
 
     MLflow's own `start_run` block would close the run; a candidate's run is open until its evaluation is done.
     """
-    with mlflow.start_run(run_id=run_id):
-        yield
-    mlflow.MlflowClient().update_run(run_id, status="RUNNING")
+    try:
+        with mlflow.start_run(run_id=run_id):
+            yield
+    finally:  # MLflow's block also fails a run for an error that a retry of the step may overcome
+        mlflow.MlflowClient().update_run(run_id, status="RUNNING")
+
+
+def last_step(client: mlflow.MlflowClient, run_id: str, name: str) -> int:
+    """The highest step at which a metric was logged, 0 for none."""
+    return max((point.step for point in client.get_metric_history(run_id, name)), default=0)
 
 
 def close(client: mlflow.MlflowClient, run_id: str, status: str = "FINISHED", failure: str = "") -> None:

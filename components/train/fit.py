@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,11 +124,12 @@ def fit(
             "epoch_seconds": seconds,
             "images_per_second": steps * batch / seconds,
         }
-        with _averaged_weights(model):
-            epoch |= score(network, validation)
-            state.history.append(epoch)
-            if best_epoch(state.history, settings) == number:
-                best = network.get_weights()
+        # Where the optimizer averages the weights, Keras puts the average in their place when `fit` ends, and the next
+        # epoch goes on from there: Li et al., "Switch EMA: A Free Lunch for Better Flatness and Sharpness", 2024.
+        epoch |= score(network, validation)
+        state.history.append(epoch)
+        if best_epoch(state.history, settings) == number:
+            best = network.get_weights()
         on_epoch(number, epoch)  # before the state: killed in between, an epoch is told twice, not never
         if store and (number % settings.save_every == 0 or number == settings.epochs):
             state.arrays = _snapshot(model, network, best)
@@ -197,10 +197,12 @@ def optimizer_for(settings: Complete, steps: int) -> keras.optimizers.Optimizer:
     """Adam, or AdamW with weight decay, with its schedule and average over all epochs of `steps` steps."""
     total = steps * settings.epochs
     rate: Any = settings.learning_rate
-    if settings.schedule == "cosine":
-        rising = int(settings.warmup * total)
-        start = 0.0 if rising else rate
-        rate = keras.optimizers.schedules.CosineDecay(start, total - rising, warmup_target=rate, warmup_steps=rising)
+    rising = int(settings.warmup * total)
+    if settings.schedule == "cosine" or rising:
+        start, end = 0.0 if rising else rate, 0.0 if settings.schedule == "cosine" else 1.0
+        rate = keras.optimizers.schedules.CosineDecay(
+            start, total - rising, alpha=end, warmup_target=rate, warmup_steps=rising
+        )
     momentum = 1 - 1 / max(1.0, settings.ema * total)
     optimizer = keras.optimizers.AdamW(
         rate, weight_decay=settings.weight_decay, use_ema=momentum > 0, ema_momentum=momentum
@@ -236,23 +238,6 @@ def best_epoch(history: list[Epoch], settings: Complete) -> int:
 
 def _patience_is_over(history: list[Epoch], settings: Complete) -> bool:
     return bool(settings.patience) and len(history) - best_epoch(history, settings) >= settings.patience
-
-
-@contextmanager
-def _averaged_weights(model: Any) -> Iterator[None]:
-    """For the block, the model has the moving averages of its weights, where its optimizer keeps them."""
-    if not model.optimizer.use_ema:
-        yield
-        return
-    variables = model.trainable_variables
-    now = [np.array(ops.convert_to_numpy(variable)) for variable in variables]
-    for variable, average in zip(variables, model.optimizer._model_variables_moving_average, strict=True):
-        variable.assign(average)
-    try:
-        yield
-    finally:
-        for variable, value in zip(variables, now, strict=True):
-            variable.assign(value)
 
 
 def _variables(model: Any, network: keras.Model) -> list[Any]:

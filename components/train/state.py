@@ -55,7 +55,9 @@ class FolderStore:
         self.path = folder / "state.npz"
 
     def load(self) -> State | None:
-        """The last state saved, or None."""
+        """The last state saved, or None. What a save that was killed left behind is removed."""
+        for abandoned in self.path.parent.glob(".state-*"):
+            abandoned.unlink(missing_ok=True)
         return State.from_bytes(self.path.read_bytes()) if self.path.exists() else None
 
     def save(self, state: State) -> None:
@@ -107,6 +109,26 @@ class S3Store:
 
 
 Store = FolderStore | S3Store
+
+
+def open_state(store: Store | None) -> State:
+    """The state to go on from; a fresh one is saved at once, so that a place that takes none is known before training.
+
+    Raises:
+        BadInput: the state cannot be read, or not be written.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if store is None:
+        return State()
+    found = store.load()
+    if found is None:
+        found = State()
+        try:
+            store.save(found)
+        except (OSError, BotoCoreError, ClientError) as error:
+            raise BadInput(f"training's state: {error}; give a state_dir that can be written") from None
+    return found
 
 
 def store_for(state_dir: str, parent_run_id: str, candidate_id: str) -> Store | None:

@@ -18,11 +18,11 @@ from mlflow.entities import Metric
 from components.bad_input import BadInput
 from components.faces import EMOTIONS, Faces, Profile, read_profile, read_split
 from components.tracking import names
-from components.tracking.runs import close, log_new_parameters, log_split, open_candidate, writing_to
+from components.tracking.runs import close, last_step, log_new_parameters, log_split, open_candidate, writing_to
 from components.train.candidate import Candidate
 from components.train.hardware import Hardware, choose
 from components.train.parameters import Complete
-from components.train.state import State, Store, store_for
+from components.train.state import State, Store, open_state, store_for
 
 
 def train_candidate(
@@ -47,19 +47,19 @@ def train_candidate(
         BadInput: something this candidate needs is not there; its run is FAILED with the sentence.
     """
     run_id = open_candidate(client, item).info.run_id
-    store = store_for(state_dir, item["parent_run_id"], item["candidate_id"])
-    state = (store.load() if store else None) or State()
-    if state.failure:
-        log.info("%s: %s", item["name"], state.failure)
-        close(client, run_id, "FAILED", state.failure)
-    elif state.packaged:
-        log.info("%s: is already trained, %d epochs", item["name"], len(state.history))
-    else:
-        try:
-            _train(client, run_id, Candidate.load(item["parameters"]), folder, store, log)
-        except BadInput as error:
-            close(client, run_id, "FAILED", str(error))
-            raise
+    try:
+        store = store_for(state_dir, item["parent_run_id"], item["candidate_id"])
+        state = open_state(store)
+        if state.failure:
+            log.info("%s: %s", item["name"], state.failure)
+            close(client, run_id, "FAILED", state.failure)
+        elif state.packaged:
+            log.info("%s: is already trained, %d epochs", item["name"], len(state.history))
+        else:
+            _train(client, run_id, Candidate.load(item["parameters"]), folder, store, state.history, log)
+    except BadInput as error:
+        close(client, run_id, "FAILED", str(error))
+        raise
     return run_id
 
 
@@ -69,6 +69,7 @@ def _train(
     candidate: Candidate,
     folder: Path,
     store: Store | None,
+    history: list[dict[str, float]],
     log: logging.Logger,
 ) -> None:
     profile = read_profile(folder)
@@ -81,8 +82,9 @@ def _train(
     describe_run(client, run_id, candidate, profile, hardware)
     mlflow.enable_system_metrics_logging()
     try:
-        with writing_to(run_id), _EventFiles(settings.tensorboard) as event_files:
-            logged = epochs_logged(client, run_id)
+        with writing_to(run_id), _EventFiles(settings.tensorboard, history) as event_files:
+            # Killed between logging an epoch and saving its state, that epoch is trained once more.
+            logged = last_step(client, run_id, "train/loss")
 
             def on_epoch(number: int, epoch: dict[str, float]) -> None:
                 now = int(time.time() * 1000)
@@ -126,14 +128,6 @@ def _train(
         np.median([epoch["images_per_second"] for epoch in trained.history]),
         hardware.name,
     )
-
-
-def epochs_logged(client: mlflow.MlflowClient, run_id: str) -> int:
-    """The last epoch whose figures the run has, 0 for none.
-
-    A training that was killed between logging an epoch and saving its state trains that epoch once more.
-    """
-    return max((point.step for point in client.get_metric_history(run_id, "train/loss")), default=0)
 
 
 def describe_run(
@@ -204,9 +198,13 @@ def _progress() -> list[Any]:
 
 
 class _EventFiles:
-    """TensorBoard's event files, written while training and logged to the active run; nothing where not asked for."""
+    """TensorBoard's event files, written while training and logged to the active run; nothing where not asked for.
 
-    def __init__(self, wanted: bool) -> None:
+    They begin with the epochs of `history`, which a killed training had finished.
+    """
+
+    def __init__(self, wanted: bool, history: list[dict[str, float]]) -> None:
+        self._history = history
         self._folder = tempfile.TemporaryDirectory() if wanted else None
         self._writer: Any = None
 
@@ -218,6 +216,8 @@ class _EventFiles:
                 cure = "pip install 'fer-pipeline[tensorboard]'"
                 raise BadInput(f"train.tensorboard: tensorboard is not installed; {cure}") from None
             self._writer = Writer(self._folder.name)
+            for number, epoch in enumerate(self._history, 1):
+                self.add(number, epoch)
         return self
 
     def add(self, number: int, epoch: Mapping[str, float]) -> None:

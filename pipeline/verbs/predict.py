@@ -78,9 +78,14 @@ def _writing(output: Path | None) -> Iterator[Callable[[list[dict[str, Any]]], N
     if output is None:
         yield lambda records: None
         return
+    from components.bad_input import BadInput
     from components.faces import EMOTIONS
 
-    with output.open("w", newline="") as file:
+    try:
+        opened = output.open("w", newline="")
+    except OSError as error:
+        raise BadInput(f"{output}: cannot be written ({error.strerror}); give another --output") from None
+    with opened as file:
         lines = csv_file.writer(file)
         lines.writerow(("face", "emotion", *EMOTIONS))
 

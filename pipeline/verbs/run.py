@@ -43,7 +43,11 @@ class WithParameters(click.Command):
     help="YAML with any of the parameters below. For the sample: configs/sample.yaml, unless given.",
 )
 @click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="One parameter; may be repeated.")
-@click.option("--resume", metavar="RUN_ID", help="Go on with this parent run, its parameters and its training state.")
+@click.option(
+    "--resume",
+    metavar="RUN_ID",
+    help="Go on with this parent run: its parameters, its state. With --csv where that has a key in it.",
+)
 @click.option("--no-cache", is_flag=True, help="Do ingest and balance again even if nothing they see has changed.")
 @tracking_option
 @home_option
@@ -72,9 +76,9 @@ def run(
     from pipeline.parameters import read_parameters
     from pipeline.summary import print_summary, summary
 
-    if resume and (csv or config or assignments):
-        raise click.UsageError("--resume goes on with the run's own parameters; leave --csv, --config and --set away")
-    parameters = parameters_of(tracking_uri, resume) if resume else read_parameters(csv, config, assignments)
+    if resume and (config or assignments):
+        raise click.UsageError("--resume goes on with the run's own parameters; leave --config and --set away")
+    parameters = parameters_of(tracking_uri, resume, csv) if resume else read_parameters(csv, config, assignments)
     out = sys.stderr if as_json else sys.stdout
     console = Console(file=out, width=None if out.isatty() else 120)
     outcome = run_here(

@@ -84,7 +84,7 @@ def submit(
     With --wait: status 0 when it succeeded, 1 when it failed, 3 when it was cancelled.
 
     \b
-    ferpipe submit --host http://localhost:8888 --csv s3://faces/fer2013.csv.gz --config cluster.yaml \\
+    ferpipe submit --host http://localhost:8080 --csv s3://faces/fer2013.csv.gz --config cluster.yaml \\
         --image registry.example/fer-pipeline:0123abc --tracking-uri http://mlflow.mlflow.svc:5000 --wait
     """
     from pipeline import kubeflow
@@ -107,6 +107,8 @@ def submit(
         host, namespace, _secret(token_file, "KFP_TOKEN"), _secret(cookies_file, "KFP_COOKIES"), authorities or ""
     )
     backend = Backend(login)
+    if closed := kubeflow.close_orphans(tracking_uri, backend.outcome_of):
+        click.echo(f"ended the MLflow runs of {closed} pipeline runs that were terminated", err=True)
     arguments = kubeflow.arguments(asked, tracking_uri)
     commit, experiment, account = git_commit(), asked.parameters.experiment, asked.cluster.service_account
     # A schedule is replaced by the next one of its name, so its name does not hold the time.

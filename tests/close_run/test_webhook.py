@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from components.close_run.webhook import message, post_outcome
+from components.close_run.webhook import form_of, message, post_outcome
 
 KEY = "planted-webhook-4711"
 OUTCOME = {"status": "FAILED", "run": "1f", "failure": "ingest: row 7 <b> & co", "champion": ""}
@@ -66,6 +66,13 @@ def test_slack_gets_a_message_with_its_own_characters_escaped(room: Room) -> Non
     [(_, sent)] = room.sent
     assert sent == {"text": "*facial-expression FAILED*\nrun: 1f\nfailure: ingest: row 7 &lt;b&gt; &amp; co"}
     assert message(OUTCOME) == sent["text"]
+
+
+def test_slacks_own_addresses_get_slacks_form_unless_told_otherwise() -> None:
+    assert form_of("https://hooks.slack.com/services/T/B/1", "") == "slack"
+    assert form_of("https://hooks.slack.com/services/T/B/1", "json") == "json"
+    assert form_of("https://chat.example/hooks/1", "") == "json"
+    assert form_of("https://chat.example/hooks/1", "slack") == "slack"
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])

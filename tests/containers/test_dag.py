@@ -176,7 +176,7 @@ def test_a_step_that_fails_fails_the_run_with_its_sentence(team: Team, finished:
 
 def test_no_secret_is_left_anywhere(team: Team, finished: Run) -> None:
     # The user's name is no secret: MLflow itself writes down who made a version.
-    values = [PLANTED["MLFLOW_TRACKING_PASSWORD"], team.s3.key]
+    values = [PLANTED["MLFLOW_TRACKING_PASSWORD"], team.s3.key, team.s3.secret]
     found: dict[str, list[str]] = {value: [] for value in values}
 
     def search(where: str, data: bytes) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+import tarfile
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -76,11 +80,6 @@ def test_it_runs_as_any_user_in_the_root_group(images: Built) -> None:
     assert done.stdout.startswith("54321\nferpipe, version ")
 
 
-def test_the_root_file_system_need_not_be_written(images: Built) -> None:
-    done = run(images.cpu, "sh", "-c", "touch /opt/venv/x || touch /opt/ferpipe/x || touch /x")
-    assert done.returncode != 0
-
-
 def test_kfps_executor_is_there(images: Built) -> None:
     done = run(images.cpu, "python3", "-c", "import kfp.dsl.executor_main, kfp; print(kfp.__version__)")
     assert done.stdout.strip() == "2.17.0", done.stderr
@@ -88,14 +87,14 @@ def test_kfps_executor_is_there(images: Built) -> None:
 
 @pytest.mark.parametrize("tool", ["gcc", "cc", "make", "ld", "git", "pip", "pip3", "uv", "curl"])
 def test_no_build_tool_is_left(images: Built, tool: str) -> None:
-    assert run(images.cpu, "sh", "-c", f"command -v {tool}").returncode != 0
+    assert run(images.cpu, "sh", "-c", f"command -v {tool} || echo none").stdout.strip() == "none"
 
 
 @pytest.mark.parametrize("module", ["pip", "ensurepip", "uv"])
 def test_nothing_can_be_installed(images: Built, module: str) -> None:
     for python in ("python3", "/usr/bin/python3"):
-        done = run(images.cpu, "sh", "-c", f"command -v {python} >/dev/null && {python} -m {module} --version")
-        assert done.returncode != 0
+        script = f"command -v {python} >/dev/null && {python} -m {module} --version || echo none"
+        assert run(images.cpu, "sh", "-c", script).stdout.strip() == "none"
 
 
 @pytest.mark.parametrize("target", ["cpu", "gpu"])
@@ -120,14 +119,30 @@ def test_no_secret_of_the_build_is_in_history_log_or_layers(images: Built) -> No
     history = docker("history", "--no-trunc", images.cpu).stdout
     assert PLANTED_IN_BUILD not in history + images.log
     assert b"BEGIN CERTIFICATE" not in _first_bytes(images.cpu, "/run/secrets")
-    saved = subprocess.Popen([program(), "save", images.cpu], stdout=subprocess.PIPE)
-    assert saved.stdout is not None
-    planted, tail, size = PLANTED_IN_BUILD.encode(), b"", 0
-    while part := saved.stdout.read(1 << 24):
-        assert planted not in tail + part
-        tail, size = part[-len(planted) :], size + len(part)
-    assert saved.wait() == 0
-    assert size > 500e6  # all of it was read
+    for target in (images.cpu, images.gpu):
+        size = 0
+        for part in _saved(target):
+            assert PLANTED_IN_BUILD.encode() not in part
+            size += len(part)
+        assert size > 100e6, "not all of it was read"
+
+
+def _saved(image: str) -> Iterator[bytes]:
+    """Every file that `docker save` gives, layers unpacked, in pieces that overlap."""
+    overlap = len(PLANTED_IN_BUILD)
+    with (
+        subprocess.Popen([program(), "save", image], stdout=subprocess.PIPE) as saved,
+        tarfile.open(fileobj=saved.stdout, mode="r|") as archive,
+    ):
+        for member in archive:
+            if (packed := archive.extractfile(member)) is None:
+                continue
+            stream = io.BufferedReader(packed)
+            file = gzip.GzipFile(fileobj=stream) if stream.peek(2)[:2] == b"\x1f\x8b" else stream
+            tail = b""
+            while part := file.read(1 << 24):
+                yield tail + part
+                tail = part[-overlap:]
 
 
 def _first_bytes(image: str, folder: str) -> bytes:

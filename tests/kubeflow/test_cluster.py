@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -68,6 +69,9 @@ def test_a_config_file_and_assignments_reach_both_sides(tmp_path: Path) -> None:
         "registry.example/fer-pipeline:main",
         "registry.example/fer-pipeline:v1",
         "registry.example/fer-pipeline:1.2",
+        "registry.example/fer-pipeline:feedback",
+        "registry.example/fer-pipeline:20261120-nightly",
+        "registry.example/fer-pipeline:1.2.3-latest",
         "registry.example/fer-pipeline:0123abcd-dirty",
         "registry.example/fer-pipeline@sha256:0123",
         "registry.example/fer pipeline:0123abcd",
@@ -117,6 +121,19 @@ def test_an_address_that_gives_access_is_refused_without_repeating_it(csv: str) 
     with pytest.raises(BadInput, match=r"cluster\.secrets") as refused:
         check_reachable(csv, Cluster())
     assert "planted" not in str(refused.value)
+
+
+@pytest.mark.parametrize("address", ["https://ann:planted@mlflow.example", "http://mlflow.example/?token=planted"])
+def test_an_mlflow_address_that_gives_access_is_refused_without_repeating_it(address: str) -> None:
+    with pytest.raises(BadInput, match=r"cluster\.secrets") as refused:
+        check_tracking(address)
+    assert "planted" not in str(refused.value)
+
+
+@pytest.mark.parametrize("values", ["text", ["x"], {"tolerations": 5}, {"secrets": {"name": "a"}}])
+def test_settings_of_another_kind_are_one_sentence(values: Any) -> None:
+    with pytest.raises(BadInput, match=r"^cluster"):
+        Cluster.parse(values)
 
 
 @pytest.mark.parametrize("tracking_uri", ["", "sqlite:///mlflow.db", "./mlruns"])

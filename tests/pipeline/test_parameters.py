@@ -113,3 +113,8 @@ def test_a_config_that_is_none_is_one_sentence(tmp_path, text):
     config.write_text(text)
     with pytest.raises(BadInput, match=r"config\.yaml: "):
         read_config(config)
+
+
+def test_a_section_that_is_no_section_is_one_sentence():
+    with pytest.raises(BadInput, match=r"train: takes `name: value` lines \(received 5\)"):
+        put_in({"train": 5}, "train.epochs=3")

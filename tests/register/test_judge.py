@@ -234,6 +234,16 @@ def test_a_class_without_test_rows_is_said(case: Case, tmp_path: Path) -> None:
     assert verdict.challenger.recall["disgust"] is None
 
 
+def test_a_candidate_that_diverged_after_some_epochs_is_passed_over(case: Case) -> None:
+    diverged = case.client.create_run("1").info.run_id
+    case.client.log_metric(diverged, metric("validation", "macro_f1"), 0.99, step=1)  # of an epoch before
+    runs.close(case.client, diverged, "FAILED", "loss is NaN in epoch 3")
+    good = case.score_on_validation(GOOD, 0.9)
+    verdict = register_candidates(case.client, [diverged, good], case.data, POLICY, case.parent)
+    assert verdict.challenger.run_id == good
+    assert {row["run_id"]: row["version"] for row in verdict.candidates} == {good: "1", diverged: None}
+
+
 def test_no_candidate_with_scores_is_an_error_with_their_reasons(case: Case) -> None:
     diverged = case.client.create_run("1").info.run_id
     runs.close(case.client, diverged, "FAILED", "loss is NaN in epoch 3")

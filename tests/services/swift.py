@@ -15,6 +15,7 @@ import contextlib
 import getpass
 import hashlib
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -78,7 +79,7 @@ def swift_server(folder: Path) -> Iterator[S3Server]:
     """
     bin_folder = install()
     ports: dict[str, int] = dict(zip(SERVERS, _free_ports(len(SERVERS)), strict=True))
-    server = S3Server(f"http://127.0.0.1:{ports['proxy']}", "test:tester", "testing", folder / "swift.log")
+    server = S3Server(f"http://127.0.0.1:{ports['proxy']}", "test:tester", secrets.token_hex(16), folder / "swift.log")
     _configure(folder, bin_folder, ports, server)
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(server.log.open("ab"))

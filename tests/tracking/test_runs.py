@@ -14,6 +14,7 @@ from components.close_run.close_run import close_run
 from components.tracking import names, runs
 from components.tracking.addresses import without_secrets
 from components.tracking.store import connect
+from components.tracking.views import EXPERIMENT_TAGS
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,19 @@ def test_parameters_that_are_there_are_not_logged_again(client):
     client.log_param(parent.info.run_id, "csv", "'quoted by mlflow run'")
     runs.log_new_parameters(client, parent.info.run_id, {"csv": "sample", "ingest.seed": 0})
     assert client.get_run(parent.info.run_id).data.params == {"csv": "'quoted by mlflow run'", "ingest.seed": "0"}
+
+
+def test_an_error_while_writing_leaves_the_run_open_for_a_retry(client):
+    parent = open_parent(client, "interrupted")
+    with pytest.raises(OSError, match="disk full"), runs.writing_to(parent.info.run_id):
+        raise OSError("disk full")
+    assert client.get_run(parent.info.run_id).info.status == "RUNNING"
+
+
+def test_somebody_elses_experiment_gets_the_saved_views(client):
+    experiment_id = client.create_experiment("made by hand", tags={"owner": "ann"})
+    runs.add_views(client, experiment_id)
+    assert client.get_experiment(experiment_id).tags == {"owner": "ann"} | EXPERIMENT_TAGS
 
 
 def test_writing_to_a_run_leaves_it_running(client):

@@ -60,6 +60,11 @@ def test_multi_kernel_is_the_notebooks(axis: str, views: tuple[int, ...], flat: 
     assert network.count_params() == towers + blocks + top == parameters
 
 
+def test_a_residual_connection_round_nothing_is_refused():
+    with pytest.raises(BadInput, match=r"residual: there is nothing to go round with depth 1; give depth 2 or more"):
+        parse_candidate({"architecture": "lenet", "residual": True}, {})
+
+
 @pytest.mark.parametrize("architecture", ["lenet", "multi_kernel"])
 def test_a_scaled_variant_is_wider_deeper_and_residual(architecture: str):
     plain = build(architecture)

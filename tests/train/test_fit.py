@@ -135,6 +135,12 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing():
     assert [round(float(rate(step)), 6) for step in (0, 10, 20, 60, 100)] == [0.0, 0.005, 0.01, 0.005, 0.0]
 
 
+def test_a_constant_learning_rate_warms_up_too():
+    settings = small(epochs=10, warmup=0.2, learning_rate=0.01, schedule="constant").train
+    rate: Any = optimizer_for(settings, steps=10)._learning_rate
+    assert [round(float(rate(step)), 6) for step in (0, 10, 20, 60, 100)] == [0.0, 0.005, 0.01, 0.01, 0.01]
+
+
 def test_an_emotions_weight_is_its_share_of_the_loss(stripes: Faces):
     """With a network that stands still, the loss is linear in the weights."""
     still = small(epochs=1, learning_rate=1e-12, augment=False, dropout=0.0, weight_decay=0.0, schedule="constant")

@@ -89,15 +89,35 @@ def test_an_epoch_logged_but_not_saved_is_trained_again_and_logged_once(
     item = an_item(client)
 
     def killed(store: FolderStore, state: State) -> None:
-        raise InterruptedError
+        if state.history:
+            raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
         patched.setattr(FolderStore, "save", killed)
-        with pytest.raises(InterruptedError):
+        with pytest.raises(KeyboardInterrupt):
             train_candidate(client, item, folder, str(tmp_path), LOG)
     run_id = train_candidate(client, item, folder, str(tmp_path), LOG)
     for name in ("train/loss", "val/macro_f1", "epoch_seconds"):
         assert [metric.step for metric in client.get_metric_history(run_id, name)] == [1, 2], name
+
+
+def test_a_place_that_takes_no_state_is_found_before_training(
+    client: mlflow.MlflowClient, folder: Path, tmp_path: Path
+):
+    (tmp_path / "file").write_text("")
+    item = an_item(client)
+    with pytest.raises(BadInput, match="give a state_dir that can be written"):
+        train_candidate(client, item, folder, str(tmp_path / "file"), LOG)
+    run = client.search_runs([item["experiment_id"]], "tags.candidate_id = 'c0'", max_results=1)[0]
+    assert (run.info.status, "train/loss" in run.data.metrics) == ("FAILED", False)
+
+
+def test_what_a_killed_save_left_is_removed(tmp_path: Path):
+    store = FolderStore(tmp_path)
+    store.save(State(history=[{"train/loss": 1.0}]))
+    (tmp_path / ".state-abandoned").write_bytes(b"half")
+    assert store.load() == State(history=[{"train/loss": 1.0}])
+    assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
 
 
 def test_a_training_that_failed_for_good_says_so_again(client: mlflow.MlflowClient, folder: Path, tmp_path: Path):

@@ -53,6 +53,15 @@ def test_a_password_in_the_tracking_address_is_refused():
     assert "MLFLOW_TRACKING_PASSWORD" in shown.output
 
 
+def test_an_mlflow_that_does_not_answer_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    shown = ferpipe("history", "--tracking-uri", "http://127.0.0.1:9")
+    assert shown.exit_code == 1
+    assert shown.output.startswith("Error: MLflow: ")
+    assert "`ferpipe doctor`" in shown.output
+    assert isinstance(shown.exception, SystemExit)
+
+
 def test_doctor_is_content_with_this_machine(tmp_path: Path):
     shown = ferpipe("doctor", "--json", "--home", str(tmp_path), "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db")
     findings = {finding["what"]: finding for finding in json.loads(shown.output)}
@@ -83,7 +92,7 @@ def test_doctor_finds_a_folder_that_cannot_be_written(monkeypatch: pytest.Monkey
             "train.epoch: no such parameter; did you mean 'train.epochs'?",
         ),
         (["--config", "nowhere.yaml"], "nowhere.yaml: No such file or directory"),
-        (["--resume", "1f", "--csv", "faces.csv"], "--resume goes on with the run's own parameters"),
+        (["--resume", "1f", "--set", "train.epochs=3"], "--resume goes on with the run's own parameters"),
     ],
 )
 def test_run_refuses_before_anything_is_made(arguments: list[str], sentence: str, tmp_path: Path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from components.bad_input import BadInput
 from components.section import Section
@@ -39,6 +39,13 @@ class Scaled(Section):
         default=0.5, ge=0, lt=1, description="share of units dropped, before and after the dense layer"
     )
 
+    @field_validator("residual")
+    @classmethod
+    def _needs_depth(cls, residual: bool, info: ValidationInfo) -> bool:
+        if residual and info.data.get("depth", 1) < 2:
+            raise ValueError("there is nothing to go round with depth 1; give depth 2 or more")
+        return residual
+
     def wide(self, filters: int) -> int:
         """`filters` times `width`, at least 1."""
         return max(1, round(filters * self.width))
@@ -55,7 +62,7 @@ def block(x: Any, filters: int, parameters: Scaled) -> keras.KerasTensor:
     first = x = convolve(x, filters, 3, parameters, padding=parameters.padding)
     for _ in range(parameters.depth - 1):
         x = convolve(x, filters, 3, parameters, padding="same")
-    if parameters.residual and parameters.depth > 1:
+    if parameters.residual:
         x = layers.Add()([first, x])
     x = layers.MaxPooling2D(2)(x)
     return normalise(x, parameters) if parameters.batch_norm == "pool" else x
