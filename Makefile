@@ -58,8 +58,12 @@ submit: $(READY) ## run it on a cluster (HOST=, IMAGE=, GPU_IMAGE=, MLFLOW=, CON
 setup: $(READY) ## the environment in .venv, from the hashed lock file
 
 .PHONY: test
-test: $(READY) ## set up, run every test that needs neither Docker nor a server of its own
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not docker and not services and not browser and not go"
+test: $(READY) ## set up, run the tests: all but those that have a target of their own
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not mlproject and not docker and not services and not browser and not go"
+
+.PHONY: test-mlproject
+test-mlproject: $(READY) ## every entry point of MLproject under a real `mlflow run`
+	@$(BIN)/python -m pytest -m mlproject
 
 .PHONY: test-services
 test-services: $(READY) ## tests with real servers: PostgreSQL, S3, MLflow's two (installs what is missing; needs root)

@@ -15,7 +15,7 @@ import pytest
 from components.faces import read_profile
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-pytestmark = pytest.mark.timeout(900)  # a dozen processes, one after the other
+pytestmark = [pytest.mark.mlproject, pytest.mark.timeout(900)]  # a dozen processes, one after the other
 
 
 class Project:
