@@ -229,7 +229,7 @@ def with_uploaded_csv(asked: Asked, prefix: str) -> Asked:
         raise BadInput(f"{path}: {error.strerror}; --upload takes a CSV of this machine, named by --csv") from None
     key = "/".join(part for part in (folder, f"{digest}-{path.name}") if part)
     try:
-        client = boto3.client("s3")
+        client = boto3.Session().client("s3")
         if not _is_there(client, bucket, key, path.stat().st_size):
             client.upload_file(str(path), bucket, key)
     except (BotoCoreError, ClientError, S3UploadFailedError) as error:

@@ -84,7 +84,7 @@ class S3Store:
 
         self.bucket, _, prefix = address.removeprefix("s3://").partition("/")
         self.key = f"{prefix.rstrip('/')}/state.npz".lstrip("/")
-        self.client: Any = boto3.client("s3", config=Config(retries={"max_attempts": 5, "mode": "standard"}))
+        self.client: Any = boto3.Session().client("s3", config=Config(retries={"max_attempts": 5, "mode": "standard"}))
 
     def load(self) -> State | None:
         """The last state saved, or None.

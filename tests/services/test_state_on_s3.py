@@ -34,7 +34,8 @@ def s3(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Any:
     for name, value in server.environment().items():
         monkeypatch.setenv(name, value)
     client = boto3.Session().client("s3")
-    client.create_bucket(Bucket="state")
+    if not client.list_buckets()["Buckets"]:
+        client.create_bucket(Bucket="state")
     return client
 
 
