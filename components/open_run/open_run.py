@@ -192,11 +192,7 @@ def process_mark(process: psutil.Process) -> str:
 
 def _close_orphans(client: mlflow.MlflowClient, parent: Run) -> None:
     """Ends the pipeline runs of this machine whose process is gone: killed, or the machine went down."""
-    found = client.search_runs(
-        [parent.info.experiment_id],
-        f"attributes.status = 'RUNNING' AND tags.`{names.RUN_KIND}` = 'pipeline'",
-    )
-    for run in found:
+    for run in runs.open_parents(client, [parent.info.experiment_id]):
         owner = run.data.tags.get(LOCAL_PROCESS, "")
         if run.info.run_id != parent.info.run_id and owner and _is_gone(owner):
             runs.close_tree(client, run, "KILLED", "the process that ran it was gone when the next run started")

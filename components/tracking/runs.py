@@ -6,7 +6,7 @@ so that a row in the runs table is a whole experiment.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,18 +54,19 @@ def find_parent(client: mlflow.MlflowClient, pipeline_run_id: str) -> Run | None
     A Kubeflow backend with the MLflow plugin opens the parent itself and sets that tag; its tasks' runs carry it too,
     so only a run without a parent counts.
     """
-    experiments = [experiment.experiment_id for experiment in client.search_experiments(view_type=ViewType.ACTIVE_ONLY)]
-    found = client.search_runs(experiments, f"tags.`{names.PIPELINE_RUN_ID}` = '{pipeline_run_id}'")
+    found = client.search_runs(_all_experiments(client), f"tags.`{names.PIPELINE_RUN_ID}` = '{pipeline_run_id}'")
     parents = [run for run in found if MLFLOW_PARENT_RUN_ID not in run.data.tags]
     return parents[0] if parents else None
 
 
-def open_parents(client: mlflow.MlflowClient) -> list[Run]:
-    """The pipeline runs of all experiments that have not ended."""
-    experiments = [experiment.experiment_id for experiment in client.search_experiments(view_type=ViewType.ACTIVE_ONLY)]
-    return list(
-        client.search_runs(experiments, f"attributes.status = 'RUNNING' AND tags.`{names.RUN_KIND}` = 'pipeline'")
-    )
+def open_parents(client: mlflow.MlflowClient, experiments: Sequence[str] = ()) -> list[Run]:
+    """The pipeline runs of these experiments, or of all, that have not ended."""
+    running = f"attributes.status = 'RUNNING' AND tags.`{names.RUN_KIND}` = 'pipeline'"
+    return list(client.search_runs(list(experiments) or _all_experiments(client), running))
+
+
+def _all_experiments(client: mlflow.MlflowClient) -> list[str]:
+    return [experiment.experiment_id for experiment in client.search_experiments(view_type=ViewType.ACTIVE_ONLY)]
 
 
 def children(client: mlflow.MlflowClient, parent: Run) -> list[Run]:

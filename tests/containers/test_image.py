@@ -119,12 +119,12 @@ def test_no_secret_of_the_build_is_in_history_log_or_layers(images: Built) -> No
     history = docker("history", "--no-trunc", images.cpu).stdout
     assert PLANTED_IN_BUILD not in history + images.log
     assert b"BEGIN CERTIFICATE" not in _first_bytes(images.cpu, "/run/secrets")
-    for target in (images.cpu, images.gpu):
+    for target, least in ((images.cpu, 500e6), (images.gpu, 100e6)):  # the GPU's is built with one package
         size = 0
         for part in _saved(target):
             assert PLANTED_IN_BUILD.encode() not in part
             size += len(part)
-        assert size > 100e6, "not all of it was read"
+        assert size > least  # all of it was read
 
 
 def _saved(image: str) -> Iterator[bytes]:
@@ -143,6 +143,7 @@ def _saved(image: str) -> Iterator[bytes]:
             while part := file.read(1 << 24):
                 yield tail + part
                 tail = part[-overlap:]
+    assert saved.returncode == 0
 
 
 def _first_bytes(image: str, folder: str) -> bytes:

@@ -6,14 +6,12 @@ import contextlib
 import hashlib
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 import pytest
-from swift import S3Server, swift_server
+from swift import S3Server
 
 from components.bad_input import BadInput
 from components.faces import read_profile
@@ -21,22 +19,6 @@ from components.ingest.ingest import ingest_csv
 from components.source import find_source, open_csv
 
 pytestmark = pytest.mark.services
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with swift_server(tmp_path_factory.mktemp("swift")) as server:
-        yield server
-
-
-@pytest.fixture
-def s3(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Any:
-    for name, value in server.environment().items():
-        monkeypatch.setenv(name, value)
-    client = boto3.Session().client("s3")
-    if "faces" not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
-        client.create_bucket(Bucket="faces")
-    return client
 
 
 def test_the_sample_from_s3_is_the_sample(s3: Any, sample_csv: Path, sample_faces: Path, tmp_path: Path):

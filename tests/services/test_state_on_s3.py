@@ -5,14 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import numpy as np
 import pytest
-from swift import S3Server, swift_server
 
 from components.bad_input import BadInput
 from components.faces import read_split
@@ -23,24 +20,8 @@ RUNNER = Path(__file__).parent.parent / "train" / "fit_until_killed.py"
 EPOCHS = 6
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with swift_server(tmp_path_factory.mktemp("swift")) as server:
-        yield server
-
-
-@pytest.fixture
-def s3(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Any:
-    for name, value in server.environment().items():
-        monkeypatch.setenv(name, value)
-    client = boto3.Session().client("s3")
-    if not client.list_buckets()["Buckets"]:
-        client.create_bucket(Bucket="state")
-    return client
-
-
 def test_a_state_comes_back_bit_for_bit(s3: Any):
-    store = store_for("s3://state/runs/", "parent", "candidate")
+    store = store_for("s3://faces/runs/", "parent", "candidate")
     assert isinstance(store, S3Store)
     assert store.load() is None
     for epochs in (1, 2):  # the second replaces the first
@@ -50,7 +31,7 @@ def test_a_state_comes_back_bit_for_bit(s3: Any):
         assert found is not None
         assert np.array_equal(found.arrays["now/0"], weights)
         assert found.history == [{"train/loss": 1 / 3}] * epochs
-    listed = s3.list_objects_v2(Bucket="state")["Contents"]
+    listed = s3.list_objects_v2(Bucket="faces")["Contents"]
     assert [item["Key"] for item in listed] == ["runs/parent/candidate/state.npz"]
 
 
@@ -65,11 +46,11 @@ def test_killed_and_started_again_on_jax_it_ends_with_the_same_weights(s3: Any, 
     np.savez(tmp_path / "faces.npz", emotion=faces.emotion[:140], pixels=faces.pixels[:140])
 
     def start(name: str) -> subprocess.Popen[bytes]:
-        arguments = [str(tmp_path / "faces.npz"), f"s3://state/{name}", str(EPOCHS), "jax"]
+        arguments = [str(tmp_path / "faces.npz"), f"s3://faces/{name}", str(EPOCHS), "jax"]
         return subprocess.Popen([sys.executable, str(RUNNER), *arguments])
 
     def state(name: str) -> State:
-        return S3Store(f"s3://state/{name}").load() or State()
+        return S3Store(f"s3://faces/{name}").load() or State()
 
     unbroken, killed = start("unbroken"), start("killed")
     deadline = time.monotonic() + 120
