@@ -20,7 +20,6 @@ from components.bad_input import BadInput
 from components.faces import (
     DIGEST,
     EMOTIONS,
-    ROW_GROUP,
     SPLITS,
     Faces,
     Profile,
@@ -36,6 +35,9 @@ from components.source import CsvReader, OpenCsv, Rejected, open_csv
 
 REJECTED: Final = "rejected.csv"
 DUPLICATES: Final = "duplicates.csv"
+
+BLOCK: Final = 2048
+"""Faces in memory at once in the second pass."""
 
 
 def ingest_csv(csv: str, output: Path | str, parameters: Ingest | None = None, source_version: str = "") -> Profile:
@@ -61,7 +63,7 @@ def ingest_csv(csv: str, output: Path | str, parameters: Ingest | None = None, s
         with open_csv(csv, source_version) as opened, _Spool(folder / ".pixels") as spool:
             read = _read_rows(opened, folder, spool, parameters)
             _refuse_too_many_rejected(opened.name, read, parameters.max_rejected_fraction)
-            _refuse_a_changed_csv(opened, source_version, read.sha256)
+            version = _version_read(opened, source_version, read.sha256)
             group = group_identical(read.digests)
             split = read.split
             if split is None:
@@ -86,7 +88,7 @@ def ingest_csv(csv: str, output: Path | str, parameters: Ingest | None = None, s
             source={
                 "csv": opened.source.address,
                 "sha256": read.sha256,
-                "version": source_version or opened.source.version(),
+                "version": version,
                 "rows": read.count,
             },
             side=read.side,
@@ -135,13 +137,11 @@ class _Spool:
         while data:
             data = data[self._file.write(data) :]
 
-    def read(self, faces: int, side: int) -> np.ndarray:
-        """The next faces, uint8 (faces, side, side)."""
-        pixels = np.empty((faces, side, side), np.uint8)
+    def read(self, pixels: np.ndarray) -> None:
+        """Fills `pixels`, uint8 (faces, side, side), with the next faces."""
         rest = pixels.data.cast("B")
         while rest:
             rest = rest[self._file.readinto(rest) :]
-        return pixels
 
     def rewind(self) -> None:
         self._file.seek(0)
@@ -194,12 +194,14 @@ def _refuse_too_many_rejected(name: str, read: _Read, most: float) -> None:
         )
 
 
-def _refuse_a_changed_csv(opened: OpenCsv, version: str, sha256: str) -> None:
-    if opened.source.pins or version in ("", f"sha256:{sha256}"):
-        return
-    found = opened.source.version()
-    if found != version:
-        raise BadInput(f"{opened.name}: has changed since it was located ({version}, now {found}); run again")
+def _version_read(opened: OpenCsv, located: str, sha256: str) -> str:
+    """The version that was read, which is the one that was located, if any was."""
+    if located and opened.source.pins:
+        return located
+    found = opened.source.version("" if opened.packed else sha256)
+    if located not in ("", found):
+        raise BadInput(f"{opened.name}: has changed since it was located ({located}, now {found}); run again")
+    return found
 
 
 def _refuse_missing_classes(name: str, emotion: np.ndarray, split: np.ndarray, dropped: int, usage: bool) -> None:
@@ -227,14 +229,24 @@ def _list_duplicates(
     path: Path, read: _Read, split: np.ndarray, group: np.ndarray, dropped: dict[str, np.ndarray]
 ) -> None:
     """Writes every row whose pixels another row has: what it repeats, and whether it left train."""
-    _, first, size = np.unique(group, return_index=True, return_counts=True)
+    repeated = np.flatnonzero((np.bincount(group) > 1)[group])
+    _, first, image = np.unique(group[repeated], return_index=True, return_inverse=True)
     with path.open("w", newline="", encoding="ascii") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["row", "same_as", "split", "emotion", "dropped"])
-        for n in np.flatnonzero(size[group] > 1).tolist():
-            why = next((reason for reason, rows in dropped.items() if rows[n]), "")
-            same_as = read.row[first[group[n]]]
-            table.writerow([read.row[n], same_as, SPLITS[split[n]], EMOTIONS[read.emotion[n]], why])
+        why = np.full(len(repeated), "", object)
+        for reason, rows in dropped.items():
+            why[rows[repeated]] = reason
+        table.writerows(
+            zip(
+                read.row[repeated].tolist(),
+                read.row[repeated[first[image]]].tolist(),
+                [SPLITS[number] for number in split[repeated].tolist()],
+                [EMOTIONS[number] for number in read.emotion[repeated].tolist()],
+                why.tolist(),
+                strict=True,
+            )
+        )
 
 
 def _write_splits(
@@ -244,12 +256,14 @@ def _write_splits(
     spool.rewind()
     with ExitStack() as stack:
         writers = [stack.enter_context(SplitWriter(split_path(folder, name), read.side)) for name in SPLITS]
-        for start in range(0, len(split), ROW_GROUP):
-            block = slice(start, start + ROW_GROUP)
+        pixels = np.empty((min(len(split), BLOCK), read.side, read.side), np.uint8)
+        for start in range(0, len(split), BLOCK):
+            block = slice(start, start + BLOCK)
+            spool.read(pixels[: len(split) - start])
             faces = Faces(
                 row=read.row[block],
                 emotion=read.emotion[block],
-                pixels=spool.read(len(split[block]), read.side),
+                pixels=pixels[: len(split) - start],
                 technique=np.full(len(split[block]), "original", object),
                 in_train=in_train[block],
             )

@@ -1,24 +1,25 @@
 """Decimal numbers in text, read many at once with numpy: the fast way from CSV bytes to grey levels.
 
 Contract
-    Given text (uint8 (n,)) and m fields in it, each a stretch of bytes that should hold `width` whole numbers
-    0..255 with one or more blanks between them, `read_fields` gives the values, uint8 (m, width), and says which
-    fields it read. One that it did not read is either wrong or written in an unusual way (tabs, `0007`);
-    `read_one_field` reads such a field slowly or gives the reason why nobody can. Both agree on every field that the
-    fast way reads.
+    `scan` finds all numbers of a text (uint8 (n,)). Given m fields in it, each a stretch of bytes that should hold
+    `width` whole numbers 0..255 with one or more blanks between them, `Scan.read_fields` gives the values, uint8
+    (m, width), and says which fields it read. One that it did not read is either wrong or written in an unusual way
+    (tabs, `0007`); `read_one_field` reads such a field slowly or gives the reason why nobody can. Both agree on every
+    field that the fast way reads.
 
 How
-    No byte is looked at on its own. Whole-array operations on uint8 find the positions where a number ends (a digit
-    with none after it); the digits there, one before and two before are gathered and added up, a few operations a
-    number. What no plain number has (other bytes, a fourth digit, a value over 255) is marked, and a field with a mark
-    is not read. numpy works on 16 to 64 bytes an instruction, on chunks that fit the processor's cache, and releases
-    the interpreter's lock meanwhile, so that threads use all cores.
+    No byte is looked at on its own. Whole-array operations on uint8 give for every byte the number that would end
+    there, and the positions where one does end (a digit with none after it), from which the numbers are gathered.
+    What no plain number has (other bytes, a fourth digit, a value over 255) is marked, and a field with a mark is not
+    read. numpy works on 16 to 64 bytes an instruction, on chunks that fit the processor's cache, and releases the
+    interpreter's lock meanwhile, so that threads use all cores.
 """
 
 from __future__ import annotations
 
 import re
 import threading
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,71 +31,86 @@ class _Scratch(threading.local):
 
     def __init__(self) -> None:
         self.digit = np.empty(0, np.uint8)
-        self.flags = np.empty((3, 0), np.bool_)
+        self.flags = np.empty((4, 0), np.bool_)
 
     def of(self, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 (length + 2,) whose first two are no digits, and bool (3, length), contents undefined."""
+        """uint8 (length + 2,) whose first two are no digits, and bool (4, length), contents undefined."""
         if self.flags.shape[1] < length:
             self.digit = np.full(length * 5 // 4 + 2, 255, np.uint8)
-            self.flags = np.empty((3, length * 5 // 4), np.bool_)
+            self.flags = np.empty((4, length * 5 // 4), np.bool_)
         return self.digit[: length + 2], self.flags[:, :length]
 
 
 _SCRATCH = _Scratch()
 
 
-def read_fields(text: np.ndarray, starts: np.ndarray, stops: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers in m fields of a text.
+@dataclass(frozen=True)
+class Scan:
+    """The k numbers of a text.
 
-    Args:
-        text: uint8 (n,); a byte that is no digit stands before and after each field, or the text ends there.
-        starts: int64 (m,), where fields start, ascending.
-        stops: int64 (m,), where they stop (exclusive); fields do not overlap.
-        width: how many numbers a field should hold.
-
-    Returns:
-        values: uint8 (k, width) of the k fields that were read, in order.
-        read: bool (m,), which fields these are.
+    Attributes:
+        values: uint8 (k,), of no meaning where the number is odd.
+        ends: int64 (k,), positions of their last digits, ascending.
+        odd: int64, positions of what is odd, ascending: a byte that is neither digit nor blank, a fourth digit in a
+            row, the end of a number over 255.
     """
-    numbers, ends, odd = _numbers(text)
-    first, last = ends.searchsorted(starts), ends.searchsorted(stops)
-    read = (odd.searchsorted(starts) == odd.searchsorted(stops)) & (last - first == width)
-    values = np.empty((int(read.sum()), width), np.uint8)
-    for out, begin in zip(values, first[read].tolist(), strict=True):
-        out[:] = numbers[begin : begin + width]
-    return values, read
+
+    values: np.ndarray
+    ends: np.ndarray
+    odd: np.ndarray
+
+    def read_fields(self, starts: np.ndarray, stops: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers in m fields.
+
+        Args:
+            starts: int64 (m,), where fields start, ascending.
+            stops: int64 (m,), where they stop (exclusive); fields do not overlap. A byte that is no digit stands before
+                and after each field, or the text ends there.
+            width: how many numbers a field should hold.
+
+        Returns:
+            values: uint8 (r, width) of the r fields that were read, in order.
+            read: bool (m,), which fields these are.
+        """
+        first, last = self.ends.searchsorted(starts), self.ends.searchsorted(stops)
+        read = (self.odd.searchsorted(starts) == self.odd.searchsorted(stops)) & (last - first == width)
+        if not read.any():
+            return np.empty((0, width), np.uint8), read
+        return np.lib.stride_tricks.sliding_window_view(self.values, width)[first[read]], read
 
 
-def _numbers(text: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All numbers of a text, uint8 (k,), where they end, int64 (k,), and the ascending positions of what is odd, int64.
-
-    Odd is a byte that is neither digit nor blank, a fourth digit in a row, and the end of a number over 255.
-    """
-    padded, (is_digit, odd, flag) = _SCRATCH.of(len(text))
+def scan(text: np.ndarray) -> Scan:
+    """Finds all numbers of a text, uint8 (n,)."""
+    padded, (is_digit, odd, flag, run) = _SCRATCH.of(len(text))
     digit = padded[2:]
     np.subtract(text, _ZERO, out=digit)
     np.less(digit, _TEN, out=is_digit)
     np.greater(is_digit[:-1], is_digit[1:], out=flag[:-1])
     flag[-1:] = is_digit[-1:]
     ends = np.flatnonzero(flag)
-
     np.not_equal(text, _BLANK, out=odd)
     np.greater(odd, is_digit, out=odd)  # neither blank nor digit
-    pair = flag[1:]
-    np.logical_and(is_digit[1:], is_digit[:-1], out=pair)
-    np.logical_or(odd[3:], np.logical_and(pair[2:], pair[:-2], out=is_digit[3:]), out=odd[3:])  # four digits in a row
 
-    value, tens, hundreds = digit.take(ends), padded[1:].take(ends), padded.take(ends)  # (k,)
-    has_tens = tens < _TEN
-    np.multiply(tens, has_tens.view(np.uint8) * _TEN, out=tens)
-    np.add(value, tens, out=value)  # at most 99
-    np.logical_and(has_tens, hundreds < _TEN, out=has_tens)
-    np.multiply(hundreds, has_tens.view(np.uint8), out=hundreds)
+    part = flag.view(np.uint8)  # for every byte what it adds to a number that ends there; first ones and tens
+    np.multiply(digit[:-1], _TEN, out=part[1:])
+    np.multiply(part[1:], is_digit[:-1].view(np.uint8), out=part[1:])
+    part[:1] = 0
+    np.add(part, digit, out=part)
+    value = part.take(ends)  # (k,)
+    np.logical_and(is_digit[1:], is_digit[:-1], out=run[1:])
+    run[:1] = False
+    three = is_digit
+    np.logical_and(run[1:], run[:-1], out=three[1:])
+    three[:1] = False
+    np.multiply(padded[:-2], three.view(np.uint8), out=part)
+    hundreds = part.take(ends)
+    np.logical_and(three[1:], three[:-1], out=run[1:])  # four digits in a row
+    np.logical_or(odd, run, out=odd)
+
     over = np.flatnonzero(hundreds + (value > np.uint8(55)).view(np.uint8) > np.uint8(2))  # 300.. or 256..299
     np.add(value, hundreds * np.uint8(100), out=value)
-
     marked = np.flatnonzero(odd)
-    return value, ends, np.sort(np.concatenate([marked, ends[over]])) if len(over) else marked
+    return Scan(value, ends, np.sort(np.concatenate([marked, ends[over]])) if len(over) else marked)
 
 
 TOO_LONG = 8

@@ -26,8 +26,12 @@ class Source(Protocol):
     name: str
     pins: bool
 
-    def version(self) -> str:
-        """What changes when the file's bytes change. Reads as little as the place allows."""
+    def version(self, sha256: str = "") -> str:
+        """What changes when the file's bytes change. Reads as little as the place allows.
+
+        Args:
+            sha256: of those bytes, hexadecimal, where all of them have just been read; spares reading them again.
+        """
         ...
 
     def open(self, version: str = "") -> BinaryIO:
@@ -71,13 +75,15 @@ class LocalFile:
         self.address = path
         self.name = Path(path).name
 
-    def version(self) -> str:
+    def version(self, sha256: str = "") -> str:
         """`sha256:` of the file as it lies."""
-        sha256 = hashlib.sha256()
-        with self.open() as file:
-            while data := file.read(BLOCK):
-                sha256.update(data)
-        return f"sha256:{sha256.hexdigest()}"
+        if not sha256:
+            digest = hashlib.sha256()
+            with self.open() as file:
+                while data := file.read(BLOCK):
+                    digest.update(data)
+            sha256 = digest.hexdigest()
+        return f"sha256:{sha256}"
 
     def open(self, version: str = "") -> BinaryIO:
         """The file.
@@ -116,7 +122,7 @@ class Sample:
         self.address = f"sample://?faces={self.faces}&seed={self.seed}"
         self.name = "sample.csv"
 
-    def version(self) -> str:
+    def version(self, sha256: str = "") -> str:
         """The address: the drawing is the same on every machine, and changes with the code only."""
         return f"sample:faces={self.faces}:seed={self.seed}"
 

@@ -33,16 +33,18 @@ class HttpFile:
         self.address = urlunsplit((parts.scheme, host, parts.path, "", ""))  # without signatures of a presigned address
         self.name = unquote(parts.path).rpartition("/")[2]
 
-    def version(self) -> str:
+    def version(self, sha256: str = "") -> str:
         """`http:etag=<ETag>:<bytes>`, or with `modified=`; sha256 of the file where the server gives neither."""
         with self._reach() as response:
             version = _version(response)
             if version:
                 return version
-            sha256 = hashlib.sha256()
-            for data in response.iter_content(BUFFER):
-                sha256.update(data)
-            return f"sha256:{sha256.hexdigest()}"
+            if not sha256:
+                digest = hashlib.sha256()
+                for data in response.iter_content(BUFFER):
+                    digest.update(data)
+                sha256 = digest.hexdigest()
+            return f"sha256:{sha256}"
 
     def open(self, version: str = "") -> BinaryIO:
         """The file's bytes; a file that changes while it is read is refused.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import BinaryIO, Final
+from io import BufferedIOBase
+from typing import Final
+
+import numpy as np
 
 LONGEST_HEADER: Final = 64 * 1024
 """Bytes in which the first line must end."""
@@ -27,7 +30,7 @@ class Lines:
         sha256: of all bytes read so far.
     """
 
-    def __init__(self, stream: BinaryIO, chunk: int) -> None:
+    def __init__(self, stream: BufferedIOBase, chunk: int) -> None:
         self.sha256 = hashlib.sha256()
         self._stream = stream
         self._chunk = chunk
@@ -60,34 +63,38 @@ class Lines:
             data = self._read()
             self._unread += data
             ended = not data
-        lines = self._unread[: max(LOOKED_AT, self._unread.find(b"\n"))].split(b"\n")
-        if len(lines) > 1 and not ended:
+        lines = self._unread[: max(LOOKED_AT, self._unread.find(b"\n"))].split(b"\n", 2 * most)
+        if len(lines) > 1 and (not ended or len(lines) > 2 * most):
             lines.pop()  # may go on
         return [line.rstrip(b"\r") for line in lines if not line.isspace() and line][:most]
 
-    def chunks(self) -> Iterator[bytes]:
-        """All further lines, each with a line feed at its end, in pieces of about the chunk size.
+    def chunks(self) -> Iterator[np.ndarray]:
+        """All further lines, each with a line feed at its end, in pieces of about the chunk size, uint8 (n,).
 
         Raises:
             LineTooLong: after all lines before that one.
         """
         cut = self._unread.rfind(b"\n") + 1
         if cut:
-            yield from _pieces(self._unread[:cut], self._chunk)
-        parts, length = [self._unread[cut:]], len(self._unread) - cut  # of a line whose end was not yet seen
-        self._unread = b""
-        while data := self._read():
-            cut = data.rfind(b"\n") + 1
+            for piece in _pieces(self._unread[:cut], self._chunk):
+                yield np.frombuffer(piece, np.uint8)
+        rest, self._unread = self._unread[cut:], b""
+        while True:
+            buffer = bytearray(len(rest) + self._chunk)
+            buffer[: len(rest)] = rest
+            with memoryview(buffer) as view:
+                filled = len(rest) + self._stream.readinto(view[len(rest) :])
+                self.sha256.update(view[len(rest) : filled])
+            if filled == len(rest):
+                break
+            cut = buffer.rfind(b"\n", len(rest), filled) + 1
             if cut:
-                yield from _pieces(b"".join([*parts, data[:cut]]), self._chunk)
-                parts, length = [], 0
-            parts.append(data[cut:])
-            length += len(data) - cut
-            if length > LONGEST_LINE:
+                yield np.frombuffer(buffer, np.uint8, cut)
+            rest = bytes(buffer[cut:filled])
+            if len(rest) > LONGEST_LINE:
                 raise LineTooLong
-        rest = b"".join(parts)
         if rest:
-            yield from _pieces(rest if rest.endswith(b"\n") else rest + b"\n", self._chunk)
+            yield np.frombuffer(rest + b"\n", np.uint8)
 
 
 def _pieces(lines: bytes, size: int) -> Iterator[bytes]:
@@ -97,4 +104,5 @@ def _pieces(lines: bytes, size: int) -> Iterator[bytes]:
         stop = lines.rfind(b"\n", start, start + size) + 1 or lines.find(b"\n", start + size) + 1
         yield lines[start:stop]
         start = stop
-    yield lines[start:] if start else lines
+    if start < len(lines):
+        yield lines[start:]

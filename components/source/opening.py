@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from io import BufferedReader
 
 from components.source.files import Source, find_source
 from components.source.unpack import unpacked
@@ -19,11 +19,13 @@ class OpenCsv:
         stream: its uncompressed bytes.
         name: what to call it in sentences: the address, and the member of an archive.
         source: the file it comes from.
+        packed: whether it is compressed there, or in an archive.
     """
 
-    stream: BinaryIO
+    stream: BufferedReader
     name: str
     source: Source
+    packed: bool
 
 
 @contextmanager
@@ -39,4 +41,4 @@ def open_csv(csv: str, version: str = "") -> Iterator[OpenCsv]:
     """
     source = find_source(csv)
     with source.open(version) as raw, unpacked(raw, source.address) as (stream, name):
-        yield OpenCsv(stream, name, source)
+        yield OpenCsv(stream, name, source, packed=stream.raw is not raw)

@@ -43,7 +43,7 @@ class S3Object:
         except (BotoCoreError, ValueError) as error:
             self._refuse(error)
 
-    def version(self) -> str:
+    def version(self, sha256: str = "") -> str:
         """`s3:version=<VersionId>:<bytes>`, or with `etag=` where the bucket keeps no versions."""
         return _version(self._head())
 

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from components.bad_input import BadInput
 from components.source.columns import find_columns
@@ -39,7 +39,7 @@ _DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, tarfile.TarError, zipf
 
 
 @contextmanager
-def unpacked(raw: BinaryIO, name: str) -> Iterator[tuple[BinaryIO, str]]:
+def unpacked(raw: BinaryIO, name: str) -> Iterator[tuple[io.BufferedReader, str]]:
     """The uncompressed CSV in a file, and its name for sentences.
 
     Args:
@@ -58,12 +58,12 @@ def unpacked(raw: BinaryIO, name: str) -> Iterator[tuple[BinaryIO, str]]:
         if start.startswith(GZIP):
             stream = _unzipped(raw, name)
         else:
-            stream = io.BufferedReader(cast(io.RawIOBase, raw), 512 * 1024)
+            stream = io.BufferedReader(cast(Any, raw), 512 * 1024)
             stack.callback(stream.detach)  # whoever opened `raw` closes it
         if stream.peek(1)[TAR_AT : TAR_AT + len(TAR)] == TAR:
-            yield _find_in_tar(raw, cast(BinaryIO, stream), name, stack)
+            yield _find_in_tar(raw, stream, name, stack)
         else:
-            yield cast(BinaryIO, stream), name
+            yield stream, name
 
 
 class _Guarded(io.RawIOBase):
@@ -97,7 +97,7 @@ def _unzipped(raw: BinaryIO, name: str) -> io.BufferedReader:
     return io.BufferedReader(_Guarded(cast(BinaryIO, packed), name, raw.tell), 512 * 1024)
 
 
-def _find_in_zip(raw: BinaryIO, name: str, stack: ExitStack) -> tuple[BinaryIO, str]:
+def _find_in_zip(raw: BinaryIO, name: str, stack: ExitStack) -> tuple[io.BufferedReader, str]:
     try:
         archive = stack.enter_context(zipfile.ZipFile(raw))
         members = [member for member in archive.infolist() if not member.is_dir()]
@@ -117,12 +117,14 @@ def _find_in_zip(raw: BinaryIO, name: str, stack: ExitStack) -> tuple[BinaryIO, 
         inside = f"{name}:{member.filename}"
         stream = stack.enter_context(archive.open(member))
         guarded = _Guarded(cast(BinaryIO, stream), inside, lambda: member.compress_size)
-        return cast(BinaryIO, io.BufferedReader(guarded, 512 * 1024)), inside
+        return io.BufferedReader(guarded, 512 * 1024), inside
     except _DAMAGE as error:
         raise _damaged(name, error) from error
 
 
-def _find_in_tar(raw: BinaryIO, stream: BinaryIO, name: str, stack: ExitStack) -> tuple[BinaryIO, str]:
+def _find_in_tar(
+    raw: BinaryIO, stream: io.BufferedReader, name: str, stack: ExitStack
+) -> tuple[io.BufferedReader, str]:
     """Reads the archive once; a second time only where its CSV has no Usage, so that a better one could follow."""
     try:
         names: list[str] = []
@@ -149,7 +151,7 @@ def _find_in_tar(raw: BinaryIO, stream: BinaryIO, name: str, stack: ExitStack) -
             if member.name == best[1] and member.isreg():
                 inside = f"{name}:{member.name}"
                 guarded = _Guarded(cast(BinaryIO, again.extractfile(member)), inside, lambda: 1 << 62)
-                return cast(BinaryIO, io.BufferedReader(guarded, 512 * 1024)), inside
+                return io.BufferedReader(guarded, 512 * 1024), inside
         raise _no_csv(name, names)
     except _DAMAGE as error:
         raise _damaged(name, error) from error

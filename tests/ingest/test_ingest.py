@@ -21,6 +21,7 @@ from components.ingest.ingest import ingest_csv
 from components.ingest.parameters import Ingest
 from components.sample import planted
 from components.source import find_source
+from components.source.files import LocalFile
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -181,6 +182,35 @@ def test_refuses_a_csv_that_has_changed_since_it_was_located(tmp_path: Path):
         with pytest.raises(BadInput, match="has changed since it was located"):
             ingest_csv(str(path), tmp_path / "changed", source_version=version)
         assert not (tmp_path / "changed").exists()
+
+
+def test_a_csv_that_was_not_located_gets_its_version_and_is_opened_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    opened: list[str] = []
+    open_file = LocalFile.open
+    monkeypatch.setattr(
+        LocalFile, "open", lambda self, version="": opened.append(self.name) or open_file(self, version)
+    )
+    for name, pack, times in (("faces.csv", bytes, 1), ("faces.csv.gz", gzip.compress, 2)):
+        path = tmp_path / name
+        path.write_bytes(pack(small_csv(small_rows()).encode()))
+        profile = ingest_csv(str(path), tmp_path / "faces")
+        assert opened.count(name) == times
+        assert profile.source["version"] == find_source(str(path)).version()
+
+
+def test_imports_no_pandas(tmp_path: Path):
+    path = tmp_path / "faces.csv"
+    path.write_text(small_csv(small_rows()))
+    code = f"""
+import sys
+from components.ingest.ingest import ingest_csv
+ingest_csv({str(path)!r}, {str(tmp_path / "faces")!r})
+print({{"pandas", "mlflow", "kfp"}} & set(sys.modules))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert ran.stdout.strip() == "set()"
 
 
 def test_takes_an_empty_folder_or_an_earlier_data_set_and_nothing_else(tmp_path: Path):

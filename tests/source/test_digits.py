@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.source.digits import read_fields, read_one_field
+from components.source.digits import read_one_field, scan
 
 
 def read(field: bytes, width: int) -> list[int] | None:
     """One field the fast way, with text around it that must not matter."""
     text = b"3," + field + b",Training\n"
-    values, ok = read_fields(np.frombuffer(text, np.uint8), np.array([2]), np.array([2 + len(field)]), width)
+    values, ok = scan(np.frombuffer(text, np.uint8)).read_fields(np.array([2]), np.array([2 + len(field)]), width)
     return values[0].tolist() if ok[0] else None
 
 
@@ -53,7 +53,7 @@ def test_names_the_first_wrong_number_and_its_place():
 
 def test_reads_several_fields_of_a_text_and_says_which():
     text = b"1 2\n3 x\n5 6\n"
-    values, ok = read_fields(np.frombuffer(text, np.uint8), np.array([0, 4, 8]), np.array([3, 7, 11]), 2)
+    values, ok = scan(np.frombuffer(text, np.uint8)).read_fields(np.array([0, 4, 8]), np.array([3, 7, 11]), 2)
     assert ok.tolist() == [True, False, True]
     assert values.tolist() == [[1, 2], [5, 6]]
 
