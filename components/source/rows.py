@@ -25,7 +25,7 @@ from components.source.digits import read_one_field, scan
 from components.source.lines import LONGEST_LINE, Lines, LineTooLong
 
 CHUNK: Final = 2 * 1024 * 1024
-"""Bytes parsed at once. In pieces of 256 KiB, two threads take 1.6 times as long as one: the interpreter has one lock."""
+"""Bytes parsed at once. In pieces of 256 KiB, two threads take 1.6 times as long as one: they share one lock."""
 
 LOOKED_AT: Final = 64
 """Rows from which the faces' size is taken."""
