@@ -18,7 +18,10 @@ CSV = b"emotion,pixels,Usage\n" + b"".join(b"0,%d 2 3 4,Training\n" % (n % 256) 
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `files`; sends at most `cut` bytes of a response before it hangs up; with or without ranges and ETags."""
+    """Serves `files`; sends at most `cut` bytes of a response before it hangs up; with or without ranges and ETags.
+
+    A whole file may come `chunked`: then nothing says how many bytes it has.
+    """
 
     daemon_threads = True
 
@@ -26,7 +29,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
         self.etag = '"one"'
-        self.ranges, self.cut = True, 1 << 40
+        self.ranges, self.cut, self.chunked = True, 1 << 40, False
         self.requests: list[str] = []
         self.address = f"http://127.0.0.1:{self.server_address[1]}"
 
@@ -46,11 +49,17 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-        self.send_header("Content-Length", str(len(data) - start))
+        chunked = self.server.chunked and not start
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", str(len(data) - start))
         if self.server.etag:
             self.send_header("ETag", self.server.etag)
         self.end_headers()
-        self.wfile.write(data[start : start + self.server.cut])
+        self.wfile.write((b"%x\r\n" % len(data) if chunked else b"") + data[start : start + self.server.cut])
+        if chunked and self.server.cut >= len(data):
+            self.wfile.write(b"\r\n0\r\n\r\n")
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -85,6 +94,13 @@ def test_a_connection_that_breaks_again_and_again_is_taken_up(server: Server, ki
         server.cut = 1 << 40
     assert read(f"{server.address}/faces") == CSV
     assert len(server.requests) > 1 or not ranges
+
+
+@pytest.mark.parametrize("cut", [len(CSV), len(CSV) // 3 + 1])
+def test_a_file_that_comes_in_chunks_is_read_whole(server: Server, cut: int):
+    server.files["/faces.csv"] = CSV
+    server.chunked, server.cut = True, cut
+    assert read(f"{server.address}/faces.csv") == CSV
 
 
 def test_a_connection_that_stays_broken_is_one_sentence(server: Server):
