@@ -7,7 +7,6 @@ is either read or turned away with a reason: nothing is dropped in silence.
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from typing import Final
 import numpy as np
 
 from components.bad_input import BadInput
+from components.cores import usable_cores
 from components.faces import EMOTIONS, SPLITS, USAGE, digest_pixels
 from components.source.cells import Words, find_cells, find_lines, split_cells, without_quotes
 from components.source.columns import find_columns
@@ -129,7 +129,7 @@ class CsvReader:
         Raises:
             BadInput: a line is longer than `LONGEST_LINE`.
         """
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = usable_cores()
         first = 0
         pending: deque[Future[Rows]] = deque()
         with ThreadPoolExecutor(cores, thread_name_prefix="parse") as pool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 
 from components.bad_input import BadInput
+from components.cores import usable_cores
 from components.train.parameters import Complete
 
 
@@ -57,7 +57,7 @@ def choose(settings: Complete) -> Hardware:
     bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and has_bfloat16)
     return Hardware(
         device="gpu" if gpu else "cpu",
-        name=gpu or f"CPU, {len(os.sched_getaffinity(0)) if sys.platform == 'linux' else os.cpu_count()} cores",
+        name=gpu or f"CPU, {usable_cores()} cores",
         precision="mixed_bfloat16" if bfloat16 else "float32",
         xla=settings.backend == "jax" or settings.compile == "xla" or (settings.compile == "auto" and bool(gpu)),
     )
