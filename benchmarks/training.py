@@ -2,9 +2,10 @@
 
     python -m benchmarks.training [--backend jax] [--repeats 5] > benchmarks/training.md
 
-Interleaved in one process, on the same arrays, after a warm-up of each, by the clock: run it on a machine that does
-nothing else. `as it comes` is a bare fit of plain arrays, where tf.data's autotuner makes an epoch last as long as its
-sleep (see `in_batches` in components/train/fit.py); the other bare fit is spared that, as ours is.
+Interleaved in one process, on the same arrays, with the same network and optimizer, after a warm-up of each, by the
+clock: run it on a machine that does nothing else. `as it comes` is a bare fit of plain arrays, where tf.data's
+autotuner makes an epoch last as long as its sleep (see `in_batches` in components/train/fit.py); the other bare fit is
+spared that, as ours is.
 """
 
 from __future__ import annotations
@@ -67,13 +68,15 @@ def ways_to_train(
     import keras
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
-    from components.train.fit import build_network, in_batches, trainer
+    from components.train.fit import build_network, in_batches, optimizer_for, trainer
 
     def bare() -> Any:
         keras.utils.set_random_seed(0)
-        network: Any = build_network(parse_candidate({"architecture": architecture}, {}), SIDE)
+        candidate = parse_candidate({"architecture": architecture}, {})
+        network: Any = build_network(candidate, SIDE)
         loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-        network.compile("adam", loss, metrics=["accuracy"], jit_compile=hardware.xla)
+        optimizer = optimizer_for(candidate.train, steps)
+        network.compile(optimizer, loss, metrics=["accuracy"], jit_compile=hardware.xla)
         return network
 
     def ours(augment: bool) -> Callable[[], Any]:
