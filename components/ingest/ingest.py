@@ -20,6 +20,7 @@ from components.bad_input import BadInput
 from components.faces import (
     DIGEST,
     EMOTIONS,
+    ROW_GROUP,
     SPLITS,
     Faces,
     Profile,
@@ -35,9 +36,6 @@ from components.source import CsvReader, OpenCsv, Rejected, open_csv
 
 REJECTED: Final = "rejected.csv"
 DUPLICATES: Final = "duplicates.csv"
-
-BLOCK: Final = 2048
-"""Faces in memory at once in the second pass."""
 
 
 def ingest_csv(csv: str, output: Path | str, parameters: Ingest | None = None, source_version: str = "") -> Profile:
@@ -256,9 +254,9 @@ def _write_splits(
     spool.rewind()
     with ExitStack() as stack:
         writers = [stack.enter_context(SplitWriter(split_path(folder, name), read.side)) for name in SPLITS]
-        pixels = np.empty((min(len(split), BLOCK), read.side, read.side), np.uint8)
-        for start in range(0, len(split), BLOCK):
-            block = slice(start, start + BLOCK)
+        pixels = np.empty((min(len(split), ROW_GROUP), read.side, read.side), np.uint8)
+        for start in range(0, len(split), ROW_GROUP):
+            block = slice(start, start + ROW_GROUP)
             spool.read(pixels[: len(split) - start])
             faces = Faces(
                 row=read.row[block],
