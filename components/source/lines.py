@@ -63,8 +63,8 @@ class Lines:
             data = self._read()
             self._unread += data
             ended = not data
-        lines = self._unread[: max(LOOKED_AT, self._unread.find(b"\n"))].split(b"\n", 2 * most)
-        if len(lines) > 1 and (not ended or len(lines) > 2 * most):
+        lines = self._unread[: max(LOOKED_AT, self._unread.find(b"\n"))].split(b"\n")
+        if len(lines) > 1 and not ended:
             lines.pop()  # may go on
         return [line.rstrip(b"\r") for line in lines if not line.isspace() and line][:most]
 

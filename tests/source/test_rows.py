@@ -51,6 +51,7 @@ def test_reads_the_original_form():
         b"\xef\xbb\xbfemotion,pixels,Usage\r\n3,1 2 3 4,PublicTest\r\n",
         b'"emotion","pixels","Usage"\n"3","1 2 3 4","PublicTest"\n',
         b"emotion,pixels,Usage\n\n3,1 2 3 4,PublicTest",
+        b"emotion,pixels,Usage\n" + b"\n" * 200 + b"3,1 2 3 4,PublicTest\n",
         b"Emotion,PIXELS,usage\n3 ,1\t2 0003  4,PublicTest\n  \n",
         b',emotion,pixels,Usage,"a, note"\n0,3,1 2 3 4,PublicTest,"x, y"\n',
     ],
