@@ -208,7 +208,7 @@ def report(timed: dict[str, Timed], making: Seconds, notebook: Seconds, source: 
         f"clock, {theirs.cpu / making.cpu:.0f} times in CPU seconds. The loop is measured as {NOTEBOOK_FACES} new "
         f"faces at its start ({1000 * notebook.cpu:.1f} ms of CPU each), times their number; later appends, which cost "
         "more, count like the first.",
-        "- The whole step, with digests, compression, writing and the proof of every parent, none of which the loop "
+        "- The whole step, with digests, writing and the proof of every parent, none of which the loop "
         f"has, is {theirs.clock / ours.clock:.0f} times as fast by the clock, {theirs.cpu / ours.cpu:.0f} times in CPU "
         "seconds.",
     ]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -24,6 +23,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+
+from components.cores import usable_cores
 
 WIDTH = 48 * 48
 
@@ -71,7 +72,7 @@ def read_with_digits(csv: str) -> np.ndarray:
         return numbers.reshape(-1, WIDTH + 2)[:, 1:-1]  # the label, and what the letters of Usage look like
 
     rest, chunks = b"", []
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool, Path(csv).open("rb", buffering=0) as file:
+    with ThreadPoolExecutor(usable_cores()) as pool, Path(csv).open("rb", buffering=0) as file:
         file.seek(len(file.readline()))
         waiting = []
         while data := file.read(1 << 18):
@@ -166,7 +167,7 @@ def main() -> None:
     if len(read) != 1:
         raise SystemExit(f"the ways do not read the same: rows and sums {read}")
     rows = read.pop()[0]
-    print(f"{rows:,} rows, {Path(arguments.csv).stat().st_size / 1e6:.0f} MB, {os.cpu_count()} cores, ")
+    print(f"{rows:,} rows, {Path(arguments.csv).stat().st_size / 1e6:.0f} MB, {usable_cores()} cores, ")
     print(f"medians of {arguments.rounds} rounds (the notebook's way: 1)\n")
     print("| way | wall s | processor s | peak RSS MB | wall, of the fastest bare parse's |")
     print("| --- | --- | --- | --- | --- |")

@@ -161,7 +161,7 @@ def _technique(name: str, parameters: Balance) -> Callable[[np.ndarray, np.ndarr
 
 
 def _write_behind(writer: SplitWriter, chunks: Iterator[Faces]) -> None:
-    """Writes chunks on a thread of its own (compression and digests leave Python's lock), at most two waiting."""
+    """Writes chunks on a thread of its own (writing leaves Python's lock), at most two waiting."""
     with ThreadPoolExecutor(1, "writer") as thread:
         waiting = []
         for chunk in chunks:

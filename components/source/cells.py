@@ -84,11 +84,15 @@ class Words:
 
     def __init__(self, numbers: Mapping[bytes, int]) -> None:
         self._numbers = numbers
-        self._of_length = [
-            (length, np.array([list(word) for word in words], np.uint8), np.array([numbers[word] for word in words]))
-            for length in sorted({len(word) for word in numbers})
-            for words in [[word for word in numbers if len(word) == length]]
-        ]
+        self._of_length: list[tuple[int, np.ndarray, np.ndarray]] = []  # uint8 (words, length), int64 (words,)
+        for length in sorted({len(word) for word in numbers}):
+            words = [word for word in numbers if len(word) == length]
+            letters = np.frombuffer(b"".join(words), np.uint8).reshape(-1, length)
+            self._of_length.append((length, letters, np.array([numbers[word] for word in words])))
+
+    def number(self, cell: bytes) -> int | None:
+        """The number of the word that a cell is, None for any other."""
+        return self._numbers.get(cell)
 
     def look_up(self, text: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """The numbers of the words in m cells: int64 (m,), -1 for any other.

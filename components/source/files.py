@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from components.bad_input import BadInput, nearest
-
-BLOCK = 1024 * 1024
 
 
 class Source(Protocol):
@@ -78,11 +77,8 @@ class LocalFile:
     def version(self, sha256: str = "") -> str:
         """`sha256:` of the file as it lies."""
         if not sha256:
-            digest = hashlib.sha256()
             with self.open() as file:
-                while data := file.read(BLOCK):
-                    digest.update(data)
-            sha256 = digest.hexdigest()
+                sha256 = hashlib.file_digest(cast(BufferedIOBase, file), "sha256").hexdigest()
         return f"sha256:{sha256}"
 
     def open(self, version: str = "") -> BinaryIO:

@@ -30,10 +30,8 @@ CHUNK: Final = 2 * 1024 * 1024
 LOOKED_AT: Final = 64
 """Rows from which the faces' size is taken."""
 
-LABELS: Final = {str(number).encode(): number for number in range(len(EMOTIONS))}
-USAGES: Final = {usage.encode(): SPLITS.index(split) for usage, split in USAGE.items()}
-LABEL_WORDS: Final = Words(LABELS)
-USAGE_WORDS: Final = Words(USAGES)
+LABELS: Final = Words({str(number).encode(): number for number in range(len(EMOTIONS))})
+USAGES: Final = Words({usage.encode(): SPLITS.index(split) for usage, split in USAGE.items()})
 
 
 @dataclass(frozen=True)
@@ -165,7 +163,7 @@ class CsvReader:
         starts, stops = find_lines(text, scanned.odd)
         usual, begins, ends = find_cells(text, scanned.odd, starts, stops, columns.count)
         emotion, split = np.zeros(len(starts), np.uint8), np.zeros(len(starts), np.uint8)
-        for labels, column, known in ((emotion, columns.emotion, LABEL_WORDS), (split, columns.usage, USAGE_WORDS)):
+        for labels, column, known in ((emotion, columns.emotion, LABELS), (split, columns.usage, USAGES)):
             if column is not None:
                 found = known.look_up(text, begins[:, column], ends[:, column])
                 usual, begins, ends, found = (cells[found >= 0] for cells in (usual, begins, ends, found))
@@ -200,8 +198,8 @@ class CsvReader:
             return Rejected(0, "wrong number of fields", f"a quote that is not closed: {_shown(line)}")
         if len(cells) != columns.count:
             return Rejected(0, "wrong number of fields", f"{len(cells)} fields, not {columns.count}: {_shown(line)}")
-        emotion = 0 if columns.emotion is None else LABELS.get(cells[columns.emotion])
-        split = 0 if columns.usage is None else USAGES.get(cells[columns.usage])
+        emotion = 0 if columns.emotion is None else LABELS.number(cells[columns.emotion])
+        split = 0 if columns.usage is None else USAGES.number(cells[columns.usage])
         if emotion is None:
             return Rejected(0, "unknown label", _shown(cells[columns.emotion or 0]))
         if split is None:
