@@ -268,8 +268,7 @@ def _write_splits(
             digests = np.frombuffer(read.digests, np.uint8).reshape(-1, DIGEST)[block]
             for number, writer in enumerate(writers):
                 chosen = np.flatnonzero(kept[block] & (split[block] == number))
-                whole = len(chosen) == len(faces)
-                writer.write(faces if whole else faces.take(chosen), digests[chosen].tobytes())
+                writer.write(faces.take(chosen), digests[chosen].tobytes())  # a copy, for `pixels` is filled again
     return {name: writer.record() for name, writer in zip(SPLITS, writers, strict=True)}
 
 

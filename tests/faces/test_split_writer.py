@@ -1,0 +1,57 @@
+"""A split is written behind the caller's back; what goes wrong there must come to light all the same."""
+
+import resource
+from concurrent.futures import wait
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.faces import Faces, SplitWriter, read_split, split_path
+from components.faces.dataset import ContentDigest
+
+
+def _faces(number: int, seed: int) -> Faces:
+    rng = np.random.default_rng(seed)
+    return Faces(
+        row=np.arange(number, dtype=np.int32),
+        emotion=rng.integers(0, 7, number).astype(np.uint8),
+        pixels=rng.integers(0, 256, (number, 6, 6)).astype(np.uint8),
+        technique=np.full(number, "original", object),
+        in_train=rng.integers(0, 2, number).astype(bool),
+    )
+
+
+def test_chunks_are_written_in_order_and_counted(tmp_path: Path):
+    chunks = [_faces(number, seed) for seed, number in enumerate((5000, 1, 0, 300))]
+    with SplitWriter(split_path(tmp_path, "train"), 6) as writer:
+        for chunk in chunks:
+            writer.write(chunk)
+    read, digest = read_split(tmp_path, "train"), ContentDigest()
+    for name in ("row", "emotion", "pixels", "technique", "in_train"):
+        assert np.array_equal(getattr(read, name), np.concatenate([getattr(chunk, name) for chunk in chunks]))
+    digest.update(read)
+    record = writer.record()
+    assert record["rows"] == sum(record["per_emotion"].values()) == 5301
+    assert record["in_train"] == read.in_train.sum()
+    assert record["digest"] == digest.hexdigest()
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_chunk_that_could_not_be_written_is_told(tmp_path: Path, goes_on: bool):
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def write() -> None:
+        with SplitWriter(split_path(tmp_path, "train"), 6) as writer:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, most[1]))  # as a full disk
+            try:
+                writer.write(_faces(300, 0))
+                wait(writer._behind)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, most)
+            if goes_on:
+                writer.write(_faces(300, 1))
+                pytest.fail("wrote the next chunk all the same")
+
+    with pytest.raises(OSError, match="too large"):
+        write()
