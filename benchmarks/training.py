@@ -4,7 +4,7 @@
 
 Interleaved in one process, on the same arrays, with the same network and optimizer, after a warm-up of each, by the
 clock: run it on a machine that does nothing else. `as it comes` is a bare fit of plain arrays, where tf.data's
-autotuner makes an epoch last as long as its sleep (see `in_batches` in components/train/fit.py); the other bare fit is
+autotuner makes an epoch last as long as its sleep (see `in_batches` in components/train/feed.py); the other bare fit is
 spared that, as ours is.
 """
 
@@ -68,7 +68,8 @@ def ways_to_train(
     import keras
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
-    from components.train.fit import build_network, in_batches, optimizer_for, trainer
+    from components.train.feed import FromDevice, in_batches
+    from components.train.fit import build_network, optimizer_for, trainer
 
     def bare() -> Any:
         keras.utils.set_random_seed(0)
@@ -82,9 +83,10 @@ def ways_to_train(
     def ours(augment: bool) -> Callable[[], Any]:
         keras.utils.set_random_seed(0)
         candidate = parse_candidate({"architecture": architecture, "augment": augment}, {})
-        model = trainer(build_network(candidate, SIDE), pixels, candidate.train, steps, hardware)
+        feed = FromDevice(pixels)
+        model = trainer(build_network(candidate, SIDE), feed, candidate.train, steps, hardware)
         numbers = np.arange(len(pixels), dtype=np.int32)
-        return lambda: model.fit(**in_batches(BATCH, x=numbers, y=targets), shuffle=False, verbose=0)
+        return lambda: model.fit(**feed.batches(BATCH, numbers, y=targets), shuffle=False, verbose=0)
 
     plain, spared, fed = bare(), bare(), bare()
     faces = pixels[..., None]

@@ -1,7 +1,7 @@
 """Training a network: the loop over epochs, around Keras' own compiled step. Knows neither MLflow nor Kubeflow.
 
-The training faces lie on the device as uint8; a step is given the numbers of its faces, and fetches, moves and scales
-them there. The host waits for the device once an epoch.
+A step fetches its faces as uint8, and moves and scales them on the device (see `components.train.feed`). The host waits
+for the device once an epoch.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from components.faces import EMOTIONS, Faces
 from components.train.augment import Augment
 from components.train.candidate import Candidate
+from components.train.feed import Feed, choose_feed, in_batches
 from components.train.hardware import Hardware
 from components.train.network import build_network
 from components.train.parameters import Complete
@@ -45,20 +46,6 @@ class Trained:
     network: keras.Model
     history: list[Epoch]
     best_epoch: int
-
-
-class Fetch(keras.layers.Layer):
-    """All training faces, on the device: numbers int32 (n,) to faces float32 (n, side, side)."""
-
-    def __init__(self, faces: np.ndarray) -> None:
-        super().__init__(dtype="float32", name="fetch")
-        self.faces = self.add_weight(
-            shape=faces.shape, dtype="uint8", trainable=False, initializer=lambda *_, **__: faces, name="faces"
-        )
-
-    def call(self, numbers: Any) -> Any:
-        """See the class."""
-        return ops.cast(ops.take(self.faces, numbers, axis=0), "float32")
 
 
 def fit(
@@ -93,7 +80,8 @@ def fit(
     network: Any = build_network(candidate, train.side)
     batch = min(settings.batch_size, len(train))
     steps = len(train) // batch
-    model = trainer(network, train.pixels, settings, steps, hardware)
+    feed = choose_feed(train.pixels, settings, hardware)
+    model = trainer(network, feed, settings, steps, hardware)
     labels = train.emotion.astype(np.int32)
     targets = np.eye(len(EMOTIONS), dtype=np.float32)[labels]
     emphasis = None if weights is None else weights[labels]
@@ -109,8 +97,9 @@ def fit(
         # Shuffled by seed and epoch alone, so that a resumed training meets the faces in the same order. The faces left
         # over by the last whole batch differ from epoch to epoch.
         order = np.random.default_rng((settings.seed, number)).permutation(len(train))[: steps * batch].astype(np.int32)
-        arrays = {"x": order, "y": targets[order]} | ({} if emphasis is None else {"sample_weight": emphasis[order]})
-        fitted = model.fit(**in_batches(batch, **arrays), shuffle=False, verbose=0, callbacks=list(on_step)).history
+        arrays = {"y": targets[order]} | ({} if emphasis is None else {"sample_weight": emphasis[order]})
+        batches = feed.batches(batch, order, **arrays)
+        fitted = model.fit(**batches, shuffle=False, verbose=0, callbacks=list(on_step)).history
         seconds = time.perf_counter() - started
         if not math.isfinite(fitted["loss"][0]):
             raise Diverged(
@@ -138,39 +127,17 @@ def fit(
     return Trained(network, state.history, best_epoch(state.history, settings))
 
 
-def in_batches(size: int, **arrays: np.ndarray) -> dict[str, Any]:
-    """The arguments with which Keras' `fit` and `predict` take arrays in batches, in order.
-
-    TensorFlow gets them without tf.data's autotuner, which is on where Keras is given plain arrays: its thread sleeps
-    for 10 ms, 20 ms, 40 ms and so on, and in TensorFlow 2.21 an epoch does not end before the last sleep does. What is
-    done after 45 s then takes 82.
-
-    Args:
-        size: of a batch; the last one has what is left.
-        arrays: `x`, and `y` and `sample_weight` where there are any, of the same length.
-    """
-    if keras.backend.backend() != "tensorflow":
-        return {**arrays, "batch_size": size}
-    import tensorflow as tf
-
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    batches = tf.data.Dataset.from_tensor_slices(tuple(arrays.values())).batch(size).prefetch(2)
-    return {"x": batches.with_options(options)}
-
-
-def trainer(network: keras.Model, pixels: np.ndarray, settings: Complete, steps: int, hardware: Hardware) -> Any:
-    """The compiled model that is fitted: numbers of training faces int32 (n,) to logits float32 (n, 7).
+def trainer(network: keras.Model, feed: Feed, settings: Complete, steps: int, hardware: Hardware) -> Any:
+    """The compiled model that is fitted: what `feed` sends for n faces to logits float32 (n, 7).
 
     Args:
         network: shares its weights with the result.
-        pixels: uint8 (faces, side, side), all training faces.
+        feed: brings the training faces.
         settings: optimizer, schedule, loss, augmentation.
         steps: per epoch.
         hardware: what the steps run on.
     """
-    numbers = keras.Input((), dtype="int32", name="numbers")
-    faces = Fetch(pixels)(numbers)
+    sent, faces = feed.inputs()
     if settings.augment:
         faces = Augment(
             rotation=settings.rotation,
@@ -180,7 +147,7 @@ def trainer(network: keras.Model, pixels: np.ndarray, settings: Complete, steps:
             flip=settings.flip,
             seed=settings.seed,
         )(faces)
-    model: Any = keras.Model(numbers, network(ops.expand_dims(faces, -1)), name="trainer")
+    model: Any = keras.Model(sent, network(ops.expand_dims(faces, -1)), name="trainer")
     model.compile(
         optimizer=optimizer_for(settings, steps),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing),

@@ -19,12 +19,14 @@ class Hardware:
         name: of the processor, for people.
         precision: Keras dtype policy.
         xla: whether steps are compiled by XLA.
+        memory: bytes a GPU has for arrays; 0 where that is not known, and on a CPU, which has the host's.
     """
 
     device: str
     name: str
     precision: str
     xla: bool
+    memory: int = 0
 
 
 def choose(settings: Complete) -> Hardware:
@@ -48,7 +50,7 @@ def choose(settings: Complete) -> Hardware:
             "start a new one"
         )
     find_gpu = _find_gpu_in_jax if settings.backend == "jax" else _find_gpu_in_tensorflow
-    gpu, has_bfloat16 = find_gpu(settings)
+    gpu, has_bfloat16, memory = find_gpu(settings)
     if settings.require_gpu and not gpu:
         raise BadInput(
             f"train.require_gpu: {settings.backend} finds no GPU here; run on a machine that has one with its drivers, "
@@ -60,29 +62,53 @@ def choose(settings: Complete) -> Hardware:
         name=gpu or f"CPU, {usable_cores()} cores",
         precision="mixed_bfloat16" if bfloat16 else "float32",
         xla=settings.backend == "jax" or settings.compile == "xla" or (settings.compile == "auto" and bool(gpu)),
+        memory=memory,
     )
 
 
-def _find_gpu_in_tensorflow(settings: Complete) -> tuple[str, bool]:
-    """The first GPU's name, or "", and whether it multiplies bfloat16."""
+def _find_gpu_in_tensorflow(settings: Complete) -> tuple[str, bool, int]:
+    """The first GPU's name, or "", whether it multiplies bfloat16, and its bytes, 0 where they are not known."""
     import tensorflow as tf
 
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
-        return "", False
+        return "", False, 0
     tf.config.set_visible_devices(gpus[0], "GPU")  # one GPU per candidate
     details = tf.config.experimental.get_device_details(gpus[0])
-    return str(details.get("device_name", "GPU")), details.get("compute_capability", (0, 0))[0] >= 8
+    return (
+        str(details.get("device_name", "GPU")),
+        details.get("compute_capability", (0, 0))[0] >= 8,
+        _memory_of_gpus(),
+    )
 
 
-def _find_gpu_in_jax(settings: Complete) -> tuple[str, bool]:
-    """The first GPU's name, or "", and whether it multiplies bfloat16."""
+def _memory_of_gpus() -> int:
+    """Bytes of the smallest, as the driver says, for TensorFlow does not; 0 where neither does, or nvidia-ml-py lacks.
+
+    The driver has its own order of GPUs, and knows those that are hidden from this process: the first one here may be
+    any of them.
+    """
+    try:
+        import pynvml  # pyright: ignore[reportMissingImports]  (of the extra `gpu`)
+    except ImportError:
+        return 0
+    try:
+        pynvml.nvmlInit()
+        gpus = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount())]
+        return min(int(pynvml.nvmlDeviceGetMemoryInfo(gpu).total) for gpu in gpus)
+    except (pynvml.NVMLError, ValueError):
+        return 0
+
+
+def _find_gpu_in_jax(settings: Complete) -> tuple[str, bool, int]:
+    """As `_find_gpu_in_tensorflow`."""
     import jax
 
     gpus = [device for device in jax.devices() if device.platform == "gpu"]
     if not gpus:
-        return "", False
+        return "", False, 0
     capability = str(getattr(gpus[0], "compute_capability", "0")).partition(".")[0]
-    return str(gpus[0].device_kind), capability.isdigit() and int(capability) >= 8
+    memory = (gpus[0].memory_stats() or {}).get("bytes_limit", 0)
+    return str(gpus[0].device_kind), capability.isdigit() and int(capability) >= 8, int(memory)

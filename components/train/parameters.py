@@ -97,6 +97,11 @@ class Train(Section):
         default="auto",
         description="of the step, for TensorFlow; `auto`: XLA on a GPU, graph on a CPU",
     )
+    faces_on: Literal["auto", "device", "host"] = Field(
+        default="auto",
+        description="where all training faces lie: on the `device`, whose steps fetch their own, or on the `host`, "
+        "which sends them batch by batch; `auto`: device, unless they would take over a quarter of a GPU's memory",
+    )
     deterministic: bool = Field(
         default=True,
         description="bit-equal results for equal seeds (on the same hardware and versions); slower on a GPU",

@@ -1,0 +1,42 @@
+"""Training faces lie on the device where they fit, and where they lie changes no result."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.train.candidate import parse_candidate
+from components.train.feed import FromDevice, FromHost, choose_feed
+from components.train.hardware import Hardware
+
+CHECK = Path(__file__).with_name("feed_check.py")
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_where_faces_lie_changes_no_weight_under(backend: str):
+    done = subprocess.run(
+        [sys.executable, str(CHECK)], env=os.environ | {"KERAS_BACKEND": backend}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.split()[-2:] == [backend, "equal"]
+
+
+@pytest.mark.parametrize(
+    ("faces_on", "memory", "feed"),
+    [
+        ("auto", 0, FromDevice),
+        ("auto", 4 * 144 * 100, FromDevice),
+        ("auto", 4 * 144 * 100 - 4, FromHost),
+        ("device", 1, FromDevice),
+        ("host", 0, FromHost),
+    ],
+)
+def test_faces_that_do_not_fit_stay_on_the_host(faces_on: str, memory: int, feed: type):
+    settings = parse_candidate({"architecture": "lenet", "faces_on": faces_on}, {}).train
+    hardware = Hardware(device="gpu", name="", precision="float32", xla=False, memory=memory)
+    assert type(choose_feed(np.zeros((100, 12, 12), np.uint8), settings, hardware)) is feed
