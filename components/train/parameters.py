@@ -113,5 +113,5 @@ class Train(Section):
         default=1, ge=1, description="epochs between two saved states; what a killed training loses at most"
     )
     tensorboard: bool = Field(
-        default=False, description="write TensorBoard event files to the run's artifacts (needs tensorboard)"
+        default=False, description="write TensorBoard's event file to the run's artifacts, live (needs tensorboard)"
     )

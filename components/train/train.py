@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import shutil
 import sys
 import tempfile
 import time
@@ -82,7 +83,7 @@ def _train(
     describe_run(client, run_id, candidate, profile, hardware)
     mlflow.enable_system_metrics_logging()
     try:
-        with writing_to(run_id), _EventFiles(settings.tensorboard, history) as event_files:
+        with writing_to(run_id), _EventFile(settings.tensorboard, history) as event_file:
             # Killed between logging an epoch and saving its state, that epoch is trained once more.
             logged = last_step(client, run_id, "train/loss")
 
@@ -90,7 +91,7 @@ def _train(
                 now = int(time.time() * 1000)
                 if number > logged:
                     client.log_batch(run_id, metrics=[Metric(key, value, now, number) for key, value in epoch.items()])
-                event_files.add(number, epoch)
+                event_file.add(number, epoch)
                 log.info("%s: %s", candidate.name, as_line(number, settings.epochs, epoch))
 
             log_split(profile, "train", "training")
@@ -197,39 +198,45 @@ def _progress() -> list[Any]:
     return [Bar()]
 
 
-class _EventFiles:
-    """TensorBoard's event files, written while training and logged to the active run; nothing where not asked for.
+class _EventFile:
+    """TensorBoard's event file, logged to the active run anew after every epoch; nothing where not asked for.
 
-    They begin with the epochs of `history`, which a killed training had finished.
+    It begins with the epochs of `history`, which a killed training had finished, and takes that training's place.
     """
+
+    NAME = "events.out.tfevents.training"
 
     def __init__(self, wanted: bool, history: list[dict[str, float]]) -> None:
         self._history = history
         self._folder = tempfile.TemporaryDirectory() if wanted else None
         self._writer: Any = None
 
-    def __enter__(self) -> _EventFiles:
+    def __enter__(self) -> _EventFile:
         if self._folder:
             try:
                 from tensorboard.summary import Writer
             except ImportError:
                 cure = "pip install 'fer-pipeline[tensorboard]'"
                 raise BadInput(f"train.tensorboard: tensorboard is not installed; {cure}") from None
-            self._writer = Writer(self._folder.name)
+            self._writer = Writer(str(Path(self._folder.name, "written")))
             for number, epoch in enumerate(self._history, 1):
-                self.add(number, epoch)
+                self._write(number, epoch)
         return self
 
     def add(self, number: int, epoch: Mapping[str, float]) -> None:
         """One epoch's figures."""
-        if self._writer:
-            for name, value in epoch.items():
-                self._writer.add_scalar(name, value, number)
+        if self._writer and self._folder:
+            self._write(number, epoch)
             self._writer.flush()
+            (written,) = Path(self._folder.name, "written").iterdir()
+            mlflow.log_artifact(str(shutil.copyfile(written, Path(self._folder.name, self.NAME))), "tensorboard")
+
+    def _write(self, number: int, epoch: Mapping[str, float]) -> None:
+        for name, value in epoch.items():
+            self._writer.add_scalar(name, value, number)
 
     def __exit__(self, *_: object) -> None:
-        if self._writer and self._folder:
+        if self._writer:
             self._writer.close()
-            mlflow.log_artifacts(self._folder.name, "tensorboard")
         if self._folder:
             self._folder.cleanup()

@@ -143,18 +143,42 @@ def test_divergence_ends_the_run_as_failed_and_gives_its_id(
     assert state.failure == run.data.tags["failure"]
 
 
-def test_event_files_hold_every_epochs_figures_where_asked_for(client: mlflow.MlflowClient, folder: Path):
+def event_file(client: mlflow.MlflowClient, run_id: str, name: str) -> list[tuple[int, float]]:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 
-    run_id = train_candidate(client, an_item(client, tensorboard=True), folder, "", LOG)
     events = EventAccumulator(client.download_artifacts(run_id, "tensorboard"))
     events.Reload()
+    return [(event.step, float(make_ndarray(event.tensor_proto))) for event in events.Tensors(name)]
+
+
+def test_the_event_file_holds_every_epochs_figures_where_asked_for(client: mlflow.MlflowClient, folder: Path):
+    run_id = train_candidate(client, an_item(client, tensorboard=True), folder, "", LOG)
     for name in ("train/loss", "val/macro_f1", "learning_rate"):
-        logged = {point.step: point.value for point in client.get_metric_history(run_id, name)}
-        written = {event.step: float(make_ndarray(event.tensor_proto)) for event in events.Tensors(name)}
-        assert written == pytest.approx(logged), name
-        assert written.keys() == {1, 2}
+        logged = [(point.step, pytest.approx(point.value)) for point in client.get_metric_history(run_id, name)]
+        assert event_file(client, run_id, name) == logged
+        assert [step for step, _ in logged] == [1, 2]
+
+
+def test_the_event_file_is_live_and_a_retry_goes_on_with_it(
+    client: mlflow.MlflowClient, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    item = an_item(client, tensorboard=True)
+    save = FolderStore.save
+
+    def killed_after_an_epoch(store: FolderStore, state: State) -> None:
+        save(store, state)
+        if state.history:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderStore, "save", killed_after_an_epoch)
+        with pytest.raises(KeyboardInterrupt):
+            train_candidate(client, item, folder, str(tmp_path), LOG)
+    (run,) = client.search_runs([item["experiment_id"]], f"tags.`mlflow.parentRunId` = '{item['parent_run_id']}'")
+    assert [step for step, _ in event_file(client, run.info.run_id, "train/loss")] == [1]
+    assert train_candidate(client, item, folder, str(tmp_path), LOG) == run.info.run_id
+    assert [step for step, _ in event_file(client, run.info.run_id, "train/loss")] == [1, 2]
 
 
 def test_what_is_missing_ends_the_step_and_the_run(client: mlflow.MlflowClient, folder: Path):
