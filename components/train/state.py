@@ -90,18 +90,22 @@ class S3Store:
         """The last state saved, or None.
 
         Raises:
-            BadInput: the bucket is missing, or access to it is refused.
+            BadInput: the bucket is missing, access to it is refused, or S3 does not answer.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
+        cure = "give a state_dir that can be read"
         try:
             return State.from_bytes(self.client.get_object(Bucket=self.bucket, Key=self.key)["Body"].read())
         except ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchKey":
+            code, why = error.response["Error"]["Code"], error
+            if code == "NoSuchKey":
                 return None
-            raise BadInput(f"s3://{self.bucket}/{self.key}: {error}; give a state_dir that can be read") from None
+            if code == "AccessDenied":
+                cure += ", or allow s3:ListBucket (without it S3 says this of an object that is not there yet)"
         except BotoCoreError as error:
-            raise BadInput(f"s3://{self.bucket}/{self.key}: {error}; give a state_dir that can be read") from None
+            why = error
+        raise BadInput(f"s3://{self.bucket}/{self.key}: {why}; {cure}")
 
     def save(self, state: State) -> None:
         """Replaces the last one. An error passes on: the step fails, and its retry starts from the last state."""

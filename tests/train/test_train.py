@@ -112,14 +112,6 @@ def test_a_place_that_takes_no_state_is_found_before_training(
     assert (run.info.status, "train/loss" in run.data.metrics) == ("FAILED", False)
 
 
-def test_what_a_killed_save_left_is_removed(tmp_path: Path):
-    store = FolderStore(tmp_path)
-    store.save(State(history=[{"train/loss": 1.0}]))
-    (tmp_path / ".state-abandoned").write_bytes(b"half")
-    assert store.load() == State(history=[{"train/loss": 1.0}])
-    assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
-
-
 def test_a_training_that_failed_for_good_says_so_again(client: mlflow.MlflowClient, folder: Path, tmp_path: Path):
     item = an_item(client)
     store = FolderStore(tmp_path / item["parent_run_id"] / item["candidate_id"])
