@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,7 @@ def balance_classes(faces: Path | str, balanced: Path | str, parameters: Balance
             plan = plan_new_faces(_column(faces, "train", "emotion"), parameters)
             made = plan.quotas
             with SplitWriter(split_path(part, "train"), profile.side) as writer:
-                for chunk in make_chunks(faces, plan, parameters):
-                    writer.write(chunk)
+                _write_behind(writer, make_chunks(faces, plan, parameters))
             record = writer.record()
         prove_parents(faces, part)
         result = replace(
@@ -158,6 +158,18 @@ def _technique(name: str, parameters: Balance) -> Callable[[np.ndarray, np.ndarr
         "flip": lambda faces, key: flip(faces),
         "salt": lambda faces, key: salt_at_random(faces, key, parameters.salt),
     }[name]
+
+
+def _write_behind(writer: SplitWriter, chunks: Iterator[Faces]) -> None:
+    """Writes chunks on a thread of its own (writing leaves Python's lock), at most two waiting."""
+    with ThreadPoolExecutor(1, "writer") as thread:
+        waiting = []
+        for chunk in chunks:
+            waiting.append(thread.submit(writer.write, chunk))
+            if len(waiting) > 2:
+                waiting.pop(0).result()
+        for written in waiting:
+            written.result()
 
 
 def _read_columns(folder: Path | str, split: str, columns: list[str]) -> pa.Table:

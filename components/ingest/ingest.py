@@ -268,7 +268,8 @@ def _write_splits(
             digests = np.frombuffer(read.digests, np.uint8).reshape(-1, DIGEST)[block]
             for number, writer in enumerate(writers):
                 chosen = np.flatnonzero(kept[block] & (split[block] == number))
-                writer.write(faces.take(chosen), digests[chosen].tobytes())  # a copy, for `pixels` is filled again
+                whole = len(chosen) == len(faces)
+                writer.write(faces if whole else faces.take(chosen), digests[chosen].tobytes())
     return {name: writer.record() for name, writer in zip(SPLITS, writers, strict=True)}
 
 
