@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,12 +114,11 @@ def fit(
             "epoch_seconds": seconds,
             "images_per_second": steps * batch / seconds,
         }
-        # Where the optimizer averages the weights, Keras puts the average in their place when `fit` ends, and the next
-        # epoch goes on from there: Li et al., "Switch EMA: A Free Lunch for Better Flatness and Sharpness", 2024.
-        epoch |= score(network, validation)
-        state.history.append(epoch)
-        if best_epoch(state.history, settings) == number:
-            best = network.get_weights()
+        with averaged(model):
+            epoch |= score(network, validation)
+            state.history.append(epoch)
+            if best_epoch(state.history, settings) == number:
+                best = network.get_weights()
         on_epoch(number, epoch)  # before the state: killed in between, an epoch is told twice, not never
         if store and (number % settings.save_every == 0 or number == settings.epochs):
             state.arrays = _snapshot(model, network, best)
@@ -160,7 +160,37 @@ def trainer(network: keras.Model, feed: Feed, settings: Complete, steps: int, ha
     return model
 
 
-def optimizer_for(settings: Complete, steps: int) -> keras.optimizers.Optimizer:
+class AveragingAdamW(keras.optimizers.AdamW):
+    """AdamW whose average of the weights stays beside them (Polyak and Juditsky, 1992).
+
+    Keras' own puts it in the weights' place whenever `fit` ends. That is after every epoch here, and the next one would
+    go on from an average that lags behind.
+    """
+
+    def finalize_variable_values(self, var_list: Any) -> None:
+        """Leaves the weights as they are."""
+
+    @property
+    def averages(self) -> list[Any]:
+        """The average of each trainable variable, in their order; empty where none are kept."""
+        return self._model_variables_moving_average if self.use_ema else []
+
+
+@contextmanager
+def averaged(model: Any) -> Iterator[None]:
+    """Within it, a model's weights are their averages over the last steps, where its optimizer keeps averages."""
+    pairs = list(zip(model.trainable_variables, model.optimizer.averages, strict=False))
+    trained = [np.array(ops.convert_to_numpy(weight)) for weight, _ in pairs]
+    for weight, average in pairs:
+        weight.assign(average)
+    try:
+        yield
+    finally:
+        for (weight, _), value in zip(pairs, trained, strict=True):
+            weight.assign(value)
+
+
+def optimizer_for(settings: Complete, steps: int) -> AveragingAdamW:
     """Adam, or AdamW with weight decay, with its schedule and average over all epochs of `steps` steps."""
     total = steps * settings.epochs
     rate: Any = settings.learning_rate
@@ -171,9 +201,7 @@ def optimizer_for(settings: Complete, steps: int) -> keras.optimizers.Optimizer:
             start, total - rising, alpha=end, warmup_target=rate, warmup_steps=rising
         )
     momentum = 1 - 1 / max(1.0, settings.ema * total)
-    optimizer = keras.optimizers.AdamW(
-        rate, weight_decay=settings.weight_decay, use_ema=momentum > 0, ema_momentum=momentum
-    )
+    optimizer = AveragingAdamW(rate, weight_decay=settings.weight_decay, use_ema=momentum > 0, ema_momentum=momentum)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
 

@@ -101,6 +101,19 @@ def test_the_state_holds_seed_generators_and_averages(stripes: Faces, tmp_path: 
     )
 
 
+def test_averages_are_what_is_kept_and_change_nothing_in_the_training(stripes: Faces, tmp_path: Path):
+    now, best = {}, {}
+    for ema in (0.0, 0.5):
+        store = FolderStore(tmp_path / str(ema))
+        network = train(small(epochs=2, ema=ema, patience=0), stripes, store=store).network
+        state = store.load()
+        assert state is not None
+        now[ema] = [state.arrays[f"now/{i}"] for i in range(len(network.weights))]
+        best[ema] = network.trainable_variables
+    assert all(np.array_equal(a, b) for a, b in zip(now[0.0], now[0.5], strict=True))
+    assert not any(np.array_equal(a, b) for a, b in zip(best[0.0], best[0.5], strict=True))
+
+
 def test_a_loss_that_is_no_number_ends_it_with_a_sentence(stripes: Faces):
     infinite = np.full(7, np.inf, np.float32)
     with pytest.raises(Diverged, match=r"the loss is not a number after epoch 1 of 3; give a smaller learning_rate"):
