@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -29,6 +30,9 @@ from components.register.verdict import Difference
 from components.tracking import names, runs
 from components.tracking.names import metric
 from components.tracking.store import sqlite_path
+
+RUN_ID = re.compile("[0-9a-f]{7,32}")
+"""A run's id or its beginning, as git takes them; no version has seven digits."""
 
 RESAMPLES = 10_000
 WIDE = 110
@@ -139,8 +143,8 @@ def find_candidates(client: mlflow.MlflowClient, given: Sequence[str], last: int
 
     Args:
         client: of the MLflow that holds them.
-        given: run ids of candidates or of pipeline runs, or versions of the registered model (`7`, `champion`); empty
-            for the candidates of the last pipeline runs.
+        given: run ids of candidates or of pipeline runs, whole or their first 7 characters or more, or versions of the
+            registered model (`7`, `champion`); empty for the candidates of the last pipeline runs.
         last: how many of those.
 
     Raises:
@@ -150,7 +154,7 @@ def find_candidates(client: mlflow.MlflowClient, given: Sequence[str], last: int
         return _of_last_runs(client, last)
     found: list[str] = []
     for name in given:
-        if len(name) == 32:
+        if RUN_ID.fullmatch(name):
             found += _of_run(client, name)
         else:
             version = registry.version_of(client, name)
@@ -170,21 +174,23 @@ def find_champion(client: mlflow.MlflowClient) -> str:
     return version.run_id if version else ""
 
 
-def _of_run(client: mlflow.MlflowClient, run_id: str) -> list[str]:
-    try:
-        run = client.get_run(run_id)
-    except mlflow.MlflowException as error:
-        if not registry.is_missing(error):
-            raise
-        raise BadInput(f"{run_id}: no such run in this MLflow; `ferpipe compare` alone shows the last ones") from None
-    children = [child.info.run_id for child in runs.children(client, run)]
-    return children or [run_id]
+def _of_run(client: mlflow.MlflowClient, beginning: str) -> list[str]:
+    """The candidates of the one run whose id begins so; itself, if it is one."""
+    found = client.search_runs(_experiments(client), f"attributes.run_id LIKE '{beginning}%'", max_results=2)
+    if not found:
+        raise BadInput(f"{beginning}: no such run in this MLflow; `ferpipe compare` alone shows the last ones")
+    if len(found) > 1:
+        raise BadInput(f"{beginning}: more than one run's id begins so; give more of it")
+    return [child.info.run_id for child in runs.children(client, found[0])] or [found[0].info.run_id]
+
+
+def _experiments(client: mlflow.MlflowClient) -> list[str]:
+    return [experiment.experiment_id for experiment in client.search_experiments()]
 
 
 def _of_last_runs(client: mlflow.MlflowClient, last: int) -> list[str]:
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     parents = client.search_runs(
-        experiments,
+        _experiments(client),
         f"tags.`{names.RUN_KIND}` = 'pipeline'",
         order_by=["attributes.start_time DESC"],
         max_results=last,

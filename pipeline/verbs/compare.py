@@ -29,10 +29,10 @@ def compare(
 ) -> None:
     """Print candidates as a table: figures on test, and how each differs from the champion.
 
-    RUNS are ids of pipeline runs or of candidates, or versions (`7`, `champion`). Without them: the candidates of the
-    last pipeline runs. Differences are of the very same test rows, with 95% intervals from a paired bootstrap; classes
-    are named where the interval of the difference in recall lies on one side of 0. Without a champion among or beside
-    them, the best on validation is what the others are held against.
+    RUNS are ids of pipeline runs or of candidates (their first 7 characters will do), or versions (`7`, `champion`).
+    Without them: the candidates of the last pipeline runs. Differences are of the very same test rows, with 95%
+    intervals from a paired bootstrap; classes are named where the interval of the difference in recall lies on one side
+    of 0. Without a champion among or beside them, the best on validation is what the others are held against.
     """
     from rich.console import Console
 

@@ -129,7 +129,8 @@ def test_compare_holds_against_the_champion(uri: str) -> None:
 def test_compare_takes_runs_versions_and_parents(uri: str) -> None:
     client = connect(uri)
     parent = client.get_model_version(registry.MODEL, "1").tags[registry.PARENT_RUN]
-    for given, expected in (([parent], 2), ([run_of(uri, "1")], 1), (["1", "2"], 2)):
+    candidate = run_of(uri, "1")
+    for given, expected in (([parent], 2), ([candidate], 1), ([parent[:7]], 2), ([candidate[:12]], 1), (["1", "2"], 2)):
         assert len(json.loads(ferpipe(uri, "compare", *given, "--json").stdout)) == expected
     missing = ferpipe(uri, "compare", "0" * 32)
     assert missing.exit_code == 1
