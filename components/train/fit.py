@@ -7,6 +7,7 @@ for the device once an epoch.
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -42,7 +43,7 @@ class Diverged(Exception):
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network: the weights of its best epoch, and the figures of every epoch."""
+    """A trained network: the weights (averages, where kept) of its best epoch, and the figures of every epoch."""
 
     network: keras.Model
     history: list[Epoch]
@@ -73,10 +74,10 @@ def fit(
         on_epoch: called with the number (from 1) and figures of every finished epoch.
 
     Raises:
-        Diverged: the loss of an epoch is not a number.
+        Diverged: the loss of an epoch, or on validation, is not a number.
     """
     settings: Complete = candidate.train
-    keras.utils.set_random_seed(settings.seed)
+    _seed(settings.seed)
     keras.config.set_dtype_policy(hardware.precision)
     network: Any = build_network(candidate, train.side)
     batch = min(settings.batch_size, len(train))
@@ -102,11 +103,7 @@ def fit(
         batches = feed.batches(batch, order, **arrays)
         fitted = model.fit(**batches, shuffle=False, verbose=0, callbacks=list(on_step)).history
         seconds = time.perf_counter() - started
-        if not math.isfinite(fitted["loss"][0]):
-            raise Diverged(
-                f"the loss is not a number after epoch {number} of {settings.epochs}; give a smaller learning_rate "
-                f"(received {settings.learning_rate}), or a longer warmup (received {settings.warmup})"
-            )
+        _refuse_divergence(fitted["loss"][0], number, settings)
         epoch: Epoch = {
             "train/loss": fitted["loss"][0],
             "train/accuracy": fitted["accuracy"][0],
@@ -116,6 +113,7 @@ def fit(
         }
         with averaged(model):
             epoch |= score(network, validation)
+            _refuse_divergence(epoch["val/loss"], number, settings)
             state.history.append(epoch)
             if best_epoch(state.history, settings) == number:
                 best = network.get_weights()
@@ -178,16 +176,27 @@ class AveragingAdamW(keras.optimizers.AdamW):
 
 @contextmanager
 def averaged(model: Any) -> Iterator[None]:
-    """Within it, a model's weights are their averages over the last steps, where its optimizer keeps averages."""
-    pairs = list(zip(model.trainable_variables, model.optimizer.averages, strict=False))
-    trained = [np.array(ops.convert_to_numpy(weight)) for weight, _ in pairs]
-    for weight, average in pairs:
-        weight.assign(average)
+    """Within it, a model's weights are their averages over the last steps, where its optimizer keeps averages.
+
+    Batch norm's running mean and variance have an average of their own, and stay what they are.
+    """
+    weights = model.trainable_variables if model.optimizer.averages else []
+    trained, averages = _values(weights), _values(model.optimizer.averages)
+    _assign(weights, averages)
     try:
         yield
     finally:
-        for (weight, _), value in zip(pairs, trained, strict=True):
-            weight.assign(value)
+        _assign(weights, trained)
+
+
+def _values(variables: Iterable[Any]) -> list[np.ndarray]:
+    """Copies: on JAX, a variable given another's array would share it, and `predict` frees its model's arrays."""
+    return [np.array(ops.convert_to_numpy(variable)) for variable in variables]
+
+
+def _assign(variables: Iterable[Any], values: Iterable[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def optimizer_for(settings: Complete, steps: int) -> AveragingAdamW:
@@ -231,6 +240,25 @@ def best_epoch(history: list[Epoch], settings: Complete) -> int:
     return figures.index(max(figures)) + 1 if figures else 0
 
 
+def _seed(seed: int) -> None:
+    """Seeds the generator from which Keras draws the seeds of layers: Python's.
+
+    Keras' own function does too, but imports TensorFlow wherever it is installed, whatever the backend.
+    """
+    if keras.backend.backend() == "tensorflow":
+        keras.utils.set_random_seed(seed)
+    else:
+        random.seed(seed)
+
+
+def _refuse_divergence(loss: float, number: int, settings: Complete) -> None:
+    if not math.isfinite(loss):
+        raise Diverged(
+            f"the loss is not a number after epoch {number} of {settings.epochs}; give a smaller learning_rate "
+            f"(received {settings.learning_rate}), or a longer warmup (received {settings.warmup})"
+        )
+
+
 def _patience_is_over(history: list[Epoch], settings: Complete) -> bool:
     return bool(settings.patience) and len(history) - best_epoch(history, settings) >= settings.patience
 
@@ -242,12 +270,12 @@ def _variables(model: Any, network: keras.Model) -> list[Any]:
 
 
 def _snapshot(model: Any, network: keras.Model, best: list[np.ndarray]) -> dict[str, np.ndarray]:
-    now = {f"now/{i}": np.array(ops.convert_to_numpy(v)) for i, v in enumerate(_variables(model, network))}
+    now = {f"now/{i}": value for i, value in enumerate(_values(_variables(model, network)))}
     return now | {f"best/{i}": weight for i, weight in enumerate(best)}
 
 
 def _restore(model: Any, network: keras.Model, state: State) -> list[np.ndarray]:
     """Puts the state's values into the variables, and gives the weights of the best epoch."""
-    for i, variable in enumerate(_variables(model, network)):
-        variable.assign(state.arrays[f"now/{i}"])
+    variables = _variables(model, network)
+    _assign(variables, [state.arrays[f"now/{i}"] for i in range(len(variables))])
     return [state.arrays[f"best/{i}"] for i in range(len(network.weights))]

@@ -23,7 +23,7 @@ RUNNER = Path(__file__).with_name("fit_until_killed.py")
 
 
 def small(**changes: Any) -> Candidate:
-    """A network of a few thousand parameters, with dropout, augmentation, averages and all."""
+    """A network of a few thousand parameters, with dropout, augmentation and all; averages if `ema` says so."""
     sizes = {"architecture": "lenet", "filters": [8, 16], "dense": 16, "batch_size": 32, "epochs": 3, "warmup": 0.0}
     return parse_candidate({**sizes, **changes}, {})
 
@@ -114,6 +114,27 @@ def test_averages_are_what_is_kept_and_change_nothing_in_the_training(stripes: F
     assert not any(np.array_equal(a, b) for a, b in zip(best[0.0], best[0.5], strict=True))
 
 
+def test_what_is_scored_and_kept_is_the_average(stripes: Faces, tmp_path: Path):
+    store = FolderStore(tmp_path)
+    trained = train(small(epochs=1, ema=0.5), stripes, store=store)
+    state = store.load()
+    assert state is not None
+    network = trained.network
+    of_optimizer = [array for name, array in state.arrays.items() if name.startswith("now/")][len(network.weights) :]
+    for weight in network.trainable_variables:
+        assert any(np.array_equal(weight, array) for array in of_optimizer), weight.path
+    again = score(network, stripes.take(np.arange(40)))
+    assert again == {name: trained.history[0][name] for name in again}
+
+
+def test_weights_that_are_no_numbers_are_found_on_validation(stripes: Faces, monkeypatch: pytest.MonkeyPatch):
+    """The last step of an epoch can spoil the weights: its loss is of the step before."""
+    spoiled = {"val/loss": float("nan"), "val/accuracy": 0.1, "val/macro_f1": 0.1}
+    monkeypatch.setattr("components.train.fit.score", lambda network, faces: spoiled)
+    with pytest.raises(Diverged, match=r"the loss is not a number after epoch 1 of 3"):
+        train(small(), stripes)
+
+
 def test_a_loss_that_is_no_number_ends_it_with_a_sentence(stripes: Faces):
     infinite = np.full(7, np.inf, np.float32)
     with pytest.raises(Diverged, match=r"the loss is not a number after epoch 1 of 3; give a smaller learning_rate"):
@@ -136,6 +157,13 @@ def test_early_stopping_counts_epochs_without_a_better_one():
     assert best_epoch(history, settings) == 2
     assert best_epoch([], settings) == 0
     assert best_epoch([{"val/loss": 3.0}, {"val/loss": 2.0}], small(select_by="loss").train) == 2
+
+
+def test_a_training_that_stopped_early_does_not_go_on_when_started_again(stripes: Faces, tmp_path: Path):
+    candidate = small(epochs=30, patience=1, learning_rate=1e-7, ema=0.0, augment=False)
+    first, again = (train(candidate, stripes, store=FolderStore(tmp_path)) for _ in range(2))
+    assert len(first.history) == len(again.history) < 30
+    assert all(np.array_equal(a, b) for a, b in zip(first.network.weights, again.network.weights, strict=True))
 
 
 def test_training_stops_when_patience_is_over(stripes: Faces):

@@ -1,7 +1,7 @@
 """The networks. A module here IS an architecture: its name, a `Parameters` section and `build`. One file registers one.
 
 `build(parameters, side)` gives a `keras.Model` from scaled faces float32 (n, side, side, 1) to logits float32 (n, 7).
-`RECIPES`, where a module has it, holds what a recipe changes of its parameters.
+`RECIPES` holds what a recipe changes of its parameters; `{}` for nothing.
 """
 
 from __future__ import annotations
