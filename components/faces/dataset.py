@@ -286,8 +286,15 @@ def read_split(folder: Path | str, split: str) -> Faces:
 
 
 def read_split_in_chunks(folder: Path | str, split: str, rows: int = ROW_GROUP) -> Iterator[Faces]:
-    """The faces of a split, at most `rows` at a time, in bounded memory."""
+    """The faces of a split, `rows` at a time but for the last ones, whatever its row groups; in bounded memory."""
     # With Arrow's pre_buffer, all that was read of a file is held until its end: memory would grow with the rows.
     with pq.ParquetFile(split_path(folder, split), pre_buffer=False, buffer_size=1 << 20) as file:
+        batches: list[pa.RecordBatch] = []
         for batch in file.iter_batches(batch_size=rows):
-            yield as_faces(batch)
+            batches.append(batch)
+            if sum(map(len, batches)) >= rows:
+                table = pa.Table.from_batches(batches)
+                yield as_faces(table.slice(0, rows))
+                batches = table.slice(rows).to_batches()
+        if batches:
+            yield as_faces(pa.Table.from_batches(batches))
