@@ -4,8 +4,8 @@ Contract
     `scan` finds all numbers of a text (uint8 (n,)). Given m fields in it, each a stretch of bytes that should hold
     `width` whole numbers 0..255 with one or more blanks between them, `Scan.read_fields` gives the values, uint8
     (m, width), and says which fields it read. One that it did not read is either wrong or written in an unusual way
-    (tabs, `0007`); `read_one_field` reads such a field slowly or gives the reason why nobody can. Both agree on every
-    field that the fast way reads.
+    (tabs, `0007`, thousands of blanks); `read_one_field` reads such a field slowly or gives the reason why nobody can.
+    Both agree on every field that the fast way reads.
 
 How
     No byte is looked at on its own. Whole-array operations on uint8 give for every byte the number that would end
@@ -74,6 +74,7 @@ class Scan:
         """
         first, last = self.ends.searchsorted(starts), self.ends.searchsorted(stops)
         read = (self.odd.searchsorted(starts) == self.odd.searchsorted(stops)) & (last - first == width)
+        read &= stops - starts <= _longest(width)
         if not read.any():
             return np.empty((0, width), np.uint8), read
         return np.lib.stride_tricks.sliding_window_view(self.values, width)[first[read]], read
@@ -125,19 +126,26 @@ def read_one_field(field: bytes, width: int) -> np.ndarray | tuple[str, str]:
     The definition of a readable field: `width` tokens with white space between them, each of the digits 0 to 9 only,
     none over 255.
     """
-    if len(field) > TOO_LONG * width + 1024:
+    if len(field) > _longest(width):
         return "pixel count", f"a field of {len(field):,} bytes"
     tokens = field.split()
     for number, token in enumerate(tokens):
         if not WHOLE_NUMBER.fullmatch(token):
             return "not a number", f"{_quoted(token)} at pixel {number}"
+    values = []
     for number, token in enumerate(tokens):
-        digits = token.lstrip(b"0") or b"0"
+        digits = token.lstrip(b"0") or b"0"  # int() refuses over 4,300 digits, zeros among them
         if not digits.isdigit() or len(digits) > 3 or int(digits) > 255:
             return "value outside 0..255", f"{_quoted(token)} at pixel {number}"
+        values.append(int(digits))
     if len(tokens) != width:
         return "pixel count", f"{len(tokens):,} pixels, not {width:,}"
-    return np.array([int(token) for token in tokens], np.uint8)
+    return np.array(values, np.uint8)
+
+
+def _longest(width: int) -> int:
+    """Bytes beyond which a field of that many numbers is not looked at."""
+    return TOO_LONG * width + 1024
 
 
 def _quoted(token: bytes) -> str:

@@ -230,7 +230,8 @@ def _constant(row: int, pixels: np.ndarray) -> Rejected:
 
 
 def _shown(text: bytes) -> str:
-    shown = text[:60].decode("ascii", "backslashreplace")
+    """The first 60 bytes at most, on one line: what cannot be printed is escaped."""
+    shown = "".join(chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in text[:60])
     return f"{shown}..." if len(text) > 60 else shown
 
 

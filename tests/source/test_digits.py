@@ -51,6 +51,18 @@ def test_names_the_first_wrong_number_and_its_place():
     assert read_one_field(b"1e1 2 3", 3) == ("not a number", "'1e1' at pixel 0")
 
 
+def test_the_fast_way_reads_no_field_that_is_too_long_for_the_slow_one():
+    field = b"1" + b" " * 2000 + b"2"
+    assert read(field, 2) is None
+    assert read_one_field(field, 2) == ("pixel count", "a field of 2,002 bytes")
+
+
+def test_reads_more_leading_zeros_than_int_does():
+    values = read_one_field(b"0" * 5000 + b"7" + b" 1" * 999, 1000)
+    assert not isinstance(values, tuple)
+    assert values.tolist() == [7] + [1] * 999
+
+
 def test_reads_several_fields_of_a_text_and_says_which():
     text = b"1 2\n3 x\n5 6\n"
     values, ok = scan(np.frombuffer(text, np.uint8)).read_fields(np.array([0, 4, 8]), np.array([3, 7, 11]), 2)

@@ -20,7 +20,8 @@ CSV = b"emotion,pixels,Usage\n" + b"".join(b"0,%d 2 3 4,Training\n" % (n % 256) 
 class Server(ThreadingHTTPServer):
     """Serves `files`; sends at most `cut` bytes of a response before it hangs up; with or without ranges and ETags.
 
-    A whole file may come `chunked`: then nothing says how many bytes it has.
+    `cuts` are for the next responses, one each; `broken` counts those that were cut. A whole file may come `chunked`:
+    then nothing says how many bytes it has.
     """
 
     daemon_threads = True
@@ -30,6 +31,8 @@ class Server(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.etag = '"one"'
         self.ranges, self.cut, self.chunked = True, 1 << 40, False
+        self.cuts: list[int] = []
+        self.broken = 0
         self.requests: list[str] = []
         self.address = f"http://127.0.0.1:{self.server_address[1]}"
 
@@ -57,8 +60,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.etag:
             self.send_header("ETag", self.server.etag)
         self.end_headers()
-        self.wfile.write((b"%x\r\n" % len(data) if chunked else b"") + data[start : start + self.server.cut])
-        if chunked and self.server.cut >= len(data):
+        cut = self.server.cuts.pop(0) if self.server.cuts else self.server.cut
+        self.server.broken += cut < len(data) - start
+        self.wfile.write((b"%x\r\n" % len(data) if chunked else b"") + data[start : start + cut])
+        if chunked and cut >= len(data):
             self.wfile.write(b"\r\n0\r\n\r\n")
 
     def log_message(self, format: str, *args: object) -> None:
@@ -89,11 +94,20 @@ def test_a_connection_that_breaks_again_and_again_is_taken_up(server: Server, ki
         packed = (tmp_path / "a.zip").read_bytes()
     server.files["/faces"] = packed
     server.ranges = ranges
-    server.cut = len(packed) // 3 + 1 if ranges else len(packed) - 1000
-    if not ranges:
-        server.cut = 1 << 40
+    if ranges:
+        server.cut = len(packed) // 3 + 1
+    else:  # each response starts at the beginning: one that is cut no later than the one before gains nothing
+        server.cuts = [len(packed) // 3, len(packed) // 4, len(packed) // 3 * 2, len(packed) - 1]
     assert read(f"{server.address}/faces") == CSV
-    assert len(server.requests) > 1 or not ranges
+    assert server.broken >= (2 if ranges else 4)
+
+
+def test_without_ranges_a_connection_that_always_breaks_at_the_same_byte_is_one_sentence(server: Server):
+    server.files["/faces.csv"] = CSV
+    server.ranges, server.cut = False, len(CSV) // 2
+    with pytest.raises(BadInput, match=rf"the connection broke at byte {server.cut:,} of {len(CSV):,} and could not"):
+        read(f"{server.address}/faces.csv")
+    assert server.requests == ["", *[f"bytes={server.cut}-"] * remote.TRIES]
 
 
 @pytest.mark.parametrize("cut", [len(CSV), len(CSV) // 3 + 1])
