@@ -15,6 +15,9 @@ LOG = logging.getLogger("ferpipe")
 LINE_MARK = "ferpipe| "
 """Starts every line meant for a person; `pipeline/local.py` picks these out of kfp's output."""
 
+WARNING_MARK = "ferpipe~ "
+"""Starts a line that is not to be overlooked."""
+
 ERROR_MARK = "ferpipe! "
 """Starts the one sentence a failing step leaves."""
 
@@ -27,14 +30,15 @@ def running(name: str) -> Iterator[logging.Logger]:
     """Runs the body of step `name`.
 
     Yields the logger whose lines reach the person who started the pipeline. The LAST line logged at INFO is the step's
-    summary on the terminal ("32,298 rows read, 30,915 kept"), so end with the one that counts.
+    summary on the terminal ("32,298 rows read, 30,915 kept"), so end with the one that counts; one logged as a warning
+    stays.
 
     Raises:
         SystemExit: status 1, after the sentence of a `BadInput` was printed. Any other exception passes on, so that its
             traceback is in the log.
     """
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter(LINE_MARK + "%(message)s"))
+    handler.setFormatter(_Marked())
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
     LOG.propagate = False
@@ -52,6 +56,14 @@ def running(name: str) -> Iterator[logging.Logger]:
         raise
     finally:
         LOG.removeHandler(handler)
+
+
+class _Marked(logging.Formatter):
+    """Puts a mark before the line, by its level."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The marked line."""
+        return (WARNING_MARK if record.levelno >= logging.WARNING else LINE_MARK) + super().format(record)
 
 
 def _tell_kubernetes(sentence: str) -> None:

@@ -25,13 +25,16 @@ import psutil
 import yaml
 from mlflow.artifacts import load_text
 from mlflow.entities import Run
+from rich.columns import Columns
 from rich.console import Console
 from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.text import Text
 
 from components.bad_input import BadInput
 from components.open_run.code_version import code_version
 from components.open_run.open_run import LOCAL_PROCESS, process_mark
-from components.step import ERROR_MARK, LINE_MARK
+from components.step import ERROR_MARK, LINE_MARK, WARNING_MARK
 from components.tracking import names, runs
 from components.tracking.addresses import without_secrets
 from components.tracking.store import connect
@@ -40,6 +43,7 @@ from pipeline.parameters import Parameters
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 STARTED = re.compile(r"Executing task '(?P<task>[^']+)'")
+EPOCH = re.compile(r"epoch (?P<done>\d+)/(?P<of>\d+):")
 FINISHED = re.compile(r"Task '(?P<task>[^']+)' finished with status (?P<status>\w+)")
 CACHED = re.compile(r"Task (?P<task>\S+) cache hit")
 EXCEPTION = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b.*")
@@ -156,7 +160,10 @@ def run_here(
 
 @dataclass
 class Progress:
-    """Turns kfp's output into one line per step; on a terminal, the running step has a live line."""
+    """Turns kfp's output into one line per step, and one per epoch; on a terminal, the running step has a live line.
+
+    There, epochs are a bar in that line.
+    """
 
     console: Console
     failure: str = ""
@@ -174,7 +181,11 @@ class Progress:
             self._show_live()
         elif text.startswith(LINE_MARK):
             self._note = text.removeprefix(LINE_MARK)
+            if EPOCH.search(self._note) and not self.console.is_terminal:
+                self._line("[dim]·[/]", self._task, _duration(time.monotonic() - self._since), self._note)
             self._show_live()
+        elif text.startswith(WARNING_MARK):
+            self._line("[yellow]![/]", self._task, "", text.removeprefix(WARNING_MARK))
         elif text.startswith(ERROR_MARK):
             self.failure = self.failure or text.removeprefix(ERROR_MARK)
         elif EXCEPTION.match(text):
@@ -203,12 +214,15 @@ class Progress:
     def _show_live(self) -> None:
         if not self.console.is_terminal:
             return
-        text = f"[bold]{self._task.replace('-', '_'):<10}[/] {escape(self._note)}"
+        shown: Any = f"[bold]{self._task.replace('-', '_'):<10}[/] {escape(self._note)}"
+        if epoch := EPOCH.search(self._note):
+            bar = ProgressBar(total=int(epoch["of"]), completed=int(epoch["done"]), width=20)
+            shown = Columns([Text.from_markup(shown), bar])
         if self._live is None:
-            self._live = self.console.status(text)
+            self._live = self.console.status(shown)
             self._live.start()
         else:
-            self._live.update(text)
+            self._live.update(shown)
 
     def close(self) -> None:
         """Takes the live line off the terminal."""

@@ -5,6 +5,7 @@ The DAG's defaults, the CLI, the check of a config file and MLproject all take t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -104,13 +105,17 @@ def read_values(csv: str | None, config: Path | None) -> dict[str, Any]:
     """What a config file says, unchecked, with the CSV given beside it.
 
     The drawn sample comes with a config of its own (configs/sample.yaml: small networks, a minute each), which holds
-    where neither a CSV nor a config is given.
+    where neither a CSV nor a config is given. `KERAS_BACKEND`, as everywhere with Keras, chooses the backend where the
+    config does not.
     """
     if config is None and csv in (None, "sample") and SAMPLE_CONFIG.exists():
         config = SAMPLE_CONFIG
     values = read_config(config) if config else {}
     if csv:
         values["csv"] = csv
+    train = values.get("train") or {}
+    if (backend := os.environ.get("KERAS_BACKEND")) and isinstance(train, dict):
+        values["train"] = {"backend": backend, **train}
     return values
 
 

@@ -14,6 +14,7 @@ class Bar(keras.callbacks.Callback):
     def __init__(self) -> None:
         super().__init__()
         self.async_safe = True
+        self.progress = Progress(transient=True)
 
     def on_train_begin(self, logs: Any = None) -> None:
         """An epoch is one `fit`."""
@@ -26,5 +27,9 @@ class Bar(keras.callbacks.Callback):
         self.progress.update(self.task, completed=batch + 1)
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Leaves the terminal as it was."""
+        """The epoch's end."""
+        self.close()
+
+    def close(self) -> None:
+        """Leaves the terminal as it was; also in the midst of an epoch that failed."""
         self.progress.stop()

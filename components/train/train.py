@@ -8,7 +8,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,16 +97,17 @@ def _train(
 
             log_split(profile, "train", "training")
             log_split(profile, "validation", "validation")
-            trained = fit(
-                candidate,
-                train,
-                validation,
-                hardware,
-                weights=class_weights(profile),
-                store=store,
-                on_step=_progress(),
-                on_epoch=on_epoch,
-            )
+            with _progress() as on_step:
+                trained = fit(
+                    candidate,
+                    train,
+                    validation,
+                    hardware,
+                    weights=class_weights(profile),
+                    store=store,
+                    on_step=on_step,
+                    on_epoch=on_epoch,
+                )
             log_results(candidate, trained, validation)
     except Diverged as failure:
         sentence = f"{candidate.name}: {failure}"
@@ -186,16 +188,22 @@ def as_line(number: int, epochs: int, epoch: Mapping[str, float]) -> str:
 
 def _warn_of_cpu(hardware: Hardware, log: logging.Logger) -> None:
     if hardware.device == "cpu":
-        log.info("no GPU here: training on the %s (give require_gpu=true to refuse that)", hardware.name)
+        log.warning("no GPU here: training on the %s (give require_gpu=true to refuse that)", hardware.name)
 
 
-def _progress() -> list[Any]:
-    """A progress bar, where somebody watches."""
+@contextmanager
+def _progress() -> Iterator[list[Any]]:
+    """A progress bar, where somebody watches; taken away however training ends."""
     if not sys.stdout.isatty():
-        return []
+        yield []
+        return
     from components.train.progress import Bar
 
-    return [Bar()]
+    bar = Bar()
+    try:
+        yield [bar]
+    finally:
+        bar.close()
 
 
 class _EventFile:

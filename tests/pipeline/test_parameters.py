@@ -118,3 +118,17 @@ def test_a_config_that_is_none_is_one_sentence(tmp_path, text):
 def test_a_section_that_is_no_section_is_one_sentence():
     with pytest.raises(BadInput, match=r"train: takes `name: value` lines \(received 5\)"):
         put_in({"train": 5}, "train.epochs=3")
+
+
+def test_keras_own_variable_chooses_the_backend_where_nothing_else_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    config = tmp_path / "config.yaml"
+    config.write_text("train: {backend: tensorflow}\n")
+    assert read_parameters("faces.csv", None).train.backend == "jax"
+    assert read_parameters("faces.csv", config).train.backend == "tensorflow"
+    assert read_parameters("faces.csv", None, ["train.backend=tensorflow"]).train.backend == "tensorflow"
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    with pytest.raises(BadInput, match=r"train.backend: .*\(received 'torch'\)"):
+        read_parameters("faces.csv", None)

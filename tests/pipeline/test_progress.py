@@ -83,3 +83,32 @@ def test_a_step_that_is_killed_says_so():
 def test_square_brackets_in_a_note_are_shown_as_they_are():
     text, _ = shown(started("train"), "ferpipe| epoch [3/8]\n", finished("train"))
     assert "[3/8]" in text
+
+
+EPOCHS = [f"    ferpipe| lenet-tuned-s0: epoch {number}/3: loss 1.5\n" for number in (1, 2, 3)]
+
+
+def test_without_a_terminal_every_epoch_is_a_line():
+    text, _ = shown(started("train"), *EPOCHS, "    ferpipe| lenet-tuned-s0: 3 epochs\n", finished("train"))
+    lines = text.splitlines()
+    assert [f"epoch {number}/3: loss 1.5" in line for number, line in enumerate(lines[:3], 1)] == [True] * 3
+    assert len(lines) == 4
+    assert lines[3].startswith("✓ train")
+
+
+def test_on_a_terminal_epochs_are_a_bar():
+    console = Console(file=io.StringIO(), width=100, force_terminal=True)
+    progress = Progress(console)
+    for line in (started("train"), *EPOCHS[:2]):
+        progress.read(line)
+    with console.capture() as captured:
+        console.print(progress._live.renderable)
+    progress.close()
+    assert "epoch 2/3: loss 1.5" in captured.get()
+    assert "━" * 13 in captured.get()  # two thirds of 20
+
+
+def test_a_warning_stays():
+    text, _ = shown(started("train"), "    ferpipe~ no GPU here\n", "    ferpipe| done\n", finished("train"))
+    assert [line.split()[0] for line in text.splitlines()] == ["!", "✓"]
+    assert "no GPU here" in text
