@@ -50,7 +50,7 @@ def group_identical(digests: bytes | bytearray) -> np.ndarray:
 
 
 def find_duplicates(group: np.ndarray, emotion: np.ndarray, split: np.ndarray) -> Duplicates:
-    """Counts identical pixels within and across splits, and those whose labels differ.
+    """Counts identical pixels within and across splits, and of each count those whose labels differ there.
 
     Args:
         group: int32 (n,), see `group_identical`.
@@ -59,22 +59,37 @@ def find_duplicates(group: np.ndarray, emotion: np.ndarray, split: np.ndarray) -
     """
     groups = int(group.max()) + 1 if len(group) else 0
     in_split = np.empty((len(SPLITS), groups), np.int32)
+    labels = np.empty((len(SPLITS), groups), np.uint8)  # those an image carries in a split, a bit each
     for number in range(len(SPLITS)):
-        in_split[number] = np.bincount(group[split == number], minlength=groups)
-    labels = np.zeros((groups, len(EMOTIONS)), bool)
-    labels[group, emotion] = True
-    conflicting = labels.sum(axis=1) > 1
+        here = split == number
+        in_split[number] = np.bincount(group[here], minlength=groups)
+        carried = np.zeros((groups, len(EMOTIONS)), bool)
+        carried[group[here], emotion[here]] = True
+        labels[number] = np.packbits(carried, axis=1).ravel()
     occurs = in_split > 0
+    repeating = in_split - occurs
+    conflicting = _several(np.bitwise_or.reduce(labels))
+    both = {
+        f"{SPLITS[a]}_{SPLITS[b]}": (occurs[a] & occurs[b], labels[a] | labels[b])
+        for a, b in ((TRAIN, VALIDATION), (TRAIN, TEST), (VALIDATION, TEST))
+    }
     found = {
         "rows_repeating_another": len(group) - groups,
-        "within": {name: int((in_split[n] - occurs[n]).sum()) for n, name in enumerate(SPLITS)},
-        "across": {
-            f"{SPLITS[a]}_{SPLITS[b]}": int((occurs[a] & occurs[b]).sum())
-            for a, b in ((TRAIN, VALIDATION), (TRAIN, TEST), (VALIDATION, TEST))
+        "within": {name: int(repeating[n].sum()) for n, name in enumerate(SPLITS)},
+        "across": {pair: int(images.sum()) for pair, (images, _) in both.items()},
+        "conflicting_labels": {
+            "images": int(conflicting.sum()),
+            "rows": int(conflicting[group].sum()),
+            "within": {name: int(repeating[n][_several(labels[n])].sum()) for n, name in enumerate(SPLITS)},
+            "across": {pair: int((images & _several(carried)).sum()) for pair, (images, carried) in both.items()},
         },
-        "conflicting_labels": {"images": int(conflicting.sum()), "rows": int(conflicting[group].sum())},
     }
     return Duplicates(group, occurs[TRAIN][group], found)
+
+
+def _several(labels: np.ndarray) -> np.ndarray:
+    """Where more than one bit is set."""
+    return np.bitwise_count(labels) > 1
 
 
 def choose_dropped(group: np.ndarray, emotion: np.ndarray, split: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,8 +1,9 @@
 """CSV -> checked, de-duplicated faces, split into train, validation and test.
 
 Two passes, both in bounded memory. The first reads the CSV, turns unusable rows away and lays the pixels of the others
-down in a temporary file; of every row 22 bytes stay in memory (number, label, split, digest). What is identical,
-and so what leaves train, is known only then; the second pass writes the splits.
+down in a temporary file; of every row 22 bytes stay in memory (number, label, split, digest), and some 70 while
+duplicates are looked for. What is identical, and so what leaves train, is known only then; the second pass writes the
+splits.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ DUPLICATES: Final = "duplicates.csv"
 def ingest_csv(csv: str, output: Path | str, parameters: Ingest | None = None, source_version: str = "") -> Profile:
     """Reads a FER2013-style CSV into a data set folder: one Parquet file per split, `profile.json`, `rejected.csv`.
 
-    The same CSV and parameters give the same bytes on any machine. The folder appears whole or not at all.
+    The same CSV and parameters give the same bytes on any machine, but for the address and version of the CSV in
+    `profile.json`: a packed one has its own. The folder appears whole or not at all.
 
     Args:
         csv: path, `s3://`, `http(s)://` or `sample`; plain, .gz, .zip or .tar.gz.

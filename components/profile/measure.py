@@ -1,4 +1,4 @@
-"""What the pictures show, gathered from a data set folder in one pass over each split, a chunk at a time."""
+"""What the pictures show, gathered from a data set folder a chunk at a time: train is read twice."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ import pyarrow.parquet as pq
 from components.faces import EMOTIONS, SPLITS, Faces, read_profile, read_split_in_chunks, split_path
 from components.faces.dataset import DIGEST, digest_pixels
 from components.profile.near_duplicates import hash_faces
+from components.profile.typical import StandardisedSums, rank_training_faces
 
 THUMBNAILS = 12
 """Faces of each emotion that are kept to be shown."""
 
 ORIGINAL = "original"
+
+ALIKE = 12
+"""Faces whose perceptual hashes differ in at most this many of 64 bits are not shown beside each other."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Measured:
         exact: uint64 (n,), hash of the pixels: equal for identical faces.
         mean_face: float64 (7, side, side), of the training faces of each emotion.
         thumbnails: per emotion, uint8 (k, side, side): training faces, evenly spaced over the split.
+        typical: float32, of each training face (the first ones): how much it looks like its emotion; see `typical.py`.
+        most_typical: per emotion that has training faces, uint8 (side, side).
     """
 
     split: np.ndarray
@@ -44,6 +50,8 @@ class Measured:
     exact: np.ndarray
     mean_face: np.ndarray
     thumbnails: dict[str, np.ndarray]
+    typical: np.ndarray
+    most_typical: dict[str, np.ndarray]
 
 
 def measure_faces(folder: Path | str) -> Measured:
@@ -52,11 +60,13 @@ def measure_faces(folder: Path | str) -> Measured:
     sums = np.zeros((len(EMOTIONS), profile.side, profile.side), np.int64)
     counts = np.zeros(len(EMOTIONS), np.int64)
     thumbnails: dict[str, list[np.ndarray]] = {name: [] for name in EMOTIONS}
+    standardised = StandardisedSums(profile.side)
     columns: dict[str, list[np.ndarray]] = {}
     for number, split in enumerate(SPLITS):
         expected = profile.splits[split]["per_emotion"]
         for chunk in read_split_in_chunks(folder, split):
             if split == "train":
+                standardised.add(chunk)
                 for label, name in enumerate(EMOTIONS):
                     members = chunk.pixels[chunk.emotion == label]
                     every = max(1, expected[name] // THUMBNAILS)
@@ -65,10 +75,17 @@ def measure_faces(folder: Path | str) -> Measured:
                     counts[label] += len(members)
             for name, values in _measure_chunk(chunk, number).items():
                 columns.setdefault(name, []).append(values)
+    joined = {name: np.concatenate(values) for name, values in columns.items()}
+    train = joined["split"] == SPLITS.index("train")
+    typical, most_typical = rank_training_faces(
+        folder, standardised.templates(), *(joined[name][train] for name in ("emotion", "brightness", "contrast"))
+    )
     return Measured(
-        **{name: np.concatenate(values) for name, values in columns.items()},
+        **joined,
         mean_face=sums / np.maximum(counts, 1)[:, None, None],
         thumbnails={name: np.array(shown[:THUMBNAILS], np.uint8) for name, shown in thumbnails.items()},
+        typical=typical,
+        most_typical=most_typical,
     )
 
 
@@ -87,32 +104,50 @@ def _measure_chunk(chunk: Faces, split: int) -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True)
 class Augmented:
-    """One training face and what each technique made of it; `faces` maps a technique's name to uint8 (side, side)."""
+    """Training faces of one emotion and what techniques made of them.
+
+    Attributes:
+        emotion: its name.
+        pairs: by technique, uint8 (2, side, side): a face, and what the technique made of it.
+    """
 
     emotion: str
-    faces: dict[str, np.ndarray]
+    pairs: dict[str, np.ndarray]
 
 
-def pick_augmented(folder: Path | str, parents: int = 3) -> list[Augmented]:
-    """Training faces of a balanced folder of which the most techniques made something; of several emotions if possible.
+def pick_augmented(folder: Path | str, measured: Measured) -> list[Augmented]:
+    """For each emotion and technique of a balanced folder, the most typical face the technique made something of.
 
-    Empty where nothing was augmented.
+    An emotion shows faces that are not alike, as long as it has some. Emotions of which nothing was made are left out;
+    empty where nothing was made at all.
+
+    Args:
+        folder: data set folder of `balance`.
+        measured: the faces it was made from.
     """
     table = pq.read_table(split_path(folder, "train"), columns=["row", "emotion", "technique"])
     row, emotion = table.column("row").to_numpy(), table.column("emotion").to_numpy()
     technique = table.column("technique").cast(pa.string()).combine_chunks().dictionary_encode()
     names, code = technique.dictionary.to_pylist(), technique.indices.to_numpy()
-    if len(names) < 2:
-        return []
-    pairs = np.unique(np.stack([row.astype(np.int64), code.astype(np.int64)], axis=1), axis=0)
-    rows, kinds = np.unique(pairs[:, 0], return_counts=True)
-    label = np.zeros(int(rows.max()) + 1, np.uint8)
-    label[row] = emotion
-    best = rows[kinds == kinds.max()]
-    _, one_of_each = np.unique(label[best], return_index=True)
-    chosen = list(dict.fromkeys([*best[one_of_each].tolist(), *best[:parents].tolist()]))[:parents]
-    found: dict[int, dict[str, np.ndarray]] = {one: {} for one in chosen}
+    trained, phash = measured.row[: len(measured.typical)], measured.phash
+    place = np.zeros(max(int(row.max(initial=0)), int(trained.max(initial=0))) + 1, np.int64)
+    place[trained] = np.arange(len(trained))
+    chosen: dict[tuple[int, str], int] = {}
+    for label in range(len(EMOTIONS)):
+        shown: list[int] = []
+        for number in sorted(range(len(names)), key=names.__getitem__):
+            parents = place[np.unique(row[(emotion == label) & (code == number)])]
+            if names[number] != ORIGINAL and len(parents):
+                unlike = [np.bitwise_count(phash[parents] ^ phash[one]) > ALIKE for one in shown]
+                others = parents[np.logical_and.reduce(unlike)] if unlike else parents
+                parents = others if len(others) else parents
+                shown.append(int(parents[measured.typical[parents].argmax()]))
+                chosen[label, names[number]] = int(trained[shown[-1]])
+    found: dict[int, dict[str, np.ndarray]] = {one: {} for one in chosen.values()}
     for chunk in read_split_in_chunks(folder, "train"):
-        for at in np.flatnonzero(np.isin(chunk.row, chosen)).tolist():
+        for at in np.flatnonzero(np.isin(chunk.row, list(found))).tolist():
             found[int(chunk.row[at])].setdefault(chunk.technique[at], chunk.pixels[at].copy())
-    return [Augmented(EMOTIONS[label[one]], found[one]) for one in chosen]
+    pairs: dict[int, dict[str, np.ndarray]] = {}
+    for (label, name), one in chosen.items():
+        pairs.setdefault(label, {})[name] = np.stack([found[one][ORIGINAL], found[one][name]])
+    return [Augmented(EMOTIONS[label], made) for label, made in pairs.items()]

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from components.faces import EMOTIONS, SPLITS, Profile
 from components.faces.style import BEFORE, EMOTION_COLOURS, FAINT, INK
 from components.profile.measure import ORIGINAL, Augmented, Measured
+from components.profile.tables import LEFT, REPEATING, SHARED
 
 COLOURS = [EMOTION_COLOURS[name] for name in EMOTIONS]
 
 
 def draw_emotions(measured: Measured) -> Figure:
-    """One face of every emotion, large: the one of those kept that shows the most (the highest contrast)."""
-    figure = Figure(figsize=(12.8, 2.9))
+    """One face of every emotion, large: the most typical of its training faces."""
+    figure = Figure(figsize=(12.8, 2.6))
     figure.suptitle("Seven emotions", x=0.012, ha="left")
     for axes, name in zip(figure.subplots(1, len(EMOTIONS)), EMOTIONS, strict=True):
-        shown = measured.thumbnails[name]
-        if len(shown):
-            _show(axes, shown[shown.std(axis=(1, 2)).argmax()])
+        if name in measured.most_typical:
+            _show(axes, measured.most_typical[name])
         _frame(axes, EMOTION_COLOURS[name])
         axes.set_xlabel(name, fontsize=13, labelpad=7)
     return figure
@@ -95,21 +97,35 @@ def _alike(profile: Profile) -> bool:
 
 
 def draw_techniques(augmented: Sequence[Augmented], techniques: Sequence[str]) -> Figure:
-    """Training faces (left) and what each technique made of them."""
-    columns = [ORIGINAL, *techniques]
-    figure = Figure(figsize=(2.0 * len(columns) + 0.8, 2.1 * len(augmented) + 0.9))
+    """A line an emotion: for each technique a training face, framed, and what was made of it on its right."""
+    figure = Figure(figsize=(max(2.4 * len(techniques), 4.8) + 0.8, 1.1 * len(augmented) + 0.8))
     figure.suptitle("What augmentation makes of a face", x=0.012, ha="left")
-    grid = figure.subplots(len(augmented), len(columns), squeeze=False, gridspec_kw={"wspace": 0.04, "hspace": 0.04})
+    widths = [1, 1, 0.16] * len(techniques)
+    grid = figure.subplots(
+        len(augmented),
+        len(widths) - 1,
+        squeeze=False,
+        width_ratios=widths[:-1],
+        gridspec_kw={"wspace": 0.03, "hspace": 0.03},
+    )
     for line, one in zip(grid, augmented, strict=True):
-        for axes, technique in zip(line, columns, strict=True):
-            if technique in one.faces:
-                _show(axes, one.faces[technique])
-            else:
-                axes.axis("off")
+        for axes in line:
+            axes.axis("off")
+        for place, technique in enumerate(techniques):
+            if technique in one.pairs:
+                for axes, face, inward in zip(line[3 * place :], one.pairs[technique], ("E", "W"), strict=False):
+                    axes.axis("on")
+                    axes.set_anchor(inward)  # towards each other, where there is room to spare
+                    _show(axes, face)
+                _frame(line[3 * place], EMOTION_COLOURS[one.emotion])
+        line[0].axis("on")
         _frame(line[0], EMOTION_COLOURS[one.emotion])
-        line[0].set_ylabel(one.emotion, color=EMOTION_COLOURS[one.emotion], fontweight="bold")
-    for axes, technique in zip(grid[0], columns, strict=True):
-        axes.set_title(technique, loc="center", fontsize=12)
+        line[0].set_ylabel(
+            one.emotion, rotation=0, ha="right", va="center", color=EMOTION_COLOURS[one.emotion], fontweight="bold"
+        )
+    for place, technique in enumerate(techniques):
+        grid[0, 3 * place].set_title(ORIGINAL, loc="center", fontsize=11, color=FAINT)
+        grid[0, 3 * place + 1].set_title(technique, loc="center", fontsize=12)
     return figure
 
 
@@ -161,34 +177,56 @@ def draw_light(measured: Measured) -> Figure:
     return figure
 
 
-Counts = Sequence[tuple[str, int]]
+def draw_faults(rejected: pd.DataFrame, identical: pd.DataFrame, near: pd.DataFrame, read: int) -> Figure:
+    """What was wrong with the source's `read` rows; the tables are `list_rejected`'s, `count_identical`'s and
+    `count_near_duplicates`'.
 
-
-def draw_faults(rejected: Counts, duplicates: Counts, near: Counts, read: int) -> Figure:
-    """What was wrong with the source's `read` rows: those rejected by reason, identical pixels, near-duplicates."""
-    figure = Figure(figsize=(12.8, 4.8))
+    Above what is left out, below what repeats. Each panel counts one thing, named in its title.
+    """
+    figure = Figure(figsize=(12.8, 6.4))
     figure.suptitle(f"What was found in {read:,} rows", x=0.012, ha="left")
-    panels = (
-        (rejected, f"rows rejected: {sum(count for _, count in rejected):,}"),
-        (duplicates, "rows with identical pixels"),
-        (near, f"pairs of near-duplicates: {sum(count for _, count in near):,}"),
-    )
-    for axes, (named, title) in zip(figure.subplots(1, 3), panels, strict=True):
-        axes.set_title(title, fontsize=11)
-        axes.spines[["left", "bottom"]].set_visible(False)
-        axes.set_xticks([])
-        counts = np.array([count for _, count in named])
-        if not named:
-            axes.set_yticks([])
-            axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", color=FAINT, fontsize=13)
-            continue
-        axes.barh(np.arange(len(counts)), counts, height=0.6, color=BEFORE)
-        for place, count in enumerate(counts.tolist()):
-            axes.text(count, place, f" {count:,}", va="center", fontsize=10)
-        axes.set_yticks(np.arange(len(counts)), [name for name, _ in named], fontsize=10)
-        axes.set_xlim(0, counts.max() * 1.25)
-        axes.set_ylim(max(len(counts), 5) - 0.4, -0.6)
+    halves: Any = figure.subfigures(2, 1)
+    upper, lower = halves
+    upper.suptitle("What is left out", x=0.012, ha="left", fontsize=12)
+    lower.suptitle("What repeats; dark and in brackets: with conflicting labels", x=0.012, ha="left", fontsize=12)
+    out: Any = upper.subplots(1, 2)
+    again: Any = lower.subplots(1, 3)
+    what = {kind: identical[identical["what"] == kind] for kind in (REPEATING, SHARED, LEFT)}
+    left, repeat, shared = what[LEFT], what[REPEATING], what[SHARED]
+    repeat = repeat[repeat["where"] != "all splits"]
+    _draw_counts(out[0], f"rows rejected: {rejected['rows'].sum():,}", rejected["reason"], rejected["rows"])
+    title = f"rows that left train for identical pixels: {left['count'].sum():,}"
+    _draw_counts(out[1], title, left["where"], left["count"])
+    title = "rows that repeat one of their split"
+    _draw_counts(again[0], title, repeat["where"], repeat["count"], repeat["conflicting"])
+    title = "images that lie in two splits"
+    _draw_counts(again[1], title, shared["where"], shared["count"], shared["conflicting"])
+    title = f"pairs of near-duplicates: {near['pairs'].sum():,}"
+    _draw_counts(again[2], title, near["splits"], near["pairs"], near["pairs_with_two_labels"])
     return figure
+
+
+def _draw_counts(
+    axes: Axes, title: str, names: Iterable[str], counts: Iterable[int], conflicting: Iterable[int] | None = None
+) -> None:
+    """A bar for each count above 0; the part of it whose labels conflict is dark."""
+    axes.set_title(title, fontsize=11)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.set_xticks([])
+    rows = zip(names, counts, itertools.repeat(0) if conflicting is None else conflicting, strict=False)
+    shown = [(name, int(count), 0 if pd.isna(part) else int(part)) for name, count, part in rows if count]
+    if not shown:
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", color=FAINT, fontsize=13)
+        return
+    for place, (_, count, part) in enumerate(shown):
+        axes.barh(place, count, height=0.6, color=BEFORE)
+        axes.barh(place, part, height=0.6, color=INK)
+        conflict = f" ({part:,})" if part else ""
+        axes.text(count, place, f" {count:,}{conflict}", va="center", fontsize=10)
+    axes.set_yticks(range(len(shown)), [name for name, *_ in shown], fontsize=10)
+    axes.set_xlim(0, max(count for _, count, _ in shown) * 1.3)
+    axes.set_ylim(max(len(shown), 3) - 0.4, -0.6)
 
 
 def _show(axes: Axes, face: np.ndarray, **how: Any) -> Any:

@@ -64,8 +64,8 @@ def profile_data(faces: Path | str, balanced: Path | str, folder: Path) -> Findi
     frames = {
         "classes": tables.count_classes(before, after),
         "techniques": tables.count_techniques(after),
-        "rejected": tables.list_counts(before.rejected, "reason"),
-        "duplicates": tables.list_counts(before.duplicates, "kind"),
+        "rejected": tables.list_rejected(before.rejected),
+        "duplicates": tables.count_identical(before.duplicates),
         "brightness_contrast": tables.describe_light(measured),
         "near_duplicates": tables.count_near_duplicates(measured, pairs),
         "near_duplicate_pairs": tables.list_near_pairs(measured, pairs),
@@ -93,11 +93,10 @@ def _draw_all(
         "mean_faces": pictures.draw_mean_faces(measured),
         "brightness_contrast": pictures.draw_light(measured),
         "faults": pictures.draw_faults(
-            *(_named_counts(frames[name]) for name in ("rejected", "duplicates", "near_duplicates")),
-            read=int(before.source.get("rows", 0)),
+            frames["rejected"], frames["duplicates"], frames["near_duplicates"], read=int(before.source.get("rows", 0))
         ),
     }
-    augmented = pick_augmented(balanced)
+    augmented = pick_augmented(balanced, measured)
     if augmented:
         made = [name for name, counts in after.balance.get("made", {}).items() if any(counts.values())]
         drawn["techniques"] = pictures.draw_techniques(augmented, made)
@@ -108,11 +107,6 @@ def _without_identical(measured: Measured, pairs: NearPairs) -> NearPairs:
     """Only the pairs whose pixels differ: identical ones are ingest's to count."""
     differ = measured.exact[pairs.first] != measured.exact[pairs.second]
     return NearPairs(pairs.first[differ], pairs.second[differ], pairs.bits[differ])
-
-
-def _named_counts(frame: pd.DataFrame) -> list[tuple[str, int]]:
-    """The first two columns of a table, what and how many, where there are any."""
-    return [(str(name), int(count)) for name, count in frame.iloc[:, :2].itertuples(index=False) if count]
 
 
 def _count_leaked(measured: Measured, pairs: NearPairs) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import combinations_with_replacement
+from collections.abc import Iterable, Mapping
+from itertools import combinations, combinations_with_replacement
 from typing import Any
 
 import numpy as np
@@ -28,18 +28,39 @@ def count_techniques(after: Profile) -> pd.DataFrame:
     return frame.rename_axis("emotion").reset_index()
 
 
-def list_counts(counts: Mapping[str, Any], what: str) -> pd.DataFrame:
-    """Counts by name, nested names joined by ": "; what is no count is left out."""
-    return pd.DataFrame(list(_flatten(counts)), columns=[what, "rows"])
+def list_rejected(rejected: Mapping[str, int]) -> pd.DataFrame:
+    """Rows that could not be used, by reason."""
+    return pd.DataFrame(list(rejected.items()), columns=["reason", "rows"])
 
 
-def _flatten(counts: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, int]]:
-    for key, value in counts.items():
-        name = f"{above}: {key}" if above else str(key)
-        if isinstance(value, Mapping):
-            yield from _flatten(value, name)
-        elif isinstance(value, int) and not isinstance(value, bool):
-            yield name.replace("_", " "), value
+REPEATING, SHARED, LEFT = "repeat another", "in two splits", "left train"
+
+
+def count_identical(duplicates: Mapping[str, Any]) -> pd.DataFrame:
+    """What ingest found and did about identical pixels: `what`, `where` (or why), `count`, and of what `unit`.
+
+    `conflicting` is the part of `count` whose labels conflict there, empty where it was not counted. The three kinds
+    count in different ways and overlap; only those that `left train` add up.
+    """
+    conflicts = duplicates.get("conflicting_labels", {})
+    rows: list[tuple[str, str, str, int, int | None]] = []
+    if "rows_repeating_another" in duplicates:
+        conflicting = conflicts.get("rows", 0) - conflicts.get("images", 0)  # all but one row of each image
+        rows.append((REPEATING, "all splits", "rows", duplicates["rows_repeating_another"], conflicting))
+    for split, count in _in_order(duplicates.get("within", {}), SPLITS):
+        rows.append((REPEATING, split, "rows", count, conflicts.get("within", {}).get(split)))
+    pairs = {f"{one}_{other}": f"{one} and {other}" for one, other in combinations(SPLITS, 2)}
+    for pair, count in _in_order(duplicates.get("across", {}), pairs):
+        rows.append((SHARED, pairs[pair], "images", count, conflicts.get("across", {}).get(pair)))
+    for reason, count in duplicates.get("dropped", {}).items():
+        rows.append((LEFT, reason, "rows", count, None))
+    frame = pd.DataFrame(rows, columns=["what", "where", "unit", "count", "conflicting"])
+    return frame.astype({"conflicting": "Int64"})
+
+
+def _in_order(counts: Mapping[str, int], order: Iterable[str]) -> list[tuple[str, int]]:
+    """The counts in the given order: `profile.json` has them in the alphabet's."""
+    return [(name, counts[name]) for name in order if name in counts]
 
 
 def describe_light(measured: Measured) -> pd.DataFrame:

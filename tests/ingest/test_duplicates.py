@@ -65,8 +65,55 @@ def test_counts_within_across_and_conflicting():
         "rows_repeating_another": 3,
         "within": {"train": 1, "validation": 0, "test": 0},
         "across": {"train_validation": 0, "train_test": 1, "validation_test": 1},
-        "conflicting_labels": {"images": 1, "rows": 3},
+        "conflicting_labels": {
+            "images": 1,
+            "rows": 3,
+            "within": {"train": 0, "validation": 0, "test": 0},
+            "across": {"train_validation": 0, "train_test": 1, "validation_test": 0},
+        },
     }
+
+
+def test_conflicting_labels_are_told_apart_within_each_split_and_across_each_two():
+    rows = [
+        *[(0, 1, TRAIN), (0, 2, TRAIN), (0, 1, TRAIN)],  # conflict in train only: two rows repeat there
+        *[(1, 3, TRAIN), (1, 3, TRAIN), (1, 4, VALIDATION)],  # alike in train, a conflict with validation
+        *[(2, 5, VALIDATION), (2, 6, VALIDATION), (2, 5, TEST)],  # in validation, and so with test
+        *[(3, 0, TRAIN), (3, 0, TRAIN), (3, 0, VALIDATION), (3, 0, TEST)],  # no conflict anywhere
+        *[(4, 1, TRAIN), (4, 2, VALIDATION), (4, 1, TEST)],  # train and test agree, validation with neither
+    ]
+    assert find_duplicates(*arrays(rows)).found == {
+        "rows_repeating_another": 11,
+        "within": {"train": 4, "validation": 1, "test": 0},
+        "across": {"train_validation": 3, "train_test": 2, "validation_test": 3},
+        "conflicting_labels": {
+            "images": 4,
+            "rows": 12,
+            "within": {"train": 2, "validation": 1, "test": 0},
+            "across": {"train_validation": 2, "train_test": 0, "validation_test": 2},
+        },
+    }
+
+
+def test_an_image_of_conflicting_labels_is_split_with_those_of_the_label_most_of_its_rows_carry():
+    rng = np.random.default_rng(0)
+    pixels = np.concatenate([rng.integers(0, 256, (400, 2, 2), np.uint8)] * 4)  # every image four times
+    emotion = rng.integers(0, 3, 1600).astype(np.uint8)  # with labels that conflict, and often tie
+    digests = digest_pixels(pixels)
+    group = group_identical(digests)
+    split = split_by_seed(group, digests, emotion, 0.2, 0.1, seed=3)
+    votes = (emotion.reshape(4, 400, 1) == np.arange(3)).sum(axis=0)
+    majority = votes.argmax(axis=1)
+    assert ((votes == votes.max(axis=1, keepdims=True)).sum(axis=1) > 1).sum() > 50
+    for label in range(3):
+        of = np.bincount(split[:400][majority == label], minlength=3)
+        assert of[1:].tolist() == [round(0.2 * of.sum()), round(0.1 * of.sum())]
+
+    as_if_agreed = split_by_seed(group, digests, np.tile(majority, 4).astype(np.uint8), 0.2, 0.1, seed=3)
+    assert (split == as_if_agreed).all()
+    for order in (np.arange(1600)[::-1], rng.permutation(1600)):
+        again = digest_pixels(pixels[order])
+        assert (split_by_seed(group_identical(again), again, emotion[order], 0.2, 0.1, seed=3) == split[order]).all()
 
 
 def test_split_is_stratified_keeps_copies_together_and_ignores_the_order_of_rows():

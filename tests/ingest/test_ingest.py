@@ -13,10 +13,12 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from components.bad_input import BadInput
-from components.faces import EMOTIONS, SPLITS, Profile, read_profile, read_split
+from components.faces import EMOTIONS, SPLITS, Profile, dataset, read_profile, read_split, split_path
+from components.ingest import ingest
 from components.ingest.ingest import ingest_csv
 from components.ingest.parameters import Ingest
 from components.sample import planted
@@ -116,6 +118,66 @@ def test_the_same_csv_gives_the_same_bytes_and_any_packing_the_same_digests(
         assert profile.source["sha256"] == hashlib.sha256(sample_csv.read_bytes()).hexdigest()
         same = {name: digest for name, digest in bytes_of(ingested).items() if name != "profile.json"}
         assert same.items() <= bytes_of(tmp_path / path.stem).items()
+
+
+@pytest.mark.parametrize("rows", [1, 7, 100_000])
+def test_the_size_of_row_groups_changes_no_digest(
+    rows: int, sample_csv: Path, ingested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for module in (dataset, ingest):
+        monkeypatch.setattr(module, "ROW_GROUP", rows)
+    profile = ingest_csv(str(sample_csv), tmp_path / "faces")
+    assert profile == read_profile(ingested)
+    file = pq.ParquetFile(split_path(tmp_path / "faces", "train"))
+    assert file.metadata.row_group(0).num_rows == min(rows, profile.splits["train"]["rows"])
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_the_number_of_cores_changes_no_byte(
+    cores: int, sample_csv: Path, ingested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("components.source.rows.usable_cores", lambda: cores)
+    ingest_csv(str(sample_csv), tmp_path / "faces")
+    assert bytes_of(tmp_path / "faces") == bytes_of(ingested)
+
+
+@pytest.mark.parametrize(
+    ("usage", "digests"),
+    [
+        (
+            True,
+            [
+                "f558f3f4e5139701e167430c55ef1474",
+                "244a69854a5011588d7fc819700db6fa",
+                "6ea9c96f8ff49eda2a9a8cc88eb93dac",
+                "ff51e8ad2dd758edcc153044288651ea",
+            ],
+        ),
+        (
+            False,
+            [
+                "5c5440bc6fb07a8d227ee42360ca1e3c",
+                "e983319b285c02dc3845f8ea230f89dc",
+                "d4db79424b23f9115e7660391572e6b4",
+                "701dc8280cedbdebebaec83c7a1f910a",
+            ],
+        ),
+    ],
+)
+def test_the_digests_of_a_csv_never_change(usage: bool, digests: list[str], tmp_path: Path):
+    """Pinned, as machines and versions that ingest the same CSV must agree.
+
+    Every 40th face repeats the one before, and the last 24 the first 24, all with other labels.
+    """
+    lines = ["emotion,pixels,Usage" if usage else "emotion,pixels"]
+    for n in range(280):
+        face = n - (n % 40 == 39)
+        pixels = " ".join(str((face * face + 31 * face * p + 7 * p * p) % 256) for p in range(25))
+        lines.append(f"{n % 7},{pixels}" + f",{('Training', 'PublicTest', 'PrivateTest')[n // 7 % 3]}" * usage)
+    path = tmp_path / "faces.csv"
+    path.write_text("\n".join(lines) + "\n")
+    profile = ingest_csv(str(path), tmp_path / "faces")
+    assert [profile.digest, *(profile.splits[split]["digest"] for split in SPLITS)] == digests
 
 
 def test_the_drawn_sample_is_a_source(tmp_path: Path):
@@ -260,6 +322,32 @@ def test_killed_at_any_moment_it_leaves_a_whole_output_or_none(tmp_path: Path):
         assert ingest_csv(str(path), output).digest == expected.digest
     assert died
     assert sorted(one.name for one in outputs.iterdir()) == sorted(f"faces-{moment}" for moment in range(6))
+
+
+def test_killed_while_it_replaces_an_earlier_output_that_is_put_back_or_replaced(tmp_path: Path):
+    """SIGKILL between the two renames: there is no output, until the next run puts the earlier one back."""
+    path, output = tmp_path / "faces.csv", tmp_path / "out" / "faces"
+    path.write_text(small_csv(small_rows()))
+    ingest_csv(str(path), output)
+    earlier = bytes_of(output)
+    path.write_text(small_csv(small_rows(41)))
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from components.ingest.ingest import ingest_csv\n"
+        "replace = Path.replace\n"
+        "def once(self, to): replace(self, to); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Path.replace = once\n"
+        "ingest_csv(*sys.argv[1:])"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(path), str(output)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not output.exists()
+    with pytest.raises(BadInput):
+        ingest_csv(str(tmp_path / "nothing.csv"), output)
+    assert bytes_of(output) == earlier
+    assert ingest_csv(str(path), output) == read_profile(output)
+    assert bytes_of(output) != earlier
+    assert [one.name for one in output.parent.iterdir()] == ["faces"]
 
 
 def test_real_data(real_csv: Path, tmp_path: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,24 @@ from PIL import Image
 
 from components.balance.balance_classes import balance_classes
 from components.balance.parameters import Balance
-from components.faces import EMOTIONS, read_profile, read_split
+from components.faces import (
+    EMOTIONS,
+    SPLITS,
+    Faces,
+    Profile,
+    SplitWriter,
+    read_profile,
+    read_split,
+    read_split_in_chunks,
+    split_path,
+    write_profile,
+)
+from components.profile import measure, typical
 from components.profile.measure import measure_faces, pick_augmented
+from components.profile.pictures import draw_faults
 from components.profile.profile_data import Findings, profile_data
+from components.profile.tables import count_identical, list_rejected
+from components.sample.draw import draw_faces
 
 PICTURES = {"emotions", "thumbnails", "classes", "techniques", "mean_faces", "brightness_contrast", "faults"}
 TABLES = {
@@ -78,13 +94,110 @@ def test_measured_light_and_mean_faces_are_those_of_the_faces(sample_faces: Path
         assert shown <= {face.tobytes() for face in members}
 
 
-def test_faces_to_show_augmentation_by_are_those_of_which_all_techniques_made_one(balanced: Path) -> None:
-    picked = pick_augmented(balanced)
-    assert len(picked) == 3
-    assert all(set(one.faces) >= {"original", "mask", "rotation", "blur", "salt"} for one in picked)
+def write_train(folder: Path, faces: np.ndarray, emotion: np.ndarray) -> None:
+    """A data set folder with these faces in train and nothing in the other splits."""
+    records = {}
+    for split in SPLITS:
+        count = len(faces) if split == "train" else 0
+        with SplitWriter(split_path(folder, split), faces.shape[1]) as writer:
+            original = np.full(count, "original", object)
+            row = np.arange(count, dtype=np.int32)
+            writer.write(Faces(row, emotion[:count], faces[:count], original, np.ones(count, bool)))
+        records[split] = writer.record()
+    write_profile(folder, Profile({"rows": len(faces)}, faces.shape[1], records))
+
+
+def test_the_face_shown_of_an_emotion_is_whole_clear_and_like_the_others(tmp_path: Path) -> None:
+    emotion = np.tile(np.arange(7, dtype=np.uint8), 40)
+    faces = draw_faces(emotion, [0])
+    sound = np.arange(len(faces)) >= 100
+    spoilt = faces[~sound]
+    spoilt[0::4, :, 24:] = 255  # half of it beside the face
+    spoilt[1::4] = spoilt[1::4, ::-1]  # upside down
+    spoilt[2::4] = 120 + spoilt[2::4] // 16  # next to no contrast
+    spoilt[3::4] = np.where(spoilt[3::4] > 127, 255, 0)  # black and white
+    faces[~sound] = spoilt
+    write_train(tmp_path, faces, emotion)
+    measured = measure_faces(tmp_path)
+    for label, name in enumerate(EMOTIONS):
+        shown = np.flatnonzero((faces == measured.most_typical[name]).all(axis=(1, 2)))
+        assert (emotion[shown] == label).all()
+        assert sound[shown].all()
+    assert np.median(measured.typical[sound]) > np.median(measured.typical[~sound])
+
+
+def test_how_typical_a_face_is_does_not_depend_on_chunks(sample_faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = measure_faces(sample_faces)
+    for module in (measure, typical):
+        monkeypatch.setattr(module, "read_split_in_chunks", partial(read_split_in_chunks, rows=97))
+    pieces = measure_faces(sample_faces)
+    np.testing.assert_allclose(pieces.typical, whole.typical, atol=1e-5)
+    for name in EMOTIONS:
+        np.testing.assert_array_equal(pieces.most_typical[name], whole.most_typical[name])
+
+
+def test_an_emotion_without_faces_and_faces_of_one_grey_level_are_no_obstacle(tmp_path: Path) -> None:
+    faces = draw_faces(np.array([0, 0, 3], np.uint8), [0])
+    faces[1:] = 99
+    write_train(tmp_path, faces, np.array([0, 0, 3], np.uint8))
+    measured = measure_faces(tmp_path)
+    assert set(measured.most_typical) == {"angry", "happy"}
+    np.testing.assert_array_equal(measured.most_typical["angry"], faces[0])
+    assert np.isfinite(measured.typical).all()
+
+
+def test_every_emotion_shows_every_technique_that_made_one_by_faces_of_the_data(
+    sample_faces: Path, balanced: Path
+) -> None:
+    made = read_profile(balanced).balance["made"]
+    picked = {one.emotion: one.pairs for one in pick_augmented(balanced, measure_faces(sample_faces))}
+    assert len(picked) > 3
+    assert picked.keys() == {name for name in EMOTIONS if any(counts[name] for counts in made.values())}
     train = read_split(balanced, "train")
-    one = picked[0]
-    assert any((train.pixels == one.faces["original"]).all(axis=(1, 2)))
+    for emotion, pairs in picked.items():
+        assert pairs.keys() == {technique for technique, counts in made.items() if counts[emotion]}
+        of = train.emotion == EMOTIONS.index(emotion)
+        for technique, (face, child) in pairs.items():
+            parents = train.row[of & (train.technique == "original") & (train.pixels == face).all(axis=(1, 2))]
+            children = train.row[of & (train.technique == technique) & (train.pixels == child).all(axis=(1, 2))]
+            assert np.intersect1d(parents, children).size
+        assert len({face.tobytes() for face, _ in pairs.values()}) == len(pairs), "one face was shown twice"
+
+
+def test_identical_pixels_are_listed_with_what_is_counted_and_its_conflicts() -> None:
+    duplicates = {
+        "policy": "drop_from_train",
+        "rows_repeating_another": 11,
+        "within": {"test": 0, "train": 4, "validation": 1},
+        "across": {"train_test": 2, "train_validation": 3, "validation_test": 3},
+        "conflicting_labels": {
+            "images": 4,
+            "rows": 12,
+            "within": {"train": 2, "validation": 1, "test": 0},
+            "across": {"train_validation": 2, "train_test": 0, "validation_test": 2},
+        },
+        "dropped": {"in validation or test": 7},
+    }
+    table = count_identical(duplicates)
+    assert table.iloc[:-1].values.tolist() == [
+        ["repeat another", "all splits", "rows", 11, 8],
+        ["repeat another", "train", "rows", 4, 2],
+        ["repeat another", "validation", "rows", 1, 1],
+        ["repeat another", "test", "rows", 0, 0],
+        ["in two splits", "train and validation", "images", 3, 2],
+        ["in two splits", "train and test", "images", 2, 0],
+        ["in two splits", "validation and test", "images", 3, 2],
+    ]
+    assert table.iloc[-1, :4].tolist() == ["left train", "in validation or test", "rows", 7]
+    assert pd.isna(table.at[7, "conflicting"])
+    assert count_identical({}).empty
+
+
+def test_a_profile_from_before_conflicts_were_told_apart_is_drawn_too() -> None:
+    earlier = {"within": {"train": 4}, "across": {"train_test": 2}, "conflicting_labels": {"images": 1, "rows": 2}}
+    near = pd.DataFrame({"splits": ["train"], "pairs": [0], "pairs_with_two_labels": [0]})
+    figure = draw_faults(list_rejected({}), count_identical(earlier), near, read=9)
+    assert [len(axes.patches) for part in figure.subfigs for axes in part.axes] == [0, 0, 2, 2, 0]
 
 
 @pytest.mark.parametrize("strategy", ["class_weight", "oversample"])
@@ -97,10 +210,6 @@ def test_other_strategies_are_profiled_too(sample_faces: Path, tmp_path: Path, s
 
 
 def test_planted_near_duplicates_across_splits_are_counted(tmp_path: Path) -> None:
-    from components.faces import SPLITS, Faces, Profile, SplitWriter, split_path
-    from components.faces.dataset import write_profile
-    from components.sample.draw import draw_faces
-
     records = {}
     drawn = draw_faces(np.tile(np.arange(7, dtype=np.uint8), 3), [0])
     for number, split in enumerate(SPLITS):
