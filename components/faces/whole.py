@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from components.bad_input import BadInput
@@ -20,18 +20,18 @@ def writing_whole(target: Path | str) -> Iterator[Path]:
 
     The folder lies beside `target`, so that the last act is one rename. What a killed process left there is cleared
     away by the next one: its owner holds a lock on it, which ends with the process. An empty `target` (kfp makes one)
-    is replaced, and so is an earlier data set.
+    is replaced, and so is an earlier data set. That one is moved aside first, a second rename: a process killed between
+    the two leaves no `target`, and the next one that writes there begins by putting the earlier data set back.
 
     Raises:
         BadInput: `target` holds something that is no data set, or cannot be made.
     """
-    target = Path(target).absolute()
+    target = Path(target).resolve()  # what a link points to is replaced, not the link
     _refuse_what_is_no_data_set(target)
-    prefix = f".{target.name}-part-"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _clear_abandoned(target.parent, prefix)
-        part = Path(tempfile.mkdtemp(dir=target.parent, prefix=prefix))
+        _clear_abandoned(target)
+        part = Path(tempfile.mkdtemp(dir=target.parent, prefix=_prefix(target, "part")))
     except OSError as error:
         raise BadInput(f"{target}: cannot be made there ({error.strerror}); give another output folder") from error
     lock = os.open(part, os.O_RDONLY)
@@ -39,11 +39,8 @@ def writing_whole(target: Path | str) -> Iterator[Path]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield part
         part.chmod(0o755)
-        if target.exists() and any(target.iterdir()):
-            old = Path(tempfile.mkdtemp(dir=target.parent, prefix=prefix))
-            target.replace(old)
-            part.replace(target)
-            shutil.rmtree(old, ignore_errors=True)
+        if _holds_something(target):
+            _replace(target, part)
         else:
             part.replace(target)
     finally:
@@ -54,21 +51,57 @@ def writing_whole(target: Path | str) -> Iterator[Path]:
 def _refuse_what_is_no_data_set(target: Path) -> None:
     if target.exists() and not target.is_dir():
         raise BadInput(f"{target}: is a file; give a folder for the data set")
-    if target.is_dir() and any(target.iterdir()) and not (target / PROFILE).is_file():
+    if _holds_something(target) and not (target / PROFILE).is_file():
         raise BadInput(f"{target}: has files in it that are no data set; give a new or an empty folder")
 
 
-def _clear_abandoned(parent: Path, prefix: str) -> None:
-    """Removes the folders of processes that were killed: nobody holds their lock any more."""
-    for part in parent.glob(f"{prefix}*"):
+def _holds_something(target: Path) -> bool:
+    return target.is_dir() and any(target.iterdir())
+
+
+def _prefix(target: Path, kind: str) -> str:
+    """How the folders beside `target` begin: `part` is being written, `old` is an earlier data set moved aside."""
+    return f".{target.name}-{kind}-"
+
+
+def _replace(target: Path, part: Path) -> None:
+    """Puts `part` in the place of an earlier data set."""
+    old = part.with_name(part.name.replace(_prefix(target, "part"), _prefix(target, "old"), 1))
+    lock = os.open(target, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # stays on the folder when it is moved: nobody puts it back meanwhile
+        target.replace(old)
+        part.replace(target)
+        _remove(old)
+    finally:
+        os.close(lock)
+
+
+def _remove(folder: Path) -> None:
+    """Removes a data set, its profile first: what a kill leaves of it is no data set."""
+    with suppress(OSError):
+        (folder / PROFILE).unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clear_abandoned(target: Path) -> None:
+    """Removes the folders of processes that were killed: nobody holds their lock any more.
+
+    An earlier data set that such a process had moved aside is put back, where nothing has come in its place.
+    """
+    old, part = _prefix(target, "old"), _prefix(target, "part")
+    for folder in [path for path in target.parent.iterdir() if path.name.startswith((old, part))]:
         try:
-            lock = os.open(part, os.O_RDONLY)
+            lock = os.open(folder, os.O_RDONLY)
         except OSError:  # its owner was faster
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(part, ignore_errors=True)
-        except OSError:  # its owner is alive
+            if folder.name.startswith(old) and (folder / PROFILE).is_file() and not _holds_something(target):
+                folder.replace(target)
+            else:
+                _remove(folder)
+        except OSError:  # its owner is alive, or another process has cleared it away
             pass
         finally:
             os.close(lock)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,8 +19,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from components.bad_input import BadInput
 from components.balance import balance_classes as module
 from components.balance.balance_classes import LeakedParent, balance_classes, prove_parents, weigh_classes
+from components.balance.draws import key_of
 from components.balance.parameters import Balance
-from components.balance.techniques import flip, mask
+from components.balance.techniques import blur_at_random, flip, mask, rotate_at_random, salt_at_random
 from components.faces import EMOTIONS, SPLITS, Faces, Profile, SplitWriter, read_profile, read_split, split_path
 from components.faces.dataset import write_profile
 from components.sample.draw import draw_faces
@@ -68,24 +70,29 @@ def test_augment_makes_every_emotion_as_frequent_as_the_most_frequent(faces: Pat
 
 
 def test_every_new_face_is_its_parent_changed_by_the_technique_it_names(faces: Path, tmp_path: Path) -> None:
-    balance_classes(faces, tmp_path / "balanced", Balance())
-    train, source = read_split(tmp_path / "balanced", "train"), read_split(faces, "train")
-    parent = {
-        row: (emotion, face) for row, emotion, face in zip(source.row, source.emotion, source.pixels, strict=True)
+    """Made anew here, one by one: a face's random numbers come from the seed, its parent, and which child it is."""
+    make = {
+        "original": lambda face, key: face,
+        "mask": lambda face, key: mask(face),
+        "rotation": lambda face, key: rotate_at_random(face, key, 30),
+        "blur": lambda face, key: blur_at_random(face, key, 0.6, 2.0),
+        "flip": lambda face, key: flip(face),
+        "salt": lambda face, key: salt_at_random(face, key, 0.1),
     }
-    for row, emotion, face, technique in zip(train.row, train.emotion, train.pixels, train.technique, strict=True):
-        assert parent[row][0] == emotion
-        before = parent[row][1]
-        if technique in ("mask", "flip"):
-            np.testing.assert_array_equal(face, (mask if technique == "mask" else flip)(before[None])[0])
-        elif technique == "original":
-            np.testing.assert_array_equal(face, before)
-        elif technique == "salt":
-            assert set(face[face != before].tolist()) <= {255}
-            assert (face == before).mean() > 0.9
-        else:
-            assert (face != before).any()
-    assert not train.in_train[~np.isin(train.technique, ["original"])].any()
+    balance_classes(faces, tmp_path / "balanced", Balance(seed=5, rotation=30, blur=(0.6, 2.0), salt=0.1))
+    train, source = read_split(tmp_path / "balanced", "train"), read_split(faces, "train")
+    position = {row: place for place, row in enumerate(source.row.tolist())}
+    children = Counter()
+    for row, emotion, face, technique in zip(
+        train.row.tolist(), train.emotion, train.pixels, train.technique, strict=True
+    ):
+        parent = position[row]
+        assert source.emotion[parent] == emotion
+        key = key_of(5, np.array([parent]), np.array([children[parent]]))
+        np.testing.assert_array_equal(face, make[technique](source.pixels[parent : parent + 1], key)[0], technique)
+        children[parent] += technique != "original"
+    assert set(train.technique) == set(make)
+    assert not train.in_train[train.technique != "original"].any()
 
 
 def test_no_two_faces_are_the_same(faces: Path, tmp_path: Path) -> None:
@@ -155,6 +162,22 @@ def test_the_digest_of_a_balanced_train_never_changes(faces: Path, tmp_path: Pat
     """Pinned, as machines that balance the same faces must agree."""
     profile = balance_classes(faces, tmp_path / "balanced", Balance(seed=1))
     assert profile.splits["train"]["digest"] == "26db90dab51e4e13c901d60524d6a6f7"
+
+
+def test_the_number_of_cores_changes_no_byte(faces: Path, tmp_path: Path) -> None:
+    """1 core and 3: as `usable_cores` counts them, as Arrow does, and as many as there are of them for the process."""
+    code = (
+        "import os, sys\n"
+        "from components import cores\n"
+        "cores.usable_cores = lambda: int(sys.argv[3])\n"
+        "os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[3])])\n"
+        "import pyarrow; pyarrow.set_cpu_count(int(sys.argv[3]))\n"
+        "from components.balance.balance_classes import *\n"
+        "balance_classes(sys.argv[1], sys.argv[2], Balance(seed=1, per_class=700))"
+    )
+    for count in (1, 3):
+        subprocess.run([sys.executable, "-c", code, str(faces), str(tmp_path / str(count)), str(count)], check=True)
+    assert _files(tmp_path / "1") == _files(tmp_path / "3")
 
 
 @pytest.mark.parametrize("chunk", [1, 17])
@@ -252,6 +275,39 @@ def test_killed_at_any_moment_there_is_a_whole_output_or_none(tmp_path: Path) ->
     assert balance_classes(faces, target, Balance(seed=1)) == expected
     assert _files(target) == _files(tmp_path / "expected")
     assert [path.name for path in target.parent.iterdir()] == ["balanced"], "what the killed ones left was not cleared"
+
+
+def test_killed_while_it_replaces_an_earlier_output_that_is_put_back_or_replaced(faces: Path, tmp_path: Path) -> None:
+    """SIGKILL between the two renames: there is no output, until the next run puts the earlier one back."""
+    target = tmp_path / "out" / "balanced"
+    balance_classes(faces, target, Balance(seed=1))
+    earlier = _files(target)
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from components.balance.balance_classes import *\n"
+        "replace = Path.replace\n"
+        "def once(self, to): replace(self, to); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Path.replace = once\n"
+        "balance_classes(sys.argv[1], sys.argv[2], Balance(seed=2))"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(faces), str(target)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not target.exists()
+    with pytest.raises(BadInput, match="no face of"):
+        balance_classes(_without_disgust(faces, tmp_path), target, Balance())
+    assert _files(target) == earlier
+    again = balance_classes(faces, target, Balance(seed=2))
+    assert read_profile(target) == again
+    assert _files(target) != earlier
+    assert [path.name for path in target.parent.iterdir()] == ["balanced"]
+
+
+def _without_disgust(faces: Path, tmp_path: Path) -> Path:
+    folder = Path(shutil.copytree(faces, tmp_path / "no-disgust"))
+    train = read_split(faces, "train")
+    with SplitWriter(split_path(folder, "train"), 48) as writer:
+        writer.write(train.take(train.emotion != EMOTIONS.index("disgust")))
+    return folder
 
 
 def test_the_component_writes_its_output_and_tells_the_figures(
