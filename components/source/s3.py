@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Final, NoReturn, cast
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 from urllib3.exceptions import HTTPError
 
 from components.bad_input import BadInput
@@ -95,7 +95,12 @@ class S3Object:
                 sentence = f"S3 refuses these credentials ({code}); check {CREDENTIALS}, and their rights to the object"
             else:
                 sentence = f"S3 answers {code}; try again later"
-        elif kind in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound"):
+        elif isinstance(error, ProfileNotFound):
+            sentence = (
+                f"AWS_PROFILE names {error.kwargs['profile']!r}, a profile that is not in the AWS config "
+                "(~/.aws/config, ~/.aws/credentials); name one that is"
+            )
+        elif kind in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"):
             sentence = f"no credentials for S3; set {CREDENTIALS}"
         else:
             sentence = f"S3 cannot be reached ({' '.join(str(error).split())}); check AWS_ENDPOINT_URL and the network"
