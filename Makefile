@@ -88,8 +88,13 @@ lint: $(READY) ## ruff and pyright
 	@$(BIN)/pyright
 
 .PHONY: bench
-bench: $(READY) ## what is fast, measured beside what people would otherwise do
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python -m "benchmarks.$$(basename $$file .py)"; done
+bench: $(READY) ## what is fast, measured beside what people would otherwise do (CSV=FER2013 unpacked; none: no ingest)
+	@$(if $(CSV),,echo "== ingest: left out, it needs FER2013; make bench CSV=fer2013.csv")
+	@for name in $(filter-out $(if $(CSV),,ingest),$(sort $(basename $(notdir $(wildcard benchmarks/*.py))))); do \
+		echo "== $$name"; \
+		case $$name in ingest | balance) set -- $(if $(CSV),'$(CSV)') ;; *) set -- ;; esac; \
+		$(BIN)/python -m "benchmarks.$$name" "$$@"; \
+	done
 
 .PHONY: mlproject
 mlproject: $(READY) ## write MLproject anew from the parameters
