@@ -13,7 +13,7 @@ import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
@@ -69,9 +69,11 @@ def unpacked(raw: BinaryIO, name: str) -> Iterator[tuple[io.BufferedReader, str]
 class _Guarded(io.RawIOBase):
     """A stream of unpacked bytes: damage becomes a sentence, and a bomb is refused before it fills anything."""
 
-    def __init__(self, stream: BinaryIO, name: str, packed: Callable[[], int]) -> None:
-        """Args: stream: what unpacks. name: for sentences. packed: bytes that went in so far, or will."""
-        self._stream, self._name, self._packed, self._out = stream, name, packed, 0
+    def __init__(
+        self, stream: BinaryIO, name: str, packed: Callable[[], int], at_end: Callable[[], None] = lambda: None
+    ) -> None:
+        """Args: stream: what unpacks. name: for sentences. packed: bytes that went in so far, or will. at_end: called."""
+        self._stream, self._name, self._packed, self._at_end, self._out = stream, name, packed, at_end, 0
 
     def readable(self) -> bool:
         return True
@@ -80,6 +82,8 @@ class _Guarded(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         try:
             data = self._stream.read(len(view))
+            if view and not data:
+                self._at_end()
         except _DAMAGE as error:
             raise _damaged(self._name, error) from error
         self._out += len(data)
@@ -125,7 +129,10 @@ def _find_in_zip(raw: BinaryIO, name: str, stack: ExitStack) -> tuple[io.Buffere
 def _find_in_tar(
     raw: BinaryIO, stream: io.BufferedReader, name: str, stack: ExitStack
 ) -> tuple[io.BufferedReader, str]:
-    """Reads the archive once; a second time only where its CSV has no Usage, so that a better one could follow."""
+    """Reads the archive up to its CSV (to the end where that has no Usage: a better one could follow), and then again.
+
+    What lies behind the CSV is looked at when that has been read.
+    """
     try:
         names: list[str] = []
         best = 0, ""
@@ -147,10 +154,16 @@ def _find_in_tar(
         raw.seek(0)
         again = tarfile.open(fileobj=_unzipped(raw, name) if packed else raw, mode="r|")  # noqa: SIM115
         stack.enter_context(again)
-        for member in again:
+        members = iter(again)
+        for member in members:
             if member.name == best[1] and member.isreg():
                 inside = f"{name}:{member.name}"
-                guarded = _Guarded(cast(BinaryIO, again.extractfile(member)), inside, lambda: 1 << 62)
+                guarded = _Guarded(
+                    cast(BinaryIO, again.extractfile(member)),
+                    inside,
+                    lambda: 1 << 62,
+                    lambda: _refuse_hostile((later.name for later in members), name),
+                )
                 return io.BufferedReader(guarded, 512 * 1024), inside
         raise _no_csv(name, names)
     except _DAMAGE as error:
@@ -170,7 +183,7 @@ def _refuse_too_many(members: int, name: str) -> None:
         raise BadInput(f"{name}: has over {MOST_MEMBERS:,} members; give an archive of one CSV")
 
 
-def _refuse_hostile(members: list[str], name: str) -> None:
+def _refuse_hostile(members: Iterable[str], name: str) -> None:
     for member in members:
         posix, windows = PurePosixPath(member), PureWindowsPath(member)
         if posix.is_absolute() or windows.drive or windows.root or ".." in posix.parts or ".." in windows.parts:

@@ -81,6 +81,14 @@ def test_refuses_members_that_point_out(pack: Callable, member: str, tmp_path: P
 
 
 @pytest.mark.parametrize("pack", PACKERS)
+@pytest.mark.parametrize("order", [1, -1])
+def test_refuses_it_also_before_or_behind_the_csv(pack: Callable, order: int, tmp_path: Path):
+    members = {"../evil.txt": b"evil", "fer.csv": CSV, "README": b"faces"}
+    with pytest.raises(BadInput, match="points out of the archive"):
+        read(pack(dict(list(members.items())[::order]), tmp_path / "a"))
+
+
+@pytest.mark.parametrize("pack", PACKERS)
 def test_refuses_an_archive_of_too_many_members(pack: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("components.source.unpack.MOST_MEMBERS", 3)
     members = {f"{number}.txt": b"" for number in range(3)}
