@@ -72,7 +72,7 @@ class _Guarded(io.RawIOBase):
     def __init__(
         self, stream: BinaryIO, name: str, packed: Callable[[], int], at_end: Callable[[], None] = lambda: None
     ) -> None:
-        """Args: stream: what unpacks. name: for sentences. packed: bytes that went in so far, or will. at_end: called."""
+        """Args: stream: what unpacks. name: for sentences. packed: bytes that went in so far, or will. at_end: call."""
         self._stream, self._name, self._packed, self._at_end, self._out = stream, name, packed, at_end, 0
 
     def readable(self) -> bool:
