@@ -67,7 +67,21 @@ assert not np.allclose(one, two), "two draws are equal"
 assert len(np.unique(one.mean(axis=(1, 2)))) == 64, "two faces of a batch were moved alike"
 maps = np.asarray(layer.draw_maps(4096, 48))
 assert 0.45 < (np.linalg.det(maps[:, :, :2]) < 0).mean() < 0.55, "not every other face is flipped"
-assert np.abs(maps[:, :, 2]).max() < 0.1 * 48 * (2**0.5), "shifted further than asked"
+
+
+def furthest(move: str, size: float) -> np.ndarray:
+    """The least and the most in each cell of 4,096 maps (2, 3) that make this move alone."""
+    sizes = {"rotation": 0.0, "shift": 0.0, "shear": 0.0, "zoom": 0.0, move: size}
+    maps = np.asarray(Augment(**sizes, flip=False, seed=0).draw_maps(4096, 48))
+    return np.stack([maps.min(axis=0), maps.max(axis=0)])
+
+
+tenth = 0.1 * 48
+sine = np.sin(np.radians(10))
+check("rotated as far as asked", furthest("rotation", 10)[:, 1, 0], [-sine, sine], 0.002)
+check("shifted as far as asked", furthest("shift", 0.1)[:, :, 2], [[-tenth, -tenth], [tenth, tenth]], 0.02)
+check("sheared as far as asked", furthest("shear", 10)[:, 0, 1], [-sine, sine], 0.002)
+check("zoomed as far as asked", furthest("zoom", 0.1)[:, (0, 1), (0, 1)], [[0.9, 0.9], [1.1, 1.1]], 0.002)
 still = Augment(rotation=0, shift=0, shear=0, zoom=0, flip=False, seed=0)
 check("nothing asked, nothing moved", np.asarray(still(faces, training=True)), faces, 0)
 

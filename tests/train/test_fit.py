@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +13,8 @@ from components.faces import Faces
 from components.train.candidate import Candidate, parse_candidate
 from components.train.fit import Diverged, Epoch, Trained, best_epoch, fit, optimizer_for, score
 from components.train.hardware import choose
-from components.train.network import build_network
-from components.train.state import FolderStore, State
-
-RUNNER = Path(__file__).with_name("fit_until_killed.py")
+from components.train.network import build_network, save_network
+from components.train.state import FolderStore
 
 
 def small(**changes: Any) -> Candidate:
@@ -54,37 +49,6 @@ def test_equal_seeds_give_equal_weights_and_another_seed_does_not(stripes: Faces
     first, second, other = (train(small(seed=seed, epochs=2), stripes).network.get_weights() for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
-
-
-def test_killed_and_started_again_it_ends_with_the_same_weights(stripes: Faces, tmp_path: Path):
-    """Another process is killed by SIGKILL in the midst of an epoch; a third one goes on."""
-    np.savez(tmp_path / "faces.npz", emotion=stripes.emotion, pixels=stripes.pixels)
-
-    def start(folder: str, epochs: int) -> subprocess.Popen[bytes]:
-        arguments = [str(tmp_path / "faces.npz"), str(tmp_path / folder), str(epochs), "tensorflow"]
-        return subprocess.Popen([sys.executable, str(RUNNER), *arguments])
-
-    unbroken = start("unbroken", 6)
-    killed = start("killed", 6)
-    state = tmp_path / "killed" / "state.npz"
-    deadline = time.monotonic() + 120
-    while not (state.exists() and 2 <= len(State.from_bytes(state.read_bytes()).history) < 6):
-        assert killed.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    killed.kill()
-    assert killed.wait() != 0
-    done = len(State.from_bytes(state.read_bytes()).history)
-    assert 2 <= done < 6
-    assert start("killed", 6).wait() == 0
-    assert unbroken.wait() == 0
-    one, two = (State.from_bytes((tmp_path / name / "state.npz").read_bytes()) for name in ("unbroken", "killed"))
-    assert one.arrays.keys() == two.arrays.keys()
-    assert [key for key in one.arrays if not np.array_equal(one.arrays[key], two.arrays[key])] == []
-    figures = ("train/loss", "train/accuracy", "val/loss", "val/macro_f1", "learning_rate")
-    assert [[epoch[name] for name in figures] for epoch in one.history] == [
-        [epoch[name] for name in figures] for epoch in two.history
-    ]
 
 
 def test_the_state_holds_seed_generators_and_averages(stripes: Faces, tmp_path: Path):
@@ -125,6 +89,23 @@ def test_what_is_scored_and_kept_is_the_average(stripes: Faces, tmp_path: Path):
         assert any(np.array_equal(weight, array) for array in of_optimizer), weight.path
     again = score(network, stripes.take(np.arange(40)))
     assert again == {name: trained.history[0][name] for name in again}
+
+
+def test_trained_in_bfloat16_it_is_exported_in_float32(stripes: Faces, tmp_path: Path):
+    import keras
+
+    candidate = small(epochs=1, precision="bfloat16")
+    try:
+        network: Any = train(candidate, stripes).network
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert "bfloat16" in {layer.compute_dtype for layer in network.get_layer("lenet").layers}
+    model: Any = save_network(network, candidate, tmp_path / "network.keras")
+    inner = next(layer for layer in model.layers if layer.name.startswith("network"))
+    assert {layer.compute_dtype for layer in inner.get_layer("lenet").layers} == {"float32"}
+    faces = stripes.pixels[:8, :, :, None]
+    assert all(np.array_equal(a, b) for a, b in zip(network.get_weights(), inner.get_weights(), strict=True))
+    np.testing.assert_allclose(model.predict_on_batch(faces).sum(axis=1), 1, atol=1e-6)
 
 
 def test_weights_that_are_no_numbers_are_found_on_validation(stripes: Faces, monkeypatch: pytest.MonkeyPatch):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
+from mlflow.artifacts import download_artifacts
 
 from components.bad_input import BadInput
 from components.faces import Faces, Profile, SplitWriter, split_path, write_profile
@@ -21,6 +26,7 @@ from components.train.state import FolderStore, State
 from components.train.train import train_candidate
 
 LOG = logging.getLogger("test")
+RUNNER = Path(__file__).with_name("train_until_killed.py")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +62,25 @@ def an_item(client: mlflow.MlflowClient, **candidate: Any) -> dict[str, Any]:
     }
 
 
-def test_the_run_holds_figures_inputs_pictures_and_a_model(client: mlflow.MlflowClient, folder: Path, stripes: Faces):
+def the_run(client: mlflow.MlflowClient, item: dict[str, Any]) -> Any:
+    """The one run of a candidate."""
+    (run,) = client.search_runs([item["experiment_id"]], f"tags.`mlflow.parentRunId` = '{item['parent_run_id']}'")
+    return run
+
+
+def weights_of(run: Any) -> list[np.ndarray]:
+    """Of its logged network."""
+    import keras
+
+    (file,) = Path(download_artifacts(f"runs:/{run.info.run_id}/model")).rglob("*.keras")
+    network: Any = keras.saving.load_model(file)
+    return network.get_weights()
+
+
+def test_the_run_holds_figures_inputs_pictures_and_a_model(
+    client: mlflow.MlflowClient, folder: Path, stripes: Faces, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")  # seconds, for 10
     run_id = train_candidate(client, an_item(client), folder, "", LOG)
     run = client.get_run(run_id)
     assert run.info.status == "RUNNING"  # evaluate ends it
@@ -65,6 +89,7 @@ def test_the_run_holds_figures_inputs_pictures_and_a_model(client: mlflow.Mlflow
     for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/macro_f1", "learning_rate"):
         assert [metric.step for metric in client.get_metric_history(run_id, name)] == [1, 2], name
     assert {"images_per_second", "epoch_seconds", "best_epoch", "parameters"} <= set(run.data.metrics)
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= set(run.data.metrics)
     assert {entry.dataset.name for entry in run.inputs.dataset_inputs} == {"train", "validation"}
     files = {Path(file.path).name for file in client.list_artifacts(run_id, "training")}
     assert files == {"learning_curves.png", "activations.png", "summary.txt", "history.csv"}
@@ -81,6 +106,41 @@ def test_a_retry_goes_on_in_the_same_run_and_a_finished_one_is_left_alone(
     assert train_candidate(client, item, folder, str(tmp_path), LOG) == run_id
     assert client.get_metric_history(run_id, "train/loss") == before
     assert client.get_run(run_id).info.status == "RUNNING"
+
+
+def test_killed_and_started_again_it_goes_on_in_the_same_run_to_the_same_weights(
+    client: mlflow.MlflowClient, folder: Path, tmp_path: Path
+):
+    """Another process is killed by SIGKILL in the midst of an epoch; a third one goes on."""
+    epochs = 6
+
+    def start(name: str, item: dict[str, Any]) -> subprocess.Popen[bytes]:
+        file = tmp_path / f"{name}.json"
+        file.write_text(json.dumps(item))
+        uri = mlflow.get_tracking_uri()
+        return subprocess.Popen([sys.executable, str(RUNNER), str(file), str(folder), str(tmp_path / name), uri])
+
+    unbroken, broken = (an_item(client, epochs=epochs, batch_size=16, ema=0.1) for _ in range(2))
+    whole, killed = start("unbroken", unbroken), start("broken", broken)
+    store = FolderStore(tmp_path / "broken" / broken["parent_run_id"] / broken["candidate_id"])
+    deadline = time.monotonic() + 120
+    while not (store.path.exists() and 2 <= len(State.from_bytes(store.path.read_bytes()).history) < epochs):
+        assert killed.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    killed.kill()
+    assert killed.wait() != 0
+    done = State.from_bytes(store.path.read_bytes())
+    assert 2 <= len(done.history) < epochs
+    assert not done.packaged
+    assert (start("broken", broken).wait(), whole.wait()) == (0, 0)
+    one, two = (the_run(client, item) for item in (unbroken, broken))  # one run each
+    for name in ("train/loss", "train/accuracy", "val/loss", "val/macro_f1", "learning_rate"):
+        points = [[(p.step, p.value) for p in client.get_metric_history(run.info.run_id, name)] for run in (one, two)]
+        assert points[0] == points[1]
+        assert [step for step, _ in points[0]] == [*range(1, epochs + 1)]
+    first, second = (weights_of(run) for run in (one, two))
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def test_an_epoch_logged_but_not_saved_is_trained_again_and_logged_once(
@@ -167,7 +227,7 @@ def test_the_event_file_is_live_and_a_retry_goes_on_with_it(
         patched.setattr(FolderStore, "save", killed_after_an_epoch)
         with pytest.raises(KeyboardInterrupt):
             train_candidate(client, item, folder, str(tmp_path), LOG)
-    (run,) = client.search_runs([item["experiment_id"]], f"tags.`mlflow.parentRunId` = '{item['parent_run_id']}'")
+    run = the_run(client, item)
     assert [step for step, _ in event_file(client, run.info.run_id, "train/loss")] == [1]
     assert train_candidate(client, item, folder, str(tmp_path), LOG) == run.info.run_id
     assert [step for step, _ in event_file(client, run.info.run_id, "train/loss")] == [1, 2]
