@@ -59,7 +59,7 @@ setup: $(READY) ## the environment in .venv, from the hashed lock file
 
 .PHONY: test
 test: $(READY) ## set up, run the tests: all but those that have a target of their own
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not mlproject and not docker and not services and not browser and not go"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not mlproject and not docker and not services and not browser and not go"
 
 .PHONY: test-mlproject
 test-mlproject: $(READY) ## every entry point of MLproject under a real `mlflow run`
