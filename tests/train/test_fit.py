@@ -51,18 +51,22 @@ def test_equal_seeds_give_equal_weights_and_another_seed_does_not(stripes: Faces
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-def test_the_state_holds_seed_generators_and_averages(stripes: Faces, tmp_path: Path):
-    candidate = small(epochs=1, ema=0.5)
-    train(candidate, stripes, store=FolderStore(tmp_path))
-    state = FolderStore(tmp_path).load()
+def test_the_state_holds_seed_generators_and_averages_which_are_scored_and_kept(stripes: Faces, tmp_path: Path):
+    store = FolderStore(tmp_path)
+    trained = train(small(epochs=1, ema=0.5), stripes, store=store)
+    state = store.load()
     assert state is not None
     now = [array for name, array in state.arrays.items() if name.startswith("now/")]
     whole = [array for array in now if array.dtype.kind in "iu"]
     assert len(whole) == 4, "the step's number, and the seed generators of two dropouts and the augmentation"
-    network: Any = build_network(candidate, stripes.side)
+    network = trained.network
     assert len(now) == 4 + len(network.weights) + 3 * len(network.trainable_variables), (
         "two moments and an average each"
     )
+    for weight in network.trainable_variables:
+        assert any(np.array_equal(weight, array) for array in now[len(network.weights) :]), weight.path
+    again = score(network, stripes.take(np.arange(40)))
+    assert again == {name: trained.history[0][name] for name in again}
 
 
 def test_averages_are_what_is_kept_and_change_nothing_in_the_training(stripes: Faces, tmp_path: Path):
@@ -76,19 +80,6 @@ def test_averages_are_what_is_kept_and_change_nothing_in_the_training(stripes: F
         best[ema] = network.trainable_variables
     assert all(np.array_equal(a, b) for a, b in zip(now[0.0], now[0.5], strict=True))
     assert not any(np.array_equal(a, b) for a, b in zip(best[0.0], best[0.5], strict=True))
-
-
-def test_what_is_scored_and_kept_is_the_average(stripes: Faces, tmp_path: Path):
-    store = FolderStore(tmp_path)
-    trained = train(small(epochs=1, ema=0.5), stripes, store=store)
-    state = store.load()
-    assert state is not None
-    network = trained.network
-    of_optimizer = [array for name, array in state.arrays.items() if name.startswith("now/")][len(network.weights) :]
-    for weight in network.trainable_variables:
-        assert any(np.array_equal(weight, array) for array in of_optimizer), weight.path
-    again = score(network, stripes.take(np.arange(40)))
-    assert again == {name: trained.history[0][name] for name in again}
 
 
 def test_trained_in_bfloat16_it_is_exported_in_float32(stripes: Faces, tmp_path: Path):
