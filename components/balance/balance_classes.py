@@ -44,7 +44,7 @@ def balance_classes(faces: Path | str, balanced: Path | str, parameters: Balance
     """Writes a data set folder whose training split is balanced; validation and test are the same files.
 
     The same faces and parameters give the same bytes. Time and size grow with the faces written, memory hardly does: it
-    is a few chunks, and about 100 bytes per training face.
+    is a few chunks, and some 200 bytes per training face.
 
     Args:
         faces: data set folder of `ingest`.

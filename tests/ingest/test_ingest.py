@@ -8,6 +8,7 @@ import hashlib
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from pathlib import Path
@@ -15,9 +16,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from components.bad_input import BadInput
-from components.faces import EMOTIONS, SPLITS, Profile, dataset, read_profile, read_split, split_path
+from components.faces import EMOTIONS, SPLITS, USAGE, Profile, dataset, read_profile, read_split, split_path
 from components.ingest import ingest
 from components.ingest.ingest import ingest_csv
 from components.ingest.parameters import Ingest
@@ -365,3 +368,32 @@ def test_real_data(real_csv: Path, tmp_path: Path):
     default = ingest_csv(str(real_csv), tmp_path / "default")
     assert default.rejected == {"constant image": 12}
     assert balance_sheet(default) == 32_298
+
+
+IMAGES = [" ".join(str((image * 37 + pixel * 11) % 256) for pixel in range(16)) for image in range(4)]
+JUNK = ["7,1 2,Training", "x", '"', "1,256 0,PublicTest", "0," + " ".join(["9"] * 16) + ",Training"]
+ROWS = st.one_of(
+    st.builds("{},{},{}".format, st.integers(0, 6), st.sampled_from(IMAGES), st.sampled_from(list(USAGE))),
+    st.sampled_from(JUNK),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(ROWS, max_size=25), policy=st.sampled_from(["drop_from_train", "keep", "report"]))
+def test_every_row_is_kept_rejected_or_a_duplicate_that_left(rows: list[str], policy: str):
+    a_face_of_each = [
+        f"{emotion},{200 + emotion} {number} " + " ".join(["1"] * 14) + f",{usage}"
+        for emotion in range(7)
+        for number, usage in enumerate(USAGE)
+    ]
+    lines = a_face_of_each + rows
+    with tempfile.TemporaryDirectory() as folder:
+        csv = Path(folder, "fer.csv")
+        csv.write_text("emotion,pixels,Usage\n" + "\n".join(lines) + "\n")
+        parameters = Ingest.parse({"duplicates": policy, "max_rejected_fraction": 1.0})
+        profile = ingest_csv(str(csv), Path(folder, "faces"), parameters)
+        kept = sum(len(read_split(Path(folder, "faces"), split)) for split in SPLITS)
+        assert kept == sum(profile.splits[split]["rows"] for split in SPLITS)
+        dropped = sum(profile.duplicates["dropped"].values())
+        assert len(lines) == profile.source["rows"] == kept + sum(profile.rejected.values()) + dropped
+        assert bool(dropped) <= (policy == "drop_from_train")
