@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +26,23 @@ def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]
     empty = tmp_path_factory.mktemp("empty-store") / "mlflow.db"
     prepare_store(f"{SQLITE}{empty}")
     return lambda folder: f"{SQLITE}{shutil.copy(empty, folder / 'mlflow.db')}"
+
+
+@pytest.fixture
+def kill_between_renames() -> Callable[..., None]:
+    """Runs Python code with arguments in a process that SIGKILL ends right after its first `Path.replace`."""
+    prelude = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "rename = Path.replace\n"
+        "def once(self, to): rename(self, to); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Path.replace = once\n"
+    )
+
+    def run(code: str, *arguments: str) -> None:
+        killed = subprocess.run([sys.executable, "-c", prelude + code, *arguments], check=False)
+        assert killed.returncode == -signal.SIGKILL
+
+    return run
 
 
 @pytest.fixture(scope="session")

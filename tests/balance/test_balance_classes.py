@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -277,21 +278,17 @@ def test_killed_at_any_moment_there_is_a_whole_output_or_none(tmp_path: Path) ->
     assert [path.name for path in target.parent.iterdir()] == ["balanced"], "what the killed ones left was not cleared"
 
 
-def test_killed_while_it_replaces_an_earlier_output_that_is_put_back_or_replaced(faces: Path, tmp_path: Path) -> None:
+def test_killed_while_it_replaces_an_earlier_output_that_is_put_back_or_replaced(
+    faces: Path, tmp_path: Path, kill_between_renames: Callable[..., None]
+) -> None:
     """SIGKILL between the two renames: there is no output, until the next run puts the earlier one back."""
     target = tmp_path / "out" / "balanced"
     balance_classes(faces, target, Balance(seed=1))
     earlier = _files(target)
     code = (
-        "import os, signal, sys; from pathlib import Path\n"
-        "from components.balance.balance_classes import *\n"
-        "replace = Path.replace\n"
-        "def once(self, to): replace(self, to); os.kill(os.getpid(), signal.SIGKILL)\n"
-        "Path.replace = once\n"
-        "balance_classes(sys.argv[1], sys.argv[2], Balance(seed=2))"
+        "from components.balance.balance_classes import *\nbalance_classes(sys.argv[1], sys.argv[2], Balance(seed=2))"
     )
-    killed = subprocess.run([sys.executable, "-c", code, str(faces), str(target)], check=False)
-    assert killed.returncode == -signal.SIGKILL
+    kill_between_renames(code, str(faces), str(target))
     assert not target.exists()
     with pytest.raises(BadInput, match="no face of"):
         balance_classes(_without_disgust(faces, tmp_path), target, Balance())

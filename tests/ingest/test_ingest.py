@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -327,23 +328,17 @@ def test_killed_at_any_moment_it_leaves_a_whole_output_or_none(tmp_path: Path):
     assert sorted(one.name for one in outputs.iterdir()) == sorted(f"faces-{moment}" for moment in range(6))
 
 
-def test_killed_while_it_replaces_an_earlier_output_that_is_put_back_or_replaced(tmp_path: Path):
+def test_killed_while_it_replaces_an_earlier_output_that_is_put_back_or_replaced(
+    tmp_path: Path, kill_between_renames: Callable[..., None]
+):
     """SIGKILL between the two renames: there is no output, until the next run puts the earlier one back."""
     path, output = tmp_path / "faces.csv", tmp_path / "out" / "faces"
     path.write_text(small_csv(small_rows()))
     ingest_csv(str(path), output)
     earlier = bytes_of(output)
     path.write_text(small_csv(small_rows(41)))
-    code = (
-        "import os, signal, sys; from pathlib import Path\n"
-        "from components.ingest.ingest import ingest_csv\n"
-        "replace = Path.replace\n"
-        "def once(self, to): replace(self, to); os.kill(os.getpid(), signal.SIGKILL)\n"
-        "Path.replace = once\n"
-        "ingest_csv(*sys.argv[1:])"
-    )
-    killed = subprocess.run([sys.executable, "-c", code, str(path), str(output)], check=False)
-    assert killed.returncode == -signal.SIGKILL
+    code = "from components.ingest.ingest import ingest_csv\ningest_csv(*sys.argv[1:])"
+    kill_between_renames(code, str(path), str(output))
     assert not output.exists()
     with pytest.raises(BadInput):
         ingest_csv(str(tmp_path / "nothing.csv"), output)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,3 +34,20 @@ def stripes() -> Faces:
         technique=np.array(["original"] * len(emotion), object),
         in_train=np.zeros(len(emotion), bool),
     )
+
+
+@pytest.fixture(params=["tensorflow", "jax"])
+def passes(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Runs a script of this folder, that must end by printing its backend and a word, under each backend."""
+
+    def run(script: str, word: str) -> None:
+        done = subprocess.run(
+            [sys.executable, str(Path(__file__).with_name(script))],
+            env=os.environ | {"KERAS_BACKEND": request.param},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.stdout.split()[-2:] == [request.param, word]
+
+    return run

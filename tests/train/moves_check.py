@@ -67,6 +67,7 @@ assert not np.allclose(one, two), "two draws are equal"
 assert len(np.unique(one.mean(axis=(1, 2)))) == 64, "two faces of a batch were moved alike"
 maps = np.asarray(layer.draw_maps(4096, 48))
 assert 0.45 < (np.linalg.det(maps[:, :, :2]) < 0).mean() < 0.55, "not every other face is flipped"
+assert np.abs(maps[:, :, 2]).max() < 0.1 * 48 * (2**0.5), "shifted further than asked"
 
 
 def furthest(move: str, size: float) -> np.ndarray:

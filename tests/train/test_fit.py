@@ -69,6 +69,29 @@ def test_the_state_holds_seed_generators_and_averages_which_are_scored_and_kept(
     assert again == {name: trained.history[0][name] for name in again}
 
 
+def test_broken_off_and_started_again_it_ends_in_the_same_state(stripes: Faces, tmp_path: Path):
+    candidate = small(epochs=4, batch_size=16, ema=0.1)
+
+    def break_off(number: int, epoch: Epoch) -> None:
+        if number == 3:  # whose state is not saved yet
+            raise KeyboardInterrupt
+
+    broken, whole = (FolderStore(tmp_path / name) for name in ("broken", "whole"))
+    with pytest.raises(KeyboardInterrupt):
+        train(candidate, stripes, store=broken, on_epoch=break_off)
+    for store in (broken, whole):
+        train(candidate, stripes, store=store)
+    one, two = broken.load(), whole.load()
+    assert one is not None
+    assert two is not None
+    assert one.arrays.keys() == two.arrays.keys()
+    assert [key for key in one.arrays if not np.array_equal(one.arrays[key], two.arrays[key])] == []
+    figures = ("train/loss", "train/accuracy", "val/loss", "val/macro_f1", "learning_rate")
+    assert [[epoch[name] for name in figures] for epoch in one.history] == [
+        [epoch[name] for name in figures] for epoch in two.history
+    ]
+
+
 def test_averages_are_what_is_kept_and_change_nothing_in_the_training(stripes: Faces, tmp_path: Path):
     now, best = {}, {}
     for ema in (0.0, 0.5):

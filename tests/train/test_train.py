@@ -7,7 +7,8 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,23 @@ def the_run(client: mlflow.MlflowClient, item: dict[str, Any]) -> Any:
     """The one run of a candidate."""
     (run,) = client.search_runs([item["experiment_id"]], f"tags.`mlflow.parentRunId` = '{item['parent_run_id']}'")
     return run
+
+
+@contextmanager
+def ending_at_the_first_epoch(
+    monkeypatch: pytest.MonkeyPatch, save: Callable[[FolderStore, State], None]
+) -> Iterator[None]:
+    """Training in it breaks off when the first epoch's state has been saved, by `save`."""
+
+    def broken_off(store: FolderStore, state: State) -> None:
+        save(store, state)
+        if state.history:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderStore, "save", broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            yield
 
 
 def weights_of(run: Any) -> list[np.ndarray]:
@@ -145,15 +163,8 @@ def test_an_epoch_logged_but_not_saved_is_trained_again_and_logged_once(
     client: mlflow.MlflowClient, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     item = an_item(client)
-
-    def killed(store: FolderStore, state: State) -> None:
-        if state.history:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(FolderStore, "save", killed)
-        with pytest.raises(KeyboardInterrupt):
-            train_candidate(client, item, folder, str(tmp_path), LOG)
+    with ending_at_the_first_epoch(monkeypatch, lambda store, state: None):
+        train_candidate(client, item, folder, str(tmp_path), LOG)
     run_id = train_candidate(client, item, folder, str(tmp_path), LOG)
     for name in ("train/loss", "val/macro_f1", "epoch_seconds"):
         assert [metric.step for metric in client.get_metric_history(run_id, name)] == [1, 2], name
@@ -206,17 +217,8 @@ def test_the_event_file_is_live_and_a_retry_goes_on_with_it(
     client: mlflow.MlflowClient, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     item = an_item(client, tensorboard=True)
-    save = FolderStore.save
-
-    def killed_after_an_epoch(store: FolderStore, state: State) -> None:
-        save(store, state)
-        if state.history:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(FolderStore, "save", killed_after_an_epoch)
-        with pytest.raises(KeyboardInterrupt):
-            train_candidate(client, item, folder, str(tmp_path), LOG)
+    with ending_at_the_first_epoch(monkeypatch, FolderStore.save):
+        train_candidate(client, item, folder, str(tmp_path), LOG)
     run = the_run(client, item)
     assert [step for step, _ in event_file(client, run.info.run_id, "train/loss")] == [1]
     assert train_candidate(client, item, folder, str(tmp_path), LOG) == run.info.run_id
