@@ -21,6 +21,7 @@ from components.ingest.parameters import Ingest
 from components.register.parameters import Register
 from components.section import Section
 from components.tracking.names import EXPERIMENT
+from components.train.architectures import find, names
 from components.train.candidate import parse_candidate
 from components.train.parameters import Train
 
@@ -93,12 +94,26 @@ def read_parameters(csv: str | None, config: Path | None, assignments: Iterable[
     """The parameters that a person asked for: a config file, then a CSV, then single `name=value` assignments.
 
     A config file's `cluster` section says where steps run on Kubeflow (pipeline/cluster.py) and is no parameter.
+
+    Raises:
+        BadInput: as `Parameters.parse`; or an assignment that no candidate would heed.
     """
-    values = read_values(csv, config)
+    assignments = tuple(assignments)
+    assigned: dict[str, Any] = {}
+    for assignment in assignments:
+        put_in(assigned, assignment)
+    values = read_values(assigned.get("csv", csv), config)
     values.pop("cluster", None)
     for assignment in assignments:
         put_in(values, assignment)
-    return Parameters.parse(values)
+    parameters = Parameters.parse(values)
+    for name in assigned.get("train", {}):
+        if all(candidate.get(name) is not None for candidate in parameters.candidates):
+            raise BadInput(
+                f"train.{name}: every candidate gives {name} itself, which goes before this; take it out of the "
+                "candidates, or set those: --set 'candidates=[{architecture: lenet, ...}]'"
+            )
+    return parameters
 
 
 def read_values(csv: str | None, config: Path | None) -> dict[str, Any]:
@@ -128,6 +143,13 @@ def describe() -> Iterable[tuple[str, FieldInfo]]:
                 yield f"{section}.{inner}", definition
         else:
             yield section, field
+
+
+def describe_candidates() -> Iterable[tuple[str, str, FieldInfo]]:
+    """What a candidate may give beside the parameters of `train`, as (architecture, name, definition)."""
+    for architecture in names():
+        for name, field in find(architecture).Parameters.model_fields.items():
+            yield architecture, name, field
 
 
 def read_config(path: Path) -> dict[str, Any]:

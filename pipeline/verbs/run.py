@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import click
+from pydantic.fields import FieldInfo
 from rich.console import Console
 
 from components.bad_input import BadInput
@@ -15,15 +16,24 @@ from pipeline.verbs.options import home_option, json_option, tracking_option
 
 def parameter_help() -> str:
     """Every parameter with type, default and help, for the end of `--help`."""
-    from pipeline.parameters import describe
+    from pipeline.parameters import describe, describe_candidates
 
     lines = ["\b", "Parameters, for --set and config files:"]
     for name, field in describe():
-        default = field.get_default(call_default_factory=True)
-        shown = "from the recipe" if default is None else json.dumps(default)
-        lines.append(f"  {name} = {shown}")
-        lines.append(f"      {field.description}")
+        lines += _help_of(name, field)
+    shown = ""
+    for architecture, name, field in describe_candidates():
+        if architecture != shown:
+            shown = architecture
+            lines += ["", f"In a candidate {{architecture: {architecture}, ...}}, beside those of train:"]
+        lines += _help_of(name, field)
     return "\n".join(lines)
+
+
+def _help_of(name: str, field: FieldInfo) -> list[str]:
+    default = field.get_default(call_default_factory=True)
+    shown = "from the recipe" if default is None else json.dumps(default)
+    return [f"  {name} = {shown}", f"      {field.description}"]
 
 
 class WithParameters(click.Command):

@@ -11,7 +11,13 @@ from pipeline.verbs.options import json_option
 
 @click.command()
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path), metavar="OUT.csv")
-@click.option("--faces", type=click.IntRange(min=100), default=5000, show_default=True, help="How many rows to draw.")
+@click.option(
+    "--faces",
+    type=click.IntRange(min=100),
+    default=5000,
+    show_default=True,
+    help="How many faces to draw; 1.5% of faulty and repeated rows come on top.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same bytes.")
 @json_option
 def sample(out: Path, faces: int, seed: int, as_json: bool) -> None:

@@ -107,6 +107,22 @@ def test_assignments_go_before_the_config_and_the_config_before_the_defaults(tmp
     assert read_parameters("given.csv", config).csv == "given.csv"
 
 
+def test_an_assignment_that_no_candidate_heeds_is_refused(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("candidates: [{architecture: lenet, epochs: 3}, {architecture: multi_kernel, epochs: 4}]\n")
+    with pytest.raises(BadInput, match=r"train.epochs: every candidate gives epochs itself, .*--set 'candidates="):
+        read_parameters("faces.csv", config, ["train.epochs=5"])
+    config.write_text("candidates: [{architecture: lenet, epochs: 3}, {architecture: multi_kernel}]\n")
+    assert read_parameters("faces.csv", config, ["train.epochs=5"]).train.epochs == 5
+
+
+def test_the_samples_config_is_for_the_sample_alone():
+    assert read_parameters(None, None).candidates == read_parameters("sample", None).candidates
+    for others in (read_parameters("faces.csv", None), read_parameters(None, None, ["csv=faces.csv"])):
+        assert others.csv == "faces.csv"
+        assert all("width" not in candidate for candidate in others.candidates)
+
+
 @pytest.mark.parametrize("text", ["[1, 2]", "a: [", "just words"])
 def test_a_config_that_is_none_is_one_sentence(tmp_path, text):
     config = tmp_path / "config.yaml"

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.cli import VERBS, cli
+from pipeline.parameters import describe, describe_candidates
 from pipeline.verbs import doctor
 
 
@@ -34,6 +35,12 @@ def test_every_verb_explains_itself(verb: str):
     shown = ferpipe(verb, "--help")
     assert shown.exit_code == 0, shown.output
     assert "Usage:" in shown.output
+
+
+def test_the_help_of_run_lists_every_parameter_of_the_pipeline_and_of_a_candidate():
+    shown = ferpipe("run", "--help").output
+    for name in [*(name for name, _ in describe()), *(name for _, name, _ in describe_candidates())]:
+        assert f"  {name} = " in shown, name
 
 
 def test_an_unknown_verb_is_a_usage_error():
