@@ -94,6 +94,7 @@ def candidate_items(
     if not candidates:
         raise BadInput("candidates: the list is empty; give at least one, such as {architecture: lenet}")
     items: dict[str, dict[str, Any]] = {}
+    marks = _marks(candidates)
     for number, given in enumerate(candidates):
         candidate = parse_candidate(given, train)
         dump = candidate.dump()
@@ -103,12 +104,29 @@ def candidate_items(
             raise BadInput(f"candidates[{number}] is equal to [{first}]; drop one, or give them different seeds")
         items[candidate_id] = {
             "candidate_id": candidate_id,
-            "name": candidate.name,
+            "name": " ".join([candidate.name, *marks[number]]),
             "architecture": candidate.architecture,
             "parameters": dump,
             "tags": {},
         }
     return list(items.values())
+
+
+def _marks(candidates: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """What each candidate says that not all candidates of its architecture say, as `key=value`.
+
+    >>> half = {"architecture": "lenet", "width": 0.5}
+    >>> _marks([half, {**half, "augment": False}, {**half, "seed": 1}, {"architecture": "multi_kernel", "epochs": 9}])
+    [[], ['augment=false'], [], []]
+    """
+    in_name = ("architecture", "recipe", "seed")
+    marks: list[list[str]] = []
+    for given in candidates:
+        alike = [other for other in candidates if other.get("architecture") == given.get("architecture")]
+        own = {key: value for key, value in given.items() if key not in in_name and value is not None}
+        said = {key: value for key, value in own.items() if any(other.get(key) != value for other in alike)}
+        marks.append([f"{key}={json.dumps(_without_kfps_floats(value))}" for key, value in said.items()])
+    return marks
 
 
 def _digest(*parts: Any) -> str:
@@ -140,6 +158,7 @@ def _open_parent(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: M
             parent = client.get_run(pipeline_run.parent_run_id)
         except mlflow.MlflowException as error:
             raise BadInput(f"parent run {pipeline_run.parent_run_id}: not in this MLflow ({error.message})") from None
+        _refuse_another(parent, tags)
     else:
         parent = runs.find_parent(client, pipeline_run.pipeline_run_id)
         # kfp's local runner draws its ids from 100 million: an ended run that has the same one is another's.
@@ -157,6 +176,17 @@ def _open_parent(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: M
     runs.log_new_parameters(client, run_id, _flat({**parameters, "csv": without_secrets(str(parameters["csv"]))}))
     client.log_dict(run_id, dict(parameters) | {"csv": without_secrets(str(parameters["csv"]))}, "parameters.yaml")
     return client.get_run(run_id)
+
+
+def _refuse_another(parent: Run, tags: Mapping[str, str]) -> None:
+    """A run goes on with the code and the data it began with: with others, its candidates would begin anew beside."""
+    for name, what in ((names.CODE_VERSION, "code"), (names.DATA_VERSION, "data")):
+        before, now = parent.data.tags.get(name), tags.get(name)
+        if before and now and before != now:
+            raise BadInput(
+                f"run {parent.info.run_id} began with other {what} ({before[:12]}; now {now[:12]}), with which its "
+                f"trainings cannot go on; bring that {what} back, or start a new run"
+            )
 
 
 def _name(csv: str) -> str:

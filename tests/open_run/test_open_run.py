@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -89,6 +90,32 @@ def test_a_resumed_run_is_open_again_without_its_failure(client):
     assert parent.info.status == "RUNNING"
     assert names.FAILURE not in parent.data.tags
     assert parent.data.tags[names.PIPELINE_RUN_ID] == "after"
+
+
+@pytest.mark.parametrize(("changed", "what"), [("code_version", "code"), ("source_version", "data")])
+def test_a_run_is_not_resumed_with_other_code_or_data(client, monkeypatch, changed, what):
+    [item, *_] = open_run(client, pipeline_run(f"with-other-{what}"))
+    runs.close(client, item["parent_run_id"], "KILLED")
+    again = replace(pipeline_run("later", parent_run_id=item["parent_run_id"]), **{changed: "0123456789abcdef"})
+    monkeypatch.setattr(module, "code_here", lambda: again.code_version)
+    with pytest.raises(BadInput, match=rf"began with other {what} \(.*; now 0123456789ab\), .*start a new run"):
+        open_run(client, again)
+    assert client.get_run(item["parent_run_id"]).info.status == "KILLED"
+
+
+def test_candidates_that_differ_in_settings_differ_in_name():
+    candidates = [
+        {"architecture": "lenet", "width": 0.5},
+        {"architecture": "lenet", "width": 0.5, "augment": False, "epochs": 3.0},
+        {"architecture": "lenet", "width": 0.5, "seed": 1},
+        {"architecture": "multi_kernel", "dropout": 0.1},
+    ]
+    assert [item["name"] for item in candidate_items(candidates, {}, ())] == [
+        "lenet-tuned-s0",
+        "lenet-tuned-s0 augment=false epochs=3",
+        "lenet-tuned-s1",
+        "multi_kernel-tuned-s0",
+    ]
 
 
 def test_a_parent_that_is_not_there_is_one_sentence(client):
