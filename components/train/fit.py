@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from components.faces import EMOTIONS, Faces
+from components.model.metrics import accuracy_of_confusions, confusion_matrix, macro_f1_of_confusions
 from components.train.augment import Augment
 from components.train.candidate import Candidate
 from components.train.feed import Feed, choose_feed, in_batches
@@ -77,7 +78,7 @@ def fit(
         Diverged: the loss of an epoch, or on validation, is not a number.
     """
     settings: Complete = candidate.train
-    _seed(settings.seed)
+    seed_layers(settings.seed)
     keras.config.set_dtype_policy(hardware.precision)
     network: Any = build_network(candidate, train.side)
     batch = min(settings.batch_size, len(train))
@@ -222,14 +223,11 @@ def score(network: keras.Model, faces: Faces) -> Epoch:
     truth = faces.emotion.astype(np.int64)
     exponent = logits - logits.max(axis=1, keepdims=True)
     likelihood = exponent - np.log(np.exp(exponent).sum(axis=1, keepdims=True))
-    joint = np.zeros((len(EMOTIONS), len(EMOTIONS)))
-    np.add.at(joint, (truth, logits.argmax(axis=1)), 1)
-    hits, both = joint.diagonal(), joint.sum(axis=0) + joint.sum(axis=1)
-    met = both > 0  # as scikit-learn: an emotion that is neither in the truth nor predicted does not count
+    counts = confusion_matrix(truth, logits.argmax(axis=1))
     return {
         "val/loss": float(-likelihood[np.arange(len(truth)), truth].mean()),
-        "val/accuracy": float(hits.sum() / len(truth)),
-        "val/macro_f1": float((2 * hits[met] / both[met]).mean()),
+        "val/accuracy": float(accuracy_of_confusions(counts)),
+        "val/macro_f1": float(macro_f1_of_confusions(counts)),
     }
 
 
@@ -240,7 +238,7 @@ def best_epoch(history: list[Epoch], settings: Complete) -> int:
     return figures.index(max(figures)) + 1 if figures else 0
 
 
-def _seed(seed: int) -> None:
+def seed_layers(seed: int) -> None:
     """Seeds the generator from which Keras draws the seeds of layers: Python's.
 
     Keras' own function does too, but imports TensorFlow wherever it is installed, whatever the backend.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from dataclasses import dataclass
 
@@ -33,7 +34,7 @@ def choose(settings: Complete) -> Hardware:
     """Loads the backend, makes it deterministic where asked, and says what it trains on.
 
     Raises:
-        BadInput: no GPU where one is required; or the process has loaded another backend already.
+        BadInput: no GPU where one is required; the backend is not installed; or the process has loaded another.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # On processors without AVX-512, TensorFlow leaves oneDNN alone unless it is told: lenet takes 2.3 times as long.
@@ -42,6 +43,9 @@ def choose(settings: Complete) -> Hardware:
     if settings.deterministic and settings.backend == "jax":
         flags = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+    if settings.backend == "jax" and importlib.util.find_spec("jax") is None:
+        cure = "pip install 'fer-pipeline[jax]', on a GPU 'jax[cuda12]' too"
+        raise BadInput(f"train.backend: jax is not installed here; {cure}, or give backend=tensorflow")
     import keras
 
     if keras.backend.backend() != settings.backend:

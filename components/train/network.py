@@ -70,9 +70,9 @@ def save_network(network: keras.Model, candidate: Candidate, path: Path) -> kera
     keras.config.set_dtype_policy("float32")
     try:
         plain = build_network(candidate, side)
+        plain.set_weights(network.get_weights())
+        model = exported(plain, settings.averaging)
     finally:
         keras.config.set_dtype_policy(policy)
-    plain.set_weights(network.get_weights())
-    model = exported(plain, settings.averaging)
     model.save(path)
     return model

@@ -28,9 +28,14 @@ class Train(Section):
     recipe: Recipe = Field(default="tuned", description="what fills in every value left open: `notebook` or `tuned`")
     seed: int = Field(default=0, ge=0, lt=2**31, description="of initial weights, shuffling, dropout and augmentation")
     epochs: int | None = Field(
-        default=None, ge=1, le=10_000, description="passes over the training faces; recipes: notebook 50, tuned 40"
+        default=None,
+        ge=1,
+        le=10_000,
+        description="passes over the training faces; recipes: notebook 50 (multi_kernel 10), tuned 40",
     )
-    batch_size: int | None = Field(default=None, ge=1, le=65_536, description="faces per step; recipes: 128")
+    batch_size: int | None = Field(
+        default=None, ge=1, le=65_536, description="faces per step; recipes: 128 (multi_kernel's notebook 1000)"
+    )
     learning_rate: float | None = Field(
         default=None, gt=0, le=10, description="Adam's peak step size; recipes: 0.001 and 0.002"
     )
@@ -72,17 +77,32 @@ class Train(Section):
     )
     augment: bool | None = Field(
         default=None,
-        description="whether each face is moved at random, anew in every epoch; recipes: notebook no, tuned yes",
+        description="whether each face is moved at random, anew in every epoch; recipes: notebook no (multi_kernel "
+        "yes), tuned yes",
     )
-    rotation: float | None = Field(default=None, ge=0, le=180, description="at most this many degrees, either way")
+    rotation: float | None = Field(
+        default=None,
+        ge=0,
+        le=180,
+        description="at most this many degrees, either way; recipes: 15 (multi_kernel's notebook 20)",
+    )
     shift: float | None = Field(
-        default=None, ge=0, le=1, description="at most this share of the side, up, down and sideways"
+        default=None,
+        ge=0,
+        le=1,
+        description="at most this share of the side, up, down and sideways; recipes: 0.1 (multi_kernel's notebook 0.2)",
     )
-    shear: float | None = Field(default=None, ge=0, le=45, description="at most this many degrees, either way")
+    shear: float | None = Field(
+        default=None, ge=0, le=45, description="at most this many degrees, either way; recipes: 0"
+    )
     zoom: float | None = Field(
-        default=None, ge=0, lt=1, description="height and width each by a factor of 1 - zoom to 1 + zoom"
+        default=None,
+        ge=0,
+        lt=1,
+        description="height and width each by a factor of 1 - zoom to 1 + zoom; recipes: 0.12 (multi_kernel's notebook "
+        "0.2)",
     )
-    flip: bool | None = Field(default=None, description="left to right, every other face")
+    flip: bool | None = Field(default=None, description="left to right, every other face; recipes: yes")
     averaging: Averaging | None = Field(
         default=None,
         description="what the exported model averages: `none`, `flip` (the face and its mirror image: twice the time), "

@@ -35,7 +35,7 @@ def draw_curves(history: list[dict[str, float]], best_epoch: int, path: Path) ->
 
 
 def draw_activations(network: keras.Model, face: np.ndarray, path: Path) -> None:
-    """What each convolution and pooling gives for one face, its first channels side by side.
+    """What each convolution and pooling gives for one face, its first channels side by side; no picture without any.
 
     Args:
         network: as `build_network` makes it.
@@ -43,6 +43,8 @@ def draw_activations(network: keras.Model, face: np.ndarray, path: Path) -> None
         path: of the PNG.
     """
     rows = layer_outputs(network, face)
+    if not rows:
+        return
     figure = Figure(figsize=(CHANNELS + 2, 1.1 * len(rows) + 1.2), layout="constrained")
     grid = figure.subplots(len(rows) + 1, CHANNELS, squeeze=False)
     for axes in grid.flat:
@@ -58,11 +60,16 @@ def draw_activations(network: keras.Model, face: np.ndarray, path: Path) -> None
 
 
 def layer_outputs(network: keras.Model, face: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """Name and output float32 (h, w, channels) of every convolution and pooling, for one face uint8 (side, side)."""
+    """Name and output float32 (h, w, channels) of every convolution and pooling, for one face uint8 (side, side).
+
+    Of the architecture's own layers: what lies within a model inside it is not looked at.
+    """
     architecture: Any = network.layers[-1]
     scaled = keras.Model(network.input, network.layers[-2].output)(face[None, :, :, None].astype(np.float32))
     kinds = (keras.layers.Conv2D, keras.layers.MaxPooling2D)
     shown = [layer for layer in architecture.layers if isinstance(layer, kinds)]
+    if not shown:
+        return []
     outputs = keras.Model(architecture.input, [layer.output for layer in shown])(scaled)
     names = [_name(layer) for layer in shown]
     return [(name, np.array(ops.cast(output, "float32"))[0]) for name, output in zip(names, outputs, strict=True)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
-import tempfile
+import uuid
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,28 +64,37 @@ class FolderStore:
     def save(self, state: State) -> None:
         """Replaces the last one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=".state-")
+        part = self.path.with_name(f".state-{uuid.uuid4().hex}")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with part.open("xb") as file:
                 file.write(state.as_bytes())
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).replace(self.path)
+            part.replace(self.path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             raise
+
+    def __str__(self) -> str:
+        return str(self.path)
 
 
 class S3Store:
     """Keeps the state in one object: S3 shows an upload when it is complete."""
 
     def __init__(self, address: str) -> None:
+        """Raises BadInput where boto3's settings (AWS_PROFILE, AWS_ENDPOINT_URL) make no client."""
         import boto3
         from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
 
         self.bucket, _, prefix = address.removeprefix("s3://").partition("/")
         self.key = f"{prefix.rstrip('/')}/state.npz".lstrip("/")
-        self.client: Any = boto3.Session().client("s3", config=Config(retries={"max_attempts": 5, "mode": "standard"}))
+        settings = Config(retries={"max_attempts": 5, "mode": "standard"})
+        try:
+            self.client: Any = boto3.Session().client("s3", config=settings)
+        except (BotoCoreError, ValueError) as error:
+            raise BadInput(f"{self}: {error}; check AWS_PROFILE and AWS_ENDPOINT_URL") from None
 
     def load(self) -> State | None:
         """The last state saved, or None.
@@ -105,11 +115,14 @@ class S3Store:
                 cure += ", or allow s3:ListBucket (without it S3 says this of an object that is not there yet)"
         except BotoCoreError as error:
             why = error
-        raise BadInput(f"s3://{self.bucket}/{self.key}: {why}; {cure}")
+        raise BadInput(f"{self}: {why}; {cure}")
 
     def save(self, state: State) -> None:
         """Replaces the last one. An error passes on: the step fails, and its retry starts from the last state."""
         self.client.put_object(Bucket=self.bucket, Key=self.key, Body=state.as_bytes())
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
 
 
 Store = FolderStore | S3Store
@@ -125,7 +138,12 @@ def open_state(store: Store | None) -> State:
 
     if store is None:
         return State()
-    found = store.load()
+    try:
+        found = store.load()
+    except OSError as error:
+        raise BadInput(f"training's state: {error}; give a state_dir that can be read") from None
+    except (zipfile.BadZipFile, EOFError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{store}: no whole training state ({error}); remove it to train from the start") from None
     if found is None:
         found = State()
         try:

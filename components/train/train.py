@@ -58,7 +58,7 @@ def train_candidate(
         elif state.packaged:
             log.info("%s: is already trained, %d epochs", item["name"], len(state.history))
         else:
-            _train(client, run_id, Candidate.load(item["parameters"]), folder, store, state.history, log)
+            _train(client, run_id, item, folder, store, state.history, log)
     except BadInput as error:
         close(client, run_id, "FAILED", str(error))
         raise
@@ -68,7 +68,7 @@ def train_candidate(
 def _train(
     client: mlflow.MlflowClient,
     run_id: str,
-    candidate: Candidate,
+    item: Mapping[str, Any],
     folder: Path,
     store: Store | None,
     history: list[dict[str, float]],
@@ -76,6 +76,7 @@ def _train(
 ) -> None:
     profile = read_profile(folder)
     train, validation = read_split(folder, "train"), read_split(folder, "validation")
+    candidate, name = Candidate.load(item["parameters"]), item["name"]
     settings: Complete = candidate.train
     hardware = choose(settings)  # before anything imports keras
     from components.train.fit import Diverged, fit
@@ -93,7 +94,7 @@ def _train(
                 if number > logged:
                     client.log_batch(run_id, metrics=[Metric(key, value, now, number) for key, value in epoch.items()])
                 event_file.add(number, epoch)
-                log.info("%s: %s", candidate.name, as_line(number, settings.epochs, epoch))
+                log.info("%s: %s", name, as_line(number, settings.epochs, epoch))
 
             log_split(profile, "train", "training")
             log_split(profile, "validation", "validation")
@@ -110,7 +111,7 @@ def _train(
                 )
             log_results(candidate, trained, validation)
     except Diverged as failure:
-        sentence = f"{candidate.name}: {failure}"
+        sentence = f"{name}: {failure}"
         if store:
             store.save(State(failure=sentence))
         close(client, run_id, "FAILED", sentence)
@@ -123,7 +124,7 @@ def _train(
     best = trained.history[trained.best_epoch - 1]
     log.info(
         "%s: %d epochs, the best is %d: validation accuracy %.3f, macro-F1 %.3f; %.0f images/s on %s",
-        candidate.name,
+        name,
         len(trained.history),
         trained.best_epoch,
         best["val/accuracy"],

@@ -11,7 +11,7 @@ import pytest
 from components.bad_input import BadInput
 from components.faces import Faces
 from components.train.candidate import Candidate, parse_candidate
-from components.train.fit import Diverged, Epoch, Trained, best_epoch, fit, optimizer_for, score
+from components.train.fit import Diverged, Epoch, Trained, _patience_is_over, best_epoch, fit, optimizer_for, score
 from components.train.hardware import choose
 from components.train.network import build_network, save_network
 from components.train.state import FolderStore
@@ -108,26 +108,31 @@ def test_averages_are_what_is_kept_and_change_nothing_in_the_training(stripes: F
 def test_trained_in_bfloat16_it_is_exported_in_float32(stripes: Faces, tmp_path: Path):
     import keras
 
-    candidate = small(epochs=1, precision="bfloat16")
+    candidate = small(epochs=1, precision="bfloat16", averaging="crops")
     try:
         network: Any = train(candidate, stripes).network
+        assert "bfloat16" in {layer.compute_dtype for layer in network.get_layer("lenet").layers}
+        model: Any = save_network(network, candidate, tmp_path / "network.keras")
     finally:
         keras.config.set_dtype_policy("float32")
-    assert "bfloat16" in {layer.compute_dtype for layer in network.get_layer("lenet").layers}
-    model: Any = save_network(network, candidate, tmp_path / "network.keras")
     inner = next(layer for layer in model.layers if layer.name.startswith("network"))
-    assert {layer.compute_dtype for layer in inner.get_layer("lenet").layers} == {"float32"}
+    assert {layer.compute_dtype for layer in [*model.layers, *inner.get_layer("lenet").layers]} == {"float32"}
     faces = stripes.pixels[:8, :, :, None]
     assert all(np.array_equal(a, b) for a, b in zip(network.get_weights(), inner.get_weights(), strict=True))
     np.testing.assert_allclose(model.predict_on_batch(faces).sum(axis=1), 1, atol=1e-6)
 
 
-def test_weights_that_are_no_numbers_are_found_on_validation(stripes: Faces, monkeypatch: pytest.MonkeyPatch):
+def test_weights_that_are_no_numbers_are_found_on_validation(stripes: Faces):
     """The last step of an epoch can spoil the weights: its loss is of the step before."""
-    spoiled = {"val/loss": float("nan"), "val/accuracy": 0.1, "val/macro_f1": 0.1}
-    monkeypatch.setattr("components.train.fit.score", lambda network, faces: spoiled)
+    import keras
+
+    def spoil(_: object) -> None:
+        bias: Any = model.model.trainable_variables[1]
+        bias.assign(np.full(bias.shape, np.nan, np.float32))
+
+    model: Any = keras.callbacks.LambdaCallback(on_train_end=spoil)
     with pytest.raises(Diverged, match=r"the loss is not a number after epoch 1 of 3"):
-        train(small(), stripes)
+        train(small(), stripes, on_step=[model])
 
 
 def test_a_loss_that_is_no_number_ends_it_with_a_sentence(stripes: Faces):
@@ -150,20 +155,17 @@ def test_early_stopping_counts_epochs_without_a_better_one():
     settings = small(patience=2, epochs=9).train
     history: list[Epoch] = [{"val/macro_f1": figure} for figure in (0.1, 0.5, 0.4, 0.5)]
     assert best_epoch(history, settings) == 2
+    assert [_patience_is_over(history[:n], settings) for n in (1, 2, 3, 4)] == [False, False, False, True]
+    assert not _patience_is_over(history * 3, small(patience=0).train)
     assert best_epoch([], settings) == 0
     assert best_epoch([{"val/loss": 3.0}, {"val/loss": 2.0}], small(select_by="loss").train) == 2
 
 
-def test_a_training_that_stopped_early_does_not_go_on_when_started_again(stripes: Faces, tmp_path: Path):
+def test_training_stops_when_patience_is_over_and_does_not_go_on_when_started_again(stripes: Faces, tmp_path: Path):
     candidate = small(epochs=30, patience=1, learning_rate=1e-7, ema=0.0, augment=False)
     first, again = (train(candidate, stripes, store=FolderStore(tmp_path)) for _ in range(2))
-    assert len(first.history) == len(again.history) < 30
+    assert len(first.history) == len(again.history) == first.best_epoch + 1 < 30
     assert all(np.array_equal(a, b) for a, b in zip(first.network.weights, again.network.weights, strict=True))
-
-
-def test_training_stops_when_patience_is_over(stripes: Faces):
-    trained = train(small(epochs=30, patience=1, learning_rate=1e-7, ema=0.0, augment=False), stripes)
-    assert len(trained.history) == trained.best_epoch + 1 < 30
 
 
 def test_the_learning_rate_warms_up_and_falls_to_nothing():
@@ -185,9 +187,10 @@ def test_an_emotions_weight_is_its_share_of_the_loss(stripes: Faces):
     def loss(weights: np.ndarray | None) -> float:
         return train(still, stripes, weights=weights).history[0]["train/loss"]
 
-    assert 0 < loss(two) < loss(all_else)
-    assert loss(two) + loss(all_else) == pytest.approx(loss(None), rel=1e-5)
-    assert loss(3 * two) == pytest.approx(3 * loss(two), rel=1e-5)
+    of_two, of_all_else = loss(two), loss(all_else)
+    assert 0 < of_two < of_all_else
+    assert loss(None) == pytest.approx(of_two + of_all_else, rel=1e-5)
+    assert loss(3 * two + all_else) == pytest.approx(3 * of_two + of_all_else, rel=1e-5)
 
 
 def test_validation_figures_are_scikit_learns(stripes: Faces):
@@ -201,6 +204,11 @@ def test_validation_figures_are_scikit_learns(stripes: Faces):
     assert figures["val/accuracy"] == pytest.approx(accuracy_score(stripes.emotion, guess))
     assert figures["val/macro_f1"] == pytest.approx(f1_score(stripes.emotion, guess, average="macro"))
     assert figures["val/loss"] == pytest.approx(log_loss(stripes.emotion, probabilities, labels=range(7)), rel=1e-5)
+    without = stripes.take(np.flatnonzero((stripes.emotion != 1) & (guess != 1)))
+    only_six: Any = f1_score(
+        without.emotion, network.predict(without.pixels[..., None], verbose=0).argmax(1), average=None
+    )
+    assert score(network, without)["val/macro_f1"] == pytest.approx(only_six.sum() / 7), "an absent emotion counts as 0"
 
 
 def test_a_gpu_that_is_required_and_missing_is_said_at_once():
@@ -210,6 +218,26 @@ def test_a_gpu_that_is_required_and_missing_is_said_at_once():
         pytest.skip("there is a GPU here")
     with pytest.raises(BadInput, match=r"train.require_gpu: tensorflow finds no GPU here"):
         choose(small(require_gpu=True).train)
+
+
+def test_a_backend_that_is_not_installed_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(BadInput, match=r"train.backend: jax is not installed here; pip install 'fer-pipeline\[jax\]'"):
+        choose(small(backend="jax").train)
+
+
+def test_a_network_without_convolutions_gets_no_picture_of_them(stripes: Faces, tmp_path: Path):
+    import keras
+
+    from components.train.pictures import draw_activations
+
+    faces: Any = keras.Input((stripes.side, stripes.side, 1))
+    dense = keras.Sequential(
+        [keras.Input((stripes.side, stripes.side, 1)), keras.layers.Flatten(), keras.layers.Dense(7)]
+    )
+    network: Any = keras.Model(faces, dense(keras.layers.Rescaling(1 / 255)(faces)))
+    draw_activations(network, stripes.pixels[0], tmp_path / "activations.png")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_second_backend_in_one_process_is_refused():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from botocore.stub import Stubber
 
 from components.bad_input import BadInput
-from components.train.state import FolderStore, S3Store, State
+from components.train.state import FolderStore, S3Store, State, open_state
 
 
 def test_what_a_killed_save_left_is_removed(tmp_path: Path):
@@ -32,3 +33,38 @@ def test_a_refusal_of_s3_is_one_sentence(code: str, cure: str):
         answers.add_client_error("get_object", code, http_status_code=403)
         with pytest.raises(BadInput, match=f"^s3://faces/runs/state.npz: .*{cure}"):
             store.load()
+
+
+def test_a_state_that_is_damaged_or_not_to_be_read_is_one_sentence(tmp_path: Path):
+    store = FolderStore(tmp_path)
+    store.save(State(history=[{"train/loss": 1.0}]))
+    whole = store.path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"not an archive"):
+        store.path.write_bytes(damaged)
+        with pytest.raises(
+            BadInput, match=f"^{store.path}: no whole training state .*; remove it to train from the start"
+        ):
+            open_state(store)
+    store.path.unlink()
+    store.path.mkdir()
+    with pytest.raises(BadInput, match=r"training's state: .*; give a state_dir that can be read"):
+        open_state(store)
+
+
+def test_whoever_may_read_the_folder_may_read_the_state(tmp_path: Path):
+    before = os.umask(0o027)
+    try:
+        FolderStore(tmp_path).save(State())
+    finally:
+        os.umask(before)
+    assert (tmp_path / "state.npz").stat().st_mode & 0o777 == 0o640
+
+
+def test_settings_that_make_no_client_of_s3_are_one_sentence(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(BadInput, match=r"^s3://faces/runs/state.npz: .*nobody.*; check AWS_PROFILE"):
+        S3Store("s3://faces/runs")
+    monkeypatch.delenv("AWS_PROFILE")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "no address")
+    with pytest.raises(BadInput, match=r"no address.*; check AWS_PROFILE and AWS_ENDPOINT_URL"):
+        S3Store("s3://faces/runs")
