@@ -55,6 +55,7 @@ def main() -> None:
 
 def untrained_lenet(tracking_uri: str, folder: Path) -> str:
     """Logs and registers a fresh lenet; its address."""
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as loading a model does, but TensorFlow reads it once
     from components.train.candidate import parse_candidate
     from components.train.network import build_network, save_network
     from components.train.parameters import Train

@@ -1,27 +1,40 @@
 """What our training step costs beside a bare Keras fit, and beside the notebooks' way of feeding it.
 
-    python -m benchmarks.training [--backend jax] [--repeats 5] > benchmarks/training.md
+    python -m benchmarks.training [--backend jax] [--repeats 5] [--peak 989] [--csv CSV] > benchmarks/training.md
 
 Interleaved in one process, on the same arrays, with the same network and optimizer, after a warm-up of each, by the
 clock: run it on a machine that does nothing else. `as it comes` is a bare fit of plain arrays, where tf.data's
 autotuner makes an epoch last as long as its sleep (see `in_batches` in components/train/feed.py); the other bare fit is
 spared that, as ours is.
+
+With `--peak`, what the processor's data sheet promises in the precision the first line names, the share of it that ours
+uses: a step counts as three forward passes, one forward and two backward, and only what multiplies matrices counts
+(Chowdhery et al., PaLM, 2022, appendix B). With `--csv`, how long configs/fer2013.yaml's candidates take to a
+validation accuracy.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
+from components.faces import Faces, read_split
+from components.ingest.ingest import ingest_csv
 from components.train.candidate import parse_candidate
 from components.train.hardware import Hardware, choose
+
+CONFIG = Path(__file__).resolve().parents[1] / "configs" / "fer2013.yaml"
 
 BATCH = 128
 EMOTIONS = 7
@@ -29,22 +42,25 @@ SIDE = 48
 
 
 def main() -> None:
-    """Prints the table."""
+    """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backend", default="tensorflow", choices=["tensorflow", "jax"])
     parser.add_argument("--repeats", type=int, default=5, help="rounds, of which the median is taken")
-    parser.add_argument("--steps", type=int, default=10, help=f"of {BATCH} faces, in a round")
+    parser.add_argument("--steps", type=int, default=0, help=f"of {BATCH} faces, in a round; 10 on a CPU, 400 on a GPU")
+    parser.add_argument("--peak", type=float, help="TFLOP/s of the processor's data sheet")
+    parser.add_argument("--csv", help="FER2013, to train until a validation accuracy")
+    parser.add_argument("--reach", type=float, default=0.65, help="that accuracy")
     given = parser.parse_args()
     hardware = choose(parse_candidate({"architecture": "lenet", "backend": given.backend}, {}).train)
+    given.steps = given.steps or (400 if hardware.device == "gpu" else 10)
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (BATCH * given.steps, SIDE, SIDE)).astype(np.uint8)
     targets = np.eye(EMOTIONS, dtype=np.float32)[rng.integers(0, EMOTIONS, len(pixels))]
     print(f"Keras on {given.backend}, {hardware.name}, {hardware.precision}; {platform.machine()}, batches of {BATCH}.")
     print(f"Images per second by the clock; the median of {given.repeats} rounds of {given.steps} batches.\n")
-    print(
-        "| network | bare `fit`, as it comes | bare `fit` | ours, no augmentation | ours | notebooks' feed | overhead |"
-    )
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    columns = "bare `fit`, as it comes | bare `fit` | ours, no augmentation | ours | notebooks' feed | overhead"
+    print(f"| network | {columns} | share of peak |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for architecture in ("lenet", "multi_kernel"):
         ways = ways_to_train(architecture, pixels, targets, given.steps, hardware)
         seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -57,8 +73,12 @@ def main() -> None:
         rates = {name: len(pixels) / statistics.median(times) for name, times in seconds.items()}
         ratio = statistics.median(ours / bare for ours, bare in zip(seconds["ours"], seconds["bare"], strict=True))
         shown = " | ".join(f"{rates[name]:.0f}" for name in ("plain", "bare", "still", "ours", "notebook"))
-        print(f"| {architecture} | {shown} | {ratio - 1:+.1%} |")
+        used = 3 * flops_of(architecture) * rates["ours"] / 1e12
+        share = f"{used / given.peak:.1%}" if given.peak else ""
+        print(f"| {architecture} | {shown} | {ratio - 1:+.1%} | {share} |")
     print(f"\nLoad of the machine meanwhile: {os.getloadavg()[0]:.1f}. `overhead`: ours against bare `fit`.")
+    if given.csv:
+        print_time_to(given.reach, given.csv, given.backend)
 
 
 def ways_to_train(
@@ -69,10 +89,12 @@ def ways_to_train(
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
     from components.train.feed import FromDevice, in_batches
-    from components.train.fit import build_network, optimizer_for, trainer
+    from components.train.fit import build_network, optimizer_for, seed_layers, trainer
+
+    keras.config.set_dtype_policy(hardware.precision)
 
     def bare() -> Any:
-        keras.utils.set_random_seed(0)
+        seed_layers(0)
         candidate = parse_candidate({"architecture": architecture}, {})
         network: Any = build_network(candidate, SIDE)
         loss = keras.losses.CategoricalCrossentropy(from_logits=True)
@@ -81,7 +103,7 @@ def ways_to_train(
         return network
 
     def ours(augment: bool) -> Callable[[], Any]:
-        keras.utils.set_random_seed(0)
+        seed_layers(0)
         candidate = parse_candidate({"architecture": architecture, "augment": augment}, {})
         feed = FromDevice(pixels)
         model = trainer(build_network(candidate, SIDE), feed, candidate.train, steps, hardware)
@@ -100,6 +122,60 @@ def ways_to_train(
         "ours": ours(True),
         "notebook": lambda: fed.fit(generator.flow(faces, targets, batch_size=BATCH), verbose=0),
     }
+
+
+def flops_of(architecture: str) -> float:
+    """Floating-point operations of one face's forward pass: those of convolutions and dense layers."""
+    import keras
+
+    from components.train.fit import build_network
+
+    network: Any = build_network(parse_candidate({"architecture": architecture}, {}), SIDE)
+    multiplies = keras.layers.Conv2D | keras.layers.Dense
+    layers: list[Any] = [layer for layer in network._flatten_layers() if isinstance(layer, multiplies)]
+    return sum(2 * math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1]) for layer in layers)
+
+
+def print_time_to(accuracy: float, csv: str, backend: str) -> None:
+    """Trains each candidate until validation first reaches `accuracy`; minutes hold compiling and scoring too."""
+    config = yaml.safe_load(CONFIG.read_text())
+    with tempfile.TemporaryDirectory() as folder:
+        ingest_csv(csv, Path(folder) / "faces")
+        train, validation = (read_split(Path(folder) / "faces", split) for split in ("train", "validation"))
+    print(
+        f"\n| network, `configs/{CONFIG.name}` | epoch that reaches {accuracy} | minutes to there | images per second |"
+    )
+    print("| --- | --- | --- | --- |")
+    for candidate in config["candidates"]:
+        epochs, seconds, rate = time_to(accuracy, candidate | {"backend": backend}, config["train"], train, validation)
+        reached = f"{epochs} | {seconds / 60:.1f}" if epochs else "none | "
+        print(f"| {candidate['architecture']} | {reached} | {rate:.0f} |")
+
+
+def time_to(
+    accuracy: float, candidate: dict[str, Any], settings: dict[str, Any], train: Faces, validation: Faces
+) -> tuple[int, float, float]:
+    """The epoch that reaches it, 0 for none, the seconds to its end, and images per second of the fastest epoch."""
+    from components.train.fit import Epoch, fit
+
+    class Reached(Exception):
+        pass
+
+    rates: list[float] = []
+
+    def watch(number: int, epoch: Epoch) -> None:
+        rates.append(epoch["images_per_second"])
+        if epoch["val/accuracy"] >= accuracy:
+            raise Reached
+
+    parsed = parse_candidate(candidate, settings)
+    hardware = choose(parsed.train)
+    started = time.perf_counter()
+    try:
+        fit(parsed, train, validation, hardware, on_epoch=watch)
+    except Reached:
+        return len(rates), time.perf_counter() - started, max(rates)
+    return 0, time.perf_counter() - started, max(rates)
 
 
 if __name__ == "__main__":
