@@ -40,7 +40,7 @@ def compare_on_same_rows(joint: np.ndarray, resamples: int, seed: int, confidenc
 
     Args:
         joint: counts (7, 7, 7) of truth x champion's answer x challenger's answer; at least one row.
-        resamples: how many; 10,000 take half a second.
+        resamples: how many; 10,000 take less than half a second.
         seed: the same counts and seed give the same intervals.
         confidence: of the two-sided intervals, such as 0.95.
     """
