@@ -18,7 +18,7 @@ from components.open_run.code_version import code_version
 from components.tracking.addresses import without_secrets
 from pipeline.cluster import Cluster, Images, Placing
 from pipeline.git import git_commit
-from pipeline.parameters import Parameters, put_in, read_values
+from pipeline.parameters import Parameters, read_parameters, read_values
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -46,16 +46,18 @@ def read_asked(csv: str | None, config: Path | None, assignments: Iterable[str] 
     An assignment such as `cluster.gpu.count=2` or `cluster.steps.train.memory=32Gi` goes to the cluster's settings.
 
     Raises:
-        BadInput: naming the first key that is unknown, with the nearest right one, or whose value does not fit.
+        BadInput: naming the first key that is unknown, with the nearest right one, or whose value does not fit; or an
+            assignment that no candidate would heed.
     """
-    values = read_values(csv, config)
-    cluster = values.pop(Cluster.section, None) or {}
+    prefix = f"{Cluster.section}."
+    for_pipeline, for_cluster = [], []
     for assignment in assignments:
-        if assignment.startswith(f"{Cluster.section}."):
-            _put_in_cluster(cluster, assignment.removeprefix(f"{Cluster.section}."))
-        else:
-            put_in(values, assignment)
-    return Asked(Parameters.parse(values), Cluster.parse(cluster))
+        (for_cluster if assignment.startswith(prefix) else for_pipeline).append(assignment)
+    parameters = read_parameters(csv, config, for_pipeline)
+    cluster = read_values(csv, config).get(Cluster.section) or {}
+    for assignment in for_cluster:
+        _put_in_cluster(cluster, assignment.removeprefix(prefix))
+    return Asked(parameters, Cluster.parse(cluster))
 
 
 def _put_in_cluster(cluster: dict[str, Any], assignment: str) -> None:

@@ -111,7 +111,7 @@ def read_parameters(csv: str | None, config: Path | None, assignments: Iterable[
         if all(candidate.get(name) is not None for candidate in parameters.candidates):
             raise BadInput(
                 f"train.{name}: every candidate gives {name} itself, which goes before this; take it out of the "
-                "candidates, or set those: --set 'candidates=[{architecture: lenet, ...}]'"
+                "candidates, or give other ones: candidates=[{architecture: lenet, ...}]"
             )
     return parameters
 
@@ -120,7 +120,7 @@ def read_values(csv: str | None, config: Path | None) -> dict[str, Any]:
     """What a config file says, unchecked, with the CSV given beside it.
 
     The drawn sample comes with a config of its own (configs/sample.yaml: small networks, a minute each), which holds
-    where neither a CSV nor a config is given. `KERAS_BACKEND`, as everywhere with Keras, chooses the backend where the
+    for the sample where no config is given. `KERAS_BACKEND`, as everywhere with Keras, chooses the backend where the
     config does not.
     """
     if config is None and csv in (None, "sample") and SAMPLE_CONFIG.exists():

@@ -184,8 +184,8 @@ def _refuse_another(parent: Run, tags: Mapping[str, str]) -> None:
         before, now = parent.data.tags.get(name), tags.get(name)
         if before and now and before != now:
             raise BadInput(
-                f"run {parent.info.run_id} began with other {what} ({before[:12]}; now {now[:12]}), with which its "
-                f"trainings cannot go on; bring that {what} back, or start a new run"
+                f"run {parent.info.run_id} began with other {what} ({before}; now {now}), with which its trainings "
+                f"cannot go on; bring that {what} back, or start a new run"
             )
 
 

@@ -16,7 +16,7 @@ from pipeline.verbs.options import json_option
     type=click.IntRange(min=100),
     default=5000,
     show_default=True,
-    help="How many faces to draw; 1.5% of faulty and repeated rows come on top.",
+    help="How many faces to draw; faulty and repeated rows come on top, 15 for every 1,000.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same bytes.")
 @json_option

@@ -58,6 +58,9 @@ def test_a_config_file_and_assignments_reach_both_sides(tmp_path: Path) -> None:
     assert (asked.parameters.train.epochs, asked.parameters.train.seed) == (3, 7)
     assert (asked.cluster.gpu.count, asked.cluster.steps["train"].memory) == (4, "48Gi")
     assert asked.parameters.csv == "s3://b/f.csv"
+    assert read_asked(None, None, ["csv=s3://b/f.csv"]).parameters.candidates == asked.parameters.candidates
+    with pytest.raises(BadInput, match=r"train\.seed: every candidate gives seed itself"):
+        read_asked("s3://b/f.csv", path, ["candidates=[{architecture: lenet, seed: 1}]", "train.seed=7"])
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_a_run_is_not_resumed_with_other_code_or_data(client, monkeypatch, chang
     runs.close(client, item["parent_run_id"], "KILLED")
     again = replace(pipeline_run("later", parent_run_id=item["parent_run_id"]), **{changed: "0123456789abcdef"})
     monkeypatch.setattr(module, "code_here", lambda: again.code_version)
-    with pytest.raises(BadInput, match=rf"began with other {what} \(.*; now 0123456789ab\), .*start a new run"):
+    with pytest.raises(BadInput, match=rf"began with other {what} \(.*; now 0123456789abcdef\), .*start a new run"):
         open_run(client, again)
     assert client.get_run(item["parent_run_id"]).info.status == "KILLED"
 

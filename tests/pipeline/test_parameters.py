@@ -110,7 +110,7 @@ def test_assignments_go_before_the_config_and_the_config_before_the_defaults(tmp
 def test_an_assignment_that_no_candidate_heeds_is_refused(tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text("candidates: [{architecture: lenet, epochs: 3}, {architecture: multi_kernel, epochs: 4}]\n")
-    with pytest.raises(BadInput, match=r"train.epochs: every candidate gives epochs itself, .*--set 'candidates="):
+    with pytest.raises(BadInput, match=r"train.epochs: every candidate gives epochs itself, .*candidates=\["):
         read_parameters("faces.csv", config, ["train.epochs=5"])
     config.write_text("candidates: [{architecture: lenet, epochs: 3}, {architecture: multi_kernel}]\n")
     assert read_parameters("faces.csv", config, ["train.epochs=5"]).train.epochs == 5

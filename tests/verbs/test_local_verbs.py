@@ -38,9 +38,12 @@ def test_every_verb_explains_itself(verb: str):
 
 
 def test_the_help_of_run_lists_every_parameter_of_the_pipeline_and_of_a_candidate():
-    shown = ferpipe("run", "--help").output
-    for name in [*(name for name, _ in describe()), *(name for _, name, _ in describe_candidates())]:
-        assert f"  {name} = " in shown, name
+    of_pipeline, *parts = ferpipe("run", "--help").output.split("In a candidate {architecture: ")
+    of_candidates = {part.partition(",")[0]: part for part in parts}
+    for name, _ in describe():
+        assert f"\n  {name} = " in of_pipeline, name
+    for architecture, name, _ in describe_candidates():
+        assert f"\n  {name} = " in of_candidates[architecture], (architecture, name)
 
 
 def test_an_unknown_verb_is_a_usage_error():
