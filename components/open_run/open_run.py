@@ -125,8 +125,12 @@ def _marks(candidates: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         alike = [other for other in candidates if other.get("architecture") == given.get("architecture")]
         own = {key: value for key, value in given.items() if key not in in_name and value is not None}
         said = {key: value for key, value in own.items() if any(other.get(key) != value for other in alike)}
-        marks.append([f"{key}={json.dumps(_without_kfps_floats(value))}" for key, value in said.items()])
+        marks.append([f"{key}={_as_written(value)}" for key, value in said.items()])
     return marks
+
+
+def _as_written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(_without_kfps_floats(value))
 
 
 def _digest(*parts: Any) -> str:

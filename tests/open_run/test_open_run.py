@@ -106,13 +106,13 @@ def test_a_run_is_not_resumed_with_other_code_or_data(client, monkeypatch, chang
 def test_candidates_that_differ_in_settings_differ_in_name():
     candidates = [
         {"architecture": "lenet", "width": 0.5},
-        {"architecture": "lenet", "width": 0.5, "augment": False, "epochs": 3.0},
+        {"architecture": "lenet", "width": 0.5, "augment": False, "epochs": 3.0, "schedule": "constant"},
         {"architecture": "lenet", "width": 0.5, "seed": 1},
         {"architecture": "multi_kernel", "dropout": 0.1},
     ]
     assert [item["name"] for item in candidate_items(candidates, {}, ())] == [
         "lenet-tuned-s0",
-        "lenet-tuned-s0 augment=false epochs=3",
+        "lenet-tuned-s0 augment=false epochs=3 schedule=constant",
         "lenet-tuned-s1",
         "multi_kernel-tuned-s0",
     ]
