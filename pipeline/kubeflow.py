@@ -18,7 +18,7 @@ from components.open_run.code_version import code_version
 from components.tracking.addresses import without_secrets
 from pipeline.cluster import Cluster, Images, Placing
 from pipeline.git import git_commit
-from pipeline.parameters import Parameters, read_parameters, read_values
+from pipeline.parameters import Parameters, parse_heeded, read_values
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,11 +53,11 @@ def read_asked(csv: str | None, config: Path | None, assignments: Iterable[str] 
     for_pipeline, for_cluster = [], []
     for assignment in assignments:
         (for_cluster if assignment.startswith(prefix) else for_pipeline).append(assignment)
-    parameters = read_parameters(csv, config, for_pipeline)
-    cluster = read_values(csv, config).get(Cluster.section) or {}
+    values = read_values(csv, config, for_pipeline)
+    cluster = values.pop(Cluster.section, None) or {}
     for assignment in for_cluster:
         _put_in_cluster(cluster, assignment.removeprefix(prefix))
-    return Asked(parameters, Cluster.parse(cluster))
+    return Asked(parse_heeded(values, for_pipeline), Cluster.parse(cluster))
 
 
 def _put_in_cluster(cluster: dict[str, Any], assignment: str) -> None:

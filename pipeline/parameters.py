@@ -99,16 +99,21 @@ def read_parameters(csv: str | None, config: Path | None, assignments: Iterable[
         BadInput: as `Parameters.parse`; or an assignment that no candidate would heed.
     """
     assignments = tuple(assignments)
-    assigned: dict[str, Any] = {}
-    for assignment in assignments:
-        put_in(assigned, assignment)
-    values = read_values(assigned.get("csv", csv), config)
+    values = read_values(csv, config, assignments)
     values.pop("cluster", None)
-    for assignment in assignments:
-        put_in(values, assignment)
+    return parse_heeded(values, assignments)
+
+
+def parse_heeded(values: Mapping[str, Any], assignments: Iterable[str]) -> Parameters:
+    """The parameters of `values`, in which every one of the `assignments` makes a difference to some candidate.
+
+    Raises:
+        BadInput: as `Parameters.parse`; or an assignment that no candidate would heed.
+    """
     parameters = Parameters.parse(values)
-    for name in assigned.get("train", {}):
-        if all(candidate.get(name) is not None for candidate in parameters.candidates):
+    for assignment in assignments:
+        section, _, name = assignment.partition("=")[0].partition(".")
+        if section == Train.section and all(candidate.get(name) is not None for candidate in parameters.candidates):
             raise BadInput(
                 f"train.{name}: every candidate gives {name} itself, which goes before this; take it out of the "
                 "candidates, or give other ones: candidates=[{architecture: lenet, ...}]"
@@ -116,21 +121,27 @@ def read_parameters(csv: str | None, config: Path | None, assignments: Iterable[
     return parameters
 
 
-def read_values(csv: str | None, config: Path | None) -> dict[str, Any]:
-    """What a config file says, unchecked, with the CSV given beside it.
+def read_values(csv: str | None, config: Path | None, assignments: Iterable[str] = ()) -> dict[str, Any]:
+    """What a config file says, unchecked, with the CSV and the `name=value` assignments given beside it.
 
     The drawn sample comes with a config of its own (configs/sample.yaml: small networks, a minute each), which holds
     for the sample where no config is given. `KERAS_BACKEND`, as everywhere with Keras, chooses the backend where the
     config does not.
     """
-    if config is None and csv in (None, "sample") and SAMPLE_CONFIG.exists():
+    of_csv, others = [], []
+    for assignment in assignments:
+        (of_csv if assignment.startswith("csv=") else others).append(assignment)
+    given: dict[str, Any] = {"csv": csv} if csv else {}
+    for assignment in of_csv:
+        put_in(given, assignment)
+    if config is None and given.get("csv") in (None, "sample") and SAMPLE_CONFIG.exists():
         config = SAMPLE_CONFIG
-    values = read_config(config) if config else {}
-    if csv:
-        values["csv"] = csv
+    values = (read_config(config) if config else {}) | given
     train = values.get("train") or {}
     if (backend := os.environ.get("KERAS_BACKEND")) and isinstance(train, dict):
         values["train"] = {"backend": backend, **train}
+    for assignment in others:
+        put_in(values, assignment)
     return values
 
 

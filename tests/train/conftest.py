@@ -36,6 +36,15 @@ def stripes() -> Faces:
     )
 
 
+@pytest.fixture
+def no_gpu() -> None:
+    """Skips where there is a GPU."""
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("there is a GPU here")
+
+
 @pytest.fixture(params=["tensorflow", "jax"])
 def passes(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Runs a script of this folder, that must end by printing its backend and a word, under each backend."""

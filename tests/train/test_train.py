@@ -230,11 +230,8 @@ def test_the_event_file_is_live_and_a_retry_goes_on_with_it(
         assert [step for step, _ in logged] == [1, 2]
 
 
+@pytest.mark.usefixtures("no_gpu")
 def test_what_is_missing_ends_the_step_and_the_run(client: mlflow.MlflowClient, folder: Path):
-    import tensorflow as tf
-
-    if tf.config.list_physical_devices("GPU"):
-        pytest.skip("there is a GPU here")
     item = an_item(client, require_gpu=True)
     with pytest.raises(BadInput, match="finds no GPU here"):
         train_candidate(client, item, folder, "", LOG)
