@@ -39,7 +39,7 @@ VALIDATION_BATCH = 512
 
 
 class Diverged(Exception):
-    """The loss is no number any more. The message is one sentence."""
+    """The loss, or a weight, is no finite number any more. The message is one sentence."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def fit(
         on_epoch: called with the number (from 1) and figures of every finished epoch.
 
     Raises:
-        Diverged: the loss of an epoch, or on validation, is not a number.
+        Diverged: the loss of an epoch, or on validation, is not a number, or a weight or its average is not finite.
     """
     settings: Complete = candidate.train
     seed_layers(settings.seed)
@@ -104,7 +104,7 @@ def fit(
         batches = feed.batches(batch, order, **arrays)
         fitted = model.fit(**batches, shuffle=False, verbose=0, callbacks=list(on_step)).history
         seconds = time.perf_counter() - started
-        _refuse_divergence(fitted["loss"][0], number, settings)
+        _refuse_divergence(fitted["loss"][0], model, network, number, settings)
         epoch: Epoch = {
             "train/loss": fitted["loss"][0],
             "train/accuracy": fitted["accuracy"][0],
@@ -114,7 +114,7 @@ def fit(
         }
         with averaged(model):
             epoch |= score(network, validation)
-            _refuse_divergence(epoch["val/loss"], number, settings)
+            _refuse_divergence(epoch["val/loss"], model, network, number, settings)
             state.history.append(epoch)
             if best_epoch(state.history, settings) == number:
                 best = network.get_weights()
@@ -249,12 +249,26 @@ def seed_layers(seed: int) -> None:
         random.seed(seed)
 
 
-def _refuse_divergence(loss: float, number: int, settings: Complete) -> None:
+def _refuse_divergence(loss: float, model: Any, network: keras.Model, number: int, settings: Complete) -> None:
+    """Ends a training whose loss, weights or averages are not finite.
+
+    The weights are looked at themselves. A loss is that of the step before the last, and some processors' fused
+    convolution, bias and ReLU turn NaN into 0 (oneDNN's with AVX-512), so that spoilt weights give a finite loss.
+    """
     if not math.isfinite(loss):
-        raise Diverged(
-            f"the loss is not a number after epoch {number} of {settings.epochs}; give a smaller learning_rate "
-            f"(received {settings.learning_rate}), or a longer warmup (received {settings.warmup})"
-        )
+        spoilt = "the loss is not a number"
+    elif not _are_finite(network.weights) or not _are_finite(model.optimizer.averages):
+        spoilt = "weights are not finite numbers"
+    else:
+        return
+    raise Diverged(
+        f"{spoilt} after epoch {number} of {settings.epochs}; give a smaller learning_rate "
+        f"(received {settings.learning_rate}), or a longer warmup (received {settings.warmup})"
+    )
+
+
+def _are_finite(variables: Iterable[Any]) -> bool:
+    return all(np.isfinite(ops.convert_to_numpy(variable)).all() for variable in variables)
 
 
 def _patience_is_over(history: list[Epoch], settings: Complete) -> bool:
