@@ -1,5 +1,7 @@
 """open_run: the first thing a pipeline run does in MLflow."""
 
+from typing import Any
+
 from kfp import dsl
 
 from components.images import CPU_IMAGE
@@ -21,7 +23,7 @@ def open_run(
     git_commit: str,
     parent_run_id: str,
     tracking_uri: str,
-) -> list:
+) -> list[dict[str, Any]]:
     """Checks the candidates, opens the parent run in MLflow and gives the loop its items.
 
     Args:

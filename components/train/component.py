@@ -1,5 +1,7 @@
 """train: a candidate's network, fitted to the balanced faces, on a GPU where there is one."""
 
+from typing import Any
+
 from kfp import dsl
 from kfp.dsl import Dataset, Input
 
@@ -7,7 +9,7 @@ from components.images import GPU_IMAGE
 
 
 @dsl.component(base_image=GPU_IMAGE, install_kfp_package=False, packages_to_install=[])
-def train(candidate: dict, faces: Input[Dataset], state_dir: str, tracking_uri: str) -> str:
+def train(candidate: dict[str, Any], faces: Input[Dataset], state_dir: str, tracking_uri: str) -> str:
     """Trains one candidate and logs its model, figures and pictures to its own MLflow run.
 
     Goes on where it was when it is retried. The run stays open for the evaluation; if training diverged, it is FAILED.

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from compiled_pipeline import IMAGE, MLFLOW, SECRETS, Compiled
+from faulty_pipeline import faulty
 from google.protobuf.json_format import ParseDict, ParseError
+from kfp import compiler
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
+from parameter_types import mismatches
 from references import dangling
 
 from components.images import CPU_IMAGE, GPU_IMAGE
@@ -87,6 +91,17 @@ def test_a_reference_that_leads_nowhere_is_found(compiled: Compiled, breaks: Cal
     breaks(broken)
     ParseDict(broken, PipelineSpec())  # which a strict parse lets pass
     assert dangling(broken)
+
+
+def test_every_parameter_has_the_type_that_its_reader_declares(compiled: Compiled) -> None:
+    assert mismatches(compiled.ir) == []
+
+
+def test_a_bare_list_that_is_looped_over_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "faulty.yaml"
+    compiler.Compiler().compile(faulty, str(path))
+    [found] = mismatches(next(yaml.safe_load_all(path.read_text())))
+    assert "train.candidate: declared STRUCT, gets STRING" in found
 
 
 @pytest.mark.parametrize("step", PLACED)

@@ -135,7 +135,9 @@ def test_weights_that_the_last_step_spoilt_end_it(stripes: Faces, layer: int):
         weight.assign(np.full(weight.shape, np.nan, np.float32))
 
     callback: Any = keras.callbacks.LambdaCallback(on_train_end=spoil)
-    with pytest.raises(Diverged, match=r"^(weights are not finite numbers|the loss is not a number) after epoch 1 of 3"):
+    with pytest.raises(
+        Diverged, match=r"^(weights are not finite numbers|the loss is not a number) after epoch 1 of 3"
+    ):
         train(small(ema=0.0), stripes, on_step=[callback])
 
 
