@@ -28,8 +28,8 @@ import requests
 
 from components.model.load import load_face_model
 from components.model.package import as_base64_png, log_face_model
-from components.tracking import names, runs
-from components.tracking.store import connect
+from ferkit.tracking import names, tree
+from ferkit.tracking.store import connect
 
 BATCH = 512
 
@@ -63,8 +63,8 @@ def untrained_lenet(tracking_uri: str, folder: Path) -> str:
     candidate = parse_candidate({"architecture": "lenet", "recipe": "notebook"}, Train().model_dump())
     save_network(build_network(candidate, 48), candidate, folder / "lenet.keras")
     client = connect(tracking_uri)
-    run_id = client.create_run(runs.experiment_id(client, names.EXPERIMENT)).info.run_id
-    with runs.writing_to(run_id):
+    run_id = client.create_run(tree.experiment_id(client, names.EXPERIMENT)).info.run_id
+    with tree.writing_to(run_id):
         return log_face_model(folder / "lenet.keras", side=48, example=np.full((1, 48, 48), 99, np.uint8))
 
 

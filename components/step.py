@@ -1,4 +1,4 @@
-"""What every step does around its work: lines a person reads, and one sentence when it cannot go on."""
+"""What every step does around its work: it checks its code, prints lines for people, and ends with one sentence."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from components.bad_input import BadInput
+from ferkit.code_version import check_step_version
+from ferkit.errors import UserError
 
 LOG = logging.getLogger("ferpipe")
 
 LINE_MARK = "ferpipe| "
-"""Starts every line meant for a person; `pipeline/local.py` picks these out of kfp's output."""
+"""Starts every line meant for a person; `pipeline/progress.py` picks these out of kfp's output."""
 
 WARNING_MARK = "ferpipe~ "
 """Starts a line that is not to be overlooked."""
@@ -21,21 +22,28 @@ WARNING_MARK = "ferpipe~ "
 ERROR_MARK = "ferpipe! "
 """Starts the one sentence a failing step leaves."""
 
+PARENT_MARK = "ferpipe= "
+"""Starts the line with which `open_run` tells the command that runs the pipeline the id of its MLflow run."""
+
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes takes a pod's last words from, for `kubectl describe` and those who ask its API."""
 
 
 @contextmanager
-def running(name: str) -> Iterator[logging.Logger]:
+def running(name: str, code_version: str = "") -> Iterator[logging.Logger]:
     """Runs the body of step `name`.
 
     Yields the logger whose lines reach the person who started the pipeline. The LAST line logged at INFO is the step's
     summary on the terminal ("32,298 rows read, 30,915 kept"), so end with the one that counts; one logged as a warning
     stays.
 
+    Args:
+        name: of the step.
+        code_version: digest of the step's code with which the pipeline was made; empty where nobody made one.
+
     Raises:
-        SystemExit: status 1, after the sentence of a `BadInput` was printed. Any other exception passes on, so that its
-            traceback is in the log.
+        SystemExit: status 1, after the sentence of a `UserError` was printed. Any other exception passes on, so that
+            its traceback is in the log.
     """
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_Marked())
@@ -43,8 +51,9 @@ def running(name: str) -> Iterator[logging.Logger]:
     LOG.setLevel(logging.INFO)
     LOG.propagate = False
     try:
+        check_step_version(name, code_version)
         yield LOG
-    except BadInput as error:
+    except UserError as error:
         print(f"{ERROR_MARK}{name}: {error}", flush=True)
         _tell_kubernetes(f"{name}: {error}")
         raise SystemExit(1) from None

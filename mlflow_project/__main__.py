@@ -16,11 +16,12 @@ import click
 import mlflow
 import yaml
 
-from components.bad_input import BadInput, nearest
-from components.open_run.code_version import code_version
 from components.step import running
-from components.tracking import names, runs
-from components.tracking.store import connect
+from ferkit.code_version import weights_version
+from ferkit.errors import UserError, nearest
+from ferkit.tracking import names, tree
+from ferkit.tracking.names import State
+from ferkit.tracking.store import connect
 from mlflow_project.entry_points import ENTRY_POINTS, REQUIRED
 
 
@@ -28,13 +29,13 @@ def read_arguments(entry: str, arguments: Sequence[str]) -> dict[str, Any]:
     """`--name value` pairs as a dict; what is empty was not given. Names that the entry point does not declare pass.
 
     Raises:
-        BadInput: a required one is missing.
+        UserError: a required one is missing.
     """
     pairs = zip(arguments[::2], arguments[1::2], strict=True)
     given = {name.removeprefix("--"): value for name, value in pairs if value != ""}
     for name, default in ENTRY_POINTS[entry].parameters().items():
         if default is REQUIRED and name not in given:
-            raise BadInput(f"{entry}: give {name} (-P {name}=…)")
+            raise UserError(f"{entry}: give {name} (-P {name}=…)")
     return given
 
 
@@ -59,7 +60,7 @@ def main_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) 
     home = Home(Path(os.environ.get("FERPIPE_HOME", ".ferpipe")))
     outcome = run_here(parameters, tracking_uri=tracking_uri, home=home, console=console, parent_run_id=parent_run_id)
     if outcome.failure:
-        raise BadInput(outcome.failure)
+        raise UserError(outcome.failure)
     assert outcome.parent is not None
     print_summary(summary(tracking_uri, outcome.parent.info.run_id), console)
 
@@ -87,22 +88,28 @@ def balance_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: st
 def train_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
     """One candidate, in a run of its own under the one of `mlflow run`. Prints that run's id."""
     from components.faces import read_profile
-    from components.open_run.open_run import candidate_items
+    from components.open_run.resolve import resolve_candidates
     from components.train.train import train_candidate
+    from ferkit.tracking.candidates import open_candidates, state_of
 
     client = connect(tracking_uri)
     digest = read_profile(given["data"]).digest
     candidate = {"architecture": given["architecture"], **section_of("train", given)}
-    [item] = candidate_items([candidate], {}, (digest, code_version()))
-    parent = client.get_run(parent_run_id) if parent_run_id else None
-    experiment_id = parent.info.experiment_id if parent else runs.experiment_id(client, names.EXPERIMENT)
-    if parent is None:
+    candidates = resolve_candidates([candidate], {}, (digest, weights_version()))
+    if parent_run_id:
+        parent = client.get_run(parent_run_id)
+    else:
+        experiment_id = tree.experiment_id(client, names.EXPERIMENT)
         parent = client.create_run(experiment_id, run_name="train", tags={names.RUN_KIND: "pipeline"})
-    item |= {"parent_run_id": parent.info.run_id, "experiment_id": experiment_id}
+    [run_id] = open_candidates(client, parent, candidates)
     with running("train") as log:
-        run_id = train_candidate(client, item, Path(given["data"]), given.get("state_dir", ""), log)
+        train_candidate(client, run_id, Path(given["data"]), given.get("state_dir", ""), log)
+    run = client.get_run(run_id)
+    failed = state_of(run) == State.FAILED
     if not parent_run_id:
-        runs.close(client, parent.info.run_id)
+        tree.close(client, parent.info.run_id, "FAILED" if failed else "FINISHED")
+    if failed:
+        raise UserError(run.data.tags[names.FAILURE])
     click.echo(f"run {run_id}")
 
 
@@ -149,10 +156,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if not arguments or arguments[0] not in ENTRIES:
             name = arguments[0] if arguments else ""
-            raise BadInput(f"{name!r}: no such entry point; {nearest(name, ENTRIES)}")
+            raise UserError(f"{name!r}: no such entry point; {nearest(name, ENTRIES)}")
         entry = arguments[0]
         ENTRIES[entry](read_arguments(entry, arguments[1:]), mlflow.get_tracking_uri(), parent_run_id)
-    except BadInput as error:
+    except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     return 0

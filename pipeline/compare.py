@@ -27,9 +27,9 @@ from components.register import registry
 from components.register.gate import Differences, compare_on_same_rows
 from components.register.promotion import settle
 from components.register.verdict import Difference
-from components.tracking import names, runs
-from components.tracking.names import metric
-from components.tracking.store import sqlite_path
+from ferkit.tracking import names, tree
+from ferkit.tracking.names import metric
+from ferkit.tracking.store import sqlite_path
 
 RUN_ID = re.compile("[0-9a-f]{7,32}")
 """A run's id or its beginning, as git takes them; no version has seven digits."""
@@ -181,7 +181,7 @@ def _of_run(client: mlflow.MlflowClient, beginning: str) -> list[str]:
         raise BadInput(f"{beginning}: no such run in this MLflow; `ferpipe compare` alone shows the last ones")
     if len(found) > 1:
         raise BadInput(f"{beginning}: more than one run's id begins so; give more of it")
-    return [child.info.run_id for child in runs.children(client, found[0])] or [found[0].info.run_id]
+    return [child.info.run_id for child in tree.children(client, found[0])] or [found[0].info.run_id]
 
 
 def _experiments(client: mlflow.MlflowClient) -> list[str]:
@@ -195,7 +195,7 @@ def _of_last_runs(client: mlflow.MlflowClient, last: int) -> list[str]:
         order_by=["attributes.start_time DESC"],
         max_results=last,
     )
-    found = [child.info.run_id for parent in parents for child in runs.children(client, parent)]
+    found = [child.info.run_id for parent in parents for child in tree.children(client, parent)]
     if not found:
         raise BadInput("there are no pipeline runs with candidates in this MLflow yet; start one with `ferpipe run`")
     return found

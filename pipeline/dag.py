@@ -1,29 +1,50 @@
 """The pipeline: how the steps are chained. The same for a run on this machine, in containers and on Kubeflow.
 
-`Dataset` artifacts are folders (see components/faces/dataset.py); candidates are told apart by MLflow run ids.
+`Dataset` artifacts are folders (see components/faces/dataset.py); a candidate is its MLflow run id, from which every
+step finds its settings, its parent and its state.
 """
 
 # kfp's decorators make components of functions, and its channels stand for values: a type checker sees neither.
 # pyright: reportCallIssue=false, reportArgumentType=false, reportReturnType=false
 
 from collections.abc import Callable
+from typing import Any
 
 from kfp import dsl
-from kfp.dsl import PipelineTask
+from kfp.dsl import PipelineConfig, PipelineTask
 from kfp.dsl.base_component import BaseComponent
 
 from components.balance.component import balance as balance_step
 from components.close_run.component import close_run as close_run_step
+from components.ensemble.component import ensemble as ensemble_step
 from components.evaluate.component import evaluate as evaluate_step
+from components.finalists.component import finalists as finalists_step
 from components.ingest.component import ingest as ingest_step
 from components.locate.component import locate as locate_step
 from components.open_run.component import open_run as open_run_step
 from components.profile.component import profile as profile_step
 from components.register.component import register as register_step
 from components.train.component import train as train_step
+from ferkit.code_version import step_version
 from pipeline.parameters import Parameters
 
 DEFAULTS = Parameters().dump()
+
+DISPLAY_NAMES = {
+    "locate": "Find the CSV's version",
+    "open_run": "Open the run in MLflow",
+    "ingest": "Read and check the faces",
+    "balance": "Balance the classes",
+    "profile": "Profile the data",
+    "train": "Train a candidate",
+    "finalists": "Choose the finalists",
+    "evaluate": "Evaluate a finalist",
+    "ensemble": "Join finalists into an ensemble",
+    "evaluate_ensemble": "Evaluate the ensemble",
+    "register": "Register, and gate the best",
+    "close_run": "End the run in MLflow",
+}
+"""What people see in Kubeflow's graph, by task."""
 
 Place = Callable[[PipelineTask, str], PipelineTask]
 """Says where a task runs: given the task and its step's name, returns the task with a cluster's settings on it."""
@@ -34,63 +55,73 @@ def anywhere(task: PipelineTask, step: str) -> PipelineTask:
     return task
 
 
-def pipeline_for(place: Place = anywhere, at_a_time: int = 1) -> BaseComponent:
-    """The pipeline, with each task placed by `place` and at most `at_a_time` candidates in training at once."""
+def pipeline_for(place: Place = anywhere, at_a_time: int = 1, settings: PipelineConfig | None = None) -> BaseComponent:
+    """The pipeline, with each task placed by `place` and at most `at_a_time` candidates in training at once.
 
-    @dsl.pipeline(name="facial-expression", display_name="Facial expression: train, evaluate, register")
+    Each task carries the digest of its step's code: the cache sees a change, and so does a task that runs other code.
+    """
+
+    def step(task: PipelineTask, name: str, cached: bool = False, shown: str = "") -> PipelineTask:
+        task.set_display_name(DISPLAY_NAMES[shown or name])
+        return place(task, name) if cached else place(task, name).set_caching_options(False)
+
+    @dsl.pipeline(
+        name="facial-expression",
+        display_name="Facial expression: train, evaluate, register",
+        pipeline_config=settings,
+    )
     def facial_expression(
         csv: str = DEFAULTS["csv"],
-        candidates: list = DEFAULTS["candidates"],
+        candidates: list[dict[str, Any]] = DEFAULTS["candidates"],
         experiment: str = DEFAULTS["experiment"],
-        ingest: dict = DEFAULTS["ingest"],
-        balance: dict = DEFAULTS["balance"],
-        train: dict = DEFAULTS["train"],
-        evaluate: dict = DEFAULTS["evaluate"],
-        register: dict = DEFAULTS["register"],
+        ingest: dict[str, Any] = DEFAULTS["ingest"],
+        balance: dict[str, Any] = DEFAULTS["balance"],
+        train: dict[str, Any] = DEFAULTS["train"],
+        evaluate: dict[str, Any] = DEFAULTS["evaluate"],
+        register: dict[str, Any] = DEFAULTS["register"],
         tracking_uri: str = "",
         state_dir: str = "",
-        code_version: str = "",
         git_commit: str = "",
         parent_run_id: str = "",
+        owner: str = "",
     ):
         """From a CSV of faces to registered models and a verdict on which may become champion.
 
         1. locate    finds out which version of the CSV this is.
-        2. open_run  checks the candidates and opens the parent run in MLflow.
+        2. open_run  checks the candidates and opens their runs in MLflow, under a parent.
         3. ingest    CSV -> checked, de-duplicated faces, split into train, validation and test.
         4. balance   train -> class-balanced train, by augmentation.
         5. profile   pictures and counts of the data, before and after, to the parent run.
-        6. For each candidate, in a run of its own under the parent:
-           train     faces -> model;
-           evaluate  model -> predictions, metrics per class, report.
-        7. register  registers every candidate; the gate says whether the best one may become champion.
-        8. close_run ends the parent run, whatever happened (exit handler).
+        6. train     for each candidate: faces -> model, in its own run.
+        7. finalists those candidates that trained.
+        8. evaluate  for each finalist: model -> predictions, metrics per class, report.
+        9. ensemble  joins finalists into one model, which is evaluated too.
+        10. register registers what was evaluated; the gate says whether the best one may become champion.
+        11. close_run ends the parent run, whatever happened (exit handler).
 
         Args:
             csv: the faces; see pipeline/parameters.py for this and for every key of the sections below.
-            candidates: what to train.
+            candidates: what to train, such as [{"architecture": "lenet", "seed": 1}].
             experiment: MLflow experiment.
-            ingest: parameters of ingest.
-            balance: parameters of balance.
-            train: parameters of train that hold for all candidates.
-            evaluate: parameters of evaluate.
-            register: parameters of register and its gate.
+            ingest: parameters of ingest, such as {"duplicates": "keep"}.
+            balance: parameters of balance, such as {"strategy": "none"}.
+            train: parameters of train that hold for all candidates, such as {"recipe": "tuned", "epochs": 40}.
+            evaluate: parameters of evaluate, such as {"test": false}.
+            register: parameters of register and its gate, such as {"allowed_loss": 0.02}.
             tracking_uri: the MLflow to log to.
             state_dir: where training keeps its state, so that a retried or resumed run goes on where it was.
-            code_version: digest of the code this was made from.
-            git_commit: commit of that code.
+            git_commit: commit of the code this was made from.
             parent_run_id: an MLflow run to adopt as the parent; empty for a new one.
+            owner: the command that runs this on its own machine; empty on Kubeflow, where a run owns itself.
         """
-        closing = place(
-            close_run_step(pipeline_run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, tracking_uri=tracking_uri), "close_run"
-        )
-        closing.set_caching_options(False)
-        with dsl.ExitHandler(closing, name="pipeline run"):
-            located = place(locate_step(csv=csv), "locate").set_caching_options(False)
+        # Only artifacts, parameters of the pipeline and the run's id pass unharmed into a loop, in kfp's local runner.
+        whose = {"pipeline_run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER, "owner": owner, "tracking_uri": tracking_uri}
 
-            opened = place(
+        closing = close_run_step(**whose, parent_run_id=parent_run_id, experiment=experiment)
+        with dsl.ExitHandler(step(closing, "close_run"), name="pipeline run"):
+            located = step(locate_step(csv=csv, code_version=step_version("locate")), "locate")
+            opened = step(
                 open_run_step(
-                    pipeline_run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
                     csv=csv,
                     candidates=candidates,
                     experiment=experiment,
@@ -100,65 +131,99 @@ def pipeline_for(place: Place = anywhere, at_a_time: int = 1) -> BaseComponent:
                     evaluate=evaluate,
                     register=register,
                     source_version=located.output,
-                    code_version=code_version,
                     git_commit=git_commit,
                     parent_run_id=parent_run_id,
-                    tracking_uri=tracking_uri,
+                    **whose,
+                    code_version=step_version("open_run"),
                 ),
                 "open_run",
-            ).set_caching_options(False)
-
-            # Cached by the backend: they are pure, and what changes their result is in their parameters.
-            ingested = place(
-                ingest_step(csv=csv, source_version=located.output, code_version=code_version, parameters=ingest),
-                "ingest",
-            ).after(opened)
-            balanced = place(
-                balance_step(faces=ingested.outputs["faces"], code_version=code_version, parameters=balance),
-                "balance",
             )
 
-            place(
+            # Cached by the backend: they are pure, and what changes their result is in their parameters.
+            ingested = step(
+                ingest_step(
+                    csv=csv, source_version=located.output, parameters=ingest, code_version=step_version("ingest")
+                ),
+                "ingest",
+                cached=True,
+            ).after(opened)
+            balanced = step(
+                balance_step(faces=ingested.outputs["faces"], parameters=balance, code_version=step_version("balance")),
+                "balance",
+                cached=True,
+            )
+            faces = balanced.outputs["balanced"]
+
+            profiled = step(
                 profile_step(
                     faces=ingested.outputs["faces"],
-                    balanced=balanced.outputs["balanced"],
-                    run=opened.output,
-                    tracking_uri=tracking_uri,
+                    balanced=faces,
+                    run_ids=opened.output,
+                    **whose,
+                    code_version=step_version("profile"),
                 ),
                 "profile",
-            ).set_caching_options(False)
+            )
 
             with dsl.ParallelFor(opened.output, name="for each candidate", parallelism=at_a_time) as candidate:
-                trained = place(
+                trained = step(
                     train_step(
-                        candidate=candidate,
-                        faces=balanced.outputs["balanced"],
+                        run_id=candidate,
+                        faces=faces,
                         state_dir=state_dir,
-                        tracking_uri=tracking_uri,
+                        **whose,
+                        code_version=step_version("train"),
                     ),
                     "train",
-                ).set_caching_options(False)
-                evaluated = place(
+                ).after(profiled)
+
+            chosen = step(
+                finalists_step(run_ids=dsl.Collected(trained.output), **whose, code_version=step_version("finalists")),
+                "finalists",
+            )
+
+            with dsl.ParallelFor(chosen.output, name="for each finalist", parallelism=at_a_time) as finalist:
+                evaluated = step(
                     evaluate_step(
-                        run_id=trained.output,
-                        faces=balanced.outputs["balanced"],
+                        run_id=finalist,
+                        faces=faces,
                         parameters=evaluate,
-                        tracking_uri=tracking_uri,
+                        **whose,
+                        code_version=step_version("evaluate"),
                     ),
                     "evaluate",
-                ).set_caching_options(False)
+                )
 
-            # An ensemble of the candidates, evaluated the same way, will stand here.
+            joined = step(
+                ensemble_step(
+                    run_ids=dsl.Collected(evaluated.outputs["Output"]),
+                    **whose,
+                    code_version=step_version("ensemble"),
+                ),
+                "ensemble",
+            )
+            evaluated_ensemble = step(
+                evaluate_step(
+                    run_id=joined.output,
+                    faces=faces,
+                    parameters=evaluate,
+                    **whose,
+                    code_version=step_version("evaluate"),
+                ),
+                "evaluate",
+                shown="evaluate_ensemble",
+            )
 
-            place(
+            step(
                 register_step(
                     run_ids=dsl.Collected(evaluated.outputs["Output"]),
-                    faces=balanced.outputs["balanced"],
-                    run=opened.output,
+                    ensemble=evaluated_ensemble.outputs["Output"],
+                    faces=faces,
                     parameters=register,
-                    tracking_uri=tracking_uri,
+                    **whose,
+                    code_version=step_version("register"),
                 ),
                 "register",
-            ).set_caching_options(False)
+            )
 
     return facial_expression

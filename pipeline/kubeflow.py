@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from components.bad_input import BadInput
-from components.open_run.code_version import code_version
-from components.tracking.addresses import without_secrets
+from ferkit.tracking.addresses import without_secrets
 from pipeline.cluster import Cluster, Images, Placing
 from pipeline.git import git_commit
 from pipeline.parameters import Parameters, parse_heeded, read_values
@@ -162,7 +161,6 @@ def arguments(asked: Asked, tracking_uri: str) -> dict[str, Any]:
         **asked.parameters.dump(),
         "tracking_uri": tracking_uri,
         "state_dir": asked.cluster.state_dir,
-        "code_version": code_version(),
         "git_commit": git_commit(),
     }
 
@@ -259,13 +257,13 @@ def close_orphan(tracking_uri: str, run_id: str, outcome: Outcome) -> None:
     """
     from mlflow import MlflowException
 
-    from components.tracking import runs
-    from components.tracking.store import connect
+    from ferkit.tracking import tree
+    from ferkit.tracking.store import connect
 
     with contextlib.suppress(MlflowException):
         client = connect(tracking_uri)
-        parent = runs.find_parent(client, run_id)
-        if parent is not None and runs.is_open(parent):
+        parent = tree.find_parent(client, run_id)
+        if parent is not None and tree.is_open(parent):
             _close(client, parent, outcome)
 
 
@@ -283,14 +281,14 @@ def close_orphans(tracking_uri: str, outcome_of: Callable[[str], Outcome | None]
     from mlflow import MlflowException
 
     from components.open_run.open_run import LOCAL_PROCESS
-    from components.tracking import names, runs
-    from components.tracking.store import connect
+    from ferkit.tracking import names, tree
+    from ferkit.tracking.store import connect
 
     closed = 0
     with contextlib.suppress(MlflowException, requests.RequestException):
         requests.get(f"{tracking_uri.rstrip('/')}/health", timeout=3)  # MLflow's own client would try for a minute
         client = connect(tracking_uri)
-        for parent in runs.open_parents(client):
+        for parent in tree.open_parents(client):
             run_id = parent.data.tags.get(names.PIPELINE_RUN_ID, "")
             if run_id and not parent.data.tags.get(LOCAL_PROCESS) and (outcome := outcome_of(run_id)):
                 _close(client, parent, outcome)
@@ -299,7 +297,7 @@ def close_orphans(tracking_uri: str, outcome_of: Callable[[str], Outcome | None]
 
 
 def _close(client: MlflowClient, parent: Run, outcome: Outcome) -> None:
-    from components.tracking import runs
+    from ferkit.tracking import tree
 
     status = {"SUCCEEDED": "FINISHED", "CANCELED": "KILLED"}.get(outcome.state, "FAILED")
-    runs.close_tree(client, parent, status, outcome.why or f"pipeline run {outcome.state.lower()}")
+    tree.close_tree(client, parent, status, outcome.why or f"pipeline run {outcome.state.lower()}")

@@ -8,46 +8,30 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 import mlflow
-import psutil
-import yaml
-from mlflow.artifacts import load_text
 from mlflow.entities import Run
-from rich.columns import Columns
 from rich.console import Console
-from rich.markup import escape
-from rich.progress_bar import ProgressBar
-from rich.text import Text
 
-from components.bad_input import BadInput
-from components.open_run.code_version import code_version
-from components.open_run.open_run import LOCAL_PROCESS, process_mark
-from components.step import ERROR_MARK, LINE_MARK, WARNING_MARK
-from components.tracking import names, runs
-from components.tracking.addresses import without_secrets
-from components.tracking.store import connect
+from ferkit.tracking import names, tree
+from ferkit.tracking.addresses import WHOLE_ADDRESS, without_secrets
+from ferkit.tracking.owner import Heart, Owner, local_owner
+from ferkit.tracking.store import connect
 from pipeline.git import git_commit
 from pipeline.parameters import Parameters
+from pipeline.progress import ANSI, Progress
 
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
-STARTED = re.compile(r"Executing task '(?P<task>[^']+)'")
-EPOCH = re.compile(r"epoch (?P<done>\d+)/(?P<of>\d+):")
-FINISHED = re.compile(r"Task '(?P<task>[^']+)' finished with status (?P<status>\w+)")
-CACHED = re.compile(r"Task (?P<task>\S+) cache hit")
-EXCEPTION = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b.*")
 INTERRUPTED = "interrupted"
+TAKEN_OVER = "another command took the run over; this one stopped"
 
 
 @dataclass(frozen=True)
@@ -76,9 +60,14 @@ class Home:
         """One file per run."""
         return self.folder / "logs"
 
+    @property
+    def running(self) -> Path:
+        """One folder per run that is under way: its lock and its temporary files."""
+        return self.folder / "running"
+
 
 @dataclass(frozen=True)
-class Outcome:
+class LocalRun:
     """How a local run ended.
 
     Attributes:
@@ -100,7 +89,7 @@ def run_here(
     console: Console,
     parent_run_id: str = "",
     use_cache: bool = True,
-) -> Outcome:
+) -> LocalRun:
     """Runs the whole DAG on this machine and prints one line per step.
 
     Args:
@@ -116,196 +105,149 @@ def run_here(
     log.touch()
     console.print(f"[dim]log   {log}[/]", soft_wrap=True)
     client = connect(tracking_uri)
-    arguments = {
-        **parameters.dump(),
-        "tracking_uri": tracking_uri,
-        "state_dir": str(home.state.absolute()),
-        "code_version": code_version(),
-        "git_commit": git_commit(),
-        "parent_run_id": parent_run_id,
-    }
-    request = {
-        "artifacts": str(home.artifacts.absolute()),
-        "cache": str(home.cache.absolute()),
-        "use_cache": use_cache,
-        "arguments": arguments,
-    }
     progress = Progress(console)
-    with _worker(request) as worker, log.open("w") as log_file:
-        mark = process_mark(psutil.Process(worker.pid))
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end: as with Ctrl-C
-        try:
-            _follow(worker, progress, log_file, secret=parameters.csv)
-        except KeyboardInterrupt:
-            _stop(worker)
-            progress.failure = INTERRUPTED
-        finally:
-            progress.close()
-    if not worker.returncode:
-        return Outcome(_parent_of(client, mark), "", log)
-    failure = progress.failure or f"the pipeline ended with status {worker.returncode} without a word; see {log}"
+    with local_owner(home.running) as owner:
+        arguments = {
+            **parameters.dump(),
+            "csv": without_secrets(parameters.csv),
+            "tracking_uri": tracking_uri,
+            "state_dir": str(home.state.absolute()),
+            "git_commit": git_commit(),
+            "parent_run_id": parent_run_id,
+            "owner": owner.to_json(),
+        }
+        request = {
+            "artifacts": str(home.artifacts.absolute()),
+            "cache": str(home.cache.absolute()),
+            "use_cache": use_cache,
+            "arguments": arguments,
+        }
+        environment = _environment(parameters.csv, owner)
+        with _worker(request, environment) as worker, log.open("w") as log_file, _ending_as_with_ctrl_c():
+            try:
+                _follow(worker, progress, log_file, client, owner)
+            except KeyboardInterrupt:
+                progress.failure = INTERRUPTED
+            finally:
+                progress.close()
+                _stop(worker)
+        return _outcome(client, parameters, progress, worker.returncode, owner, log)
+
+
+def _outcome(
+    client: mlflow.MlflowClient, parameters: Parameters, progress: Progress, status: int, owner: Owner, log: Path
+) -> LocalRun:
+    """What became of the run; one that no step could end is ended here."""
+    failure = progress.failure
+    if status and not failure:
+        failure = f"the pipeline ended with status {status} without a word; see {log}"
     try:
-        parent = _parent_of(client, mark)
+        if progress.parent_run_id:
+            parent = client.get_run(progress.parent_run_id)
+        else:
+            parent = tree.find_parent(client, owner, parameters.experiment, "")
     except mlflow.MlflowException:  # out of reach: what the step said of it is the better sentence
-        return Outcome(None, failure, log)
-    if failure == INTERRUPTED and parent is not None:
+        if failure:
+            return LocalRun(None, failure, log)
+        raise
+    if not status or parent is None or failure == TAKEN_OVER:
+        return LocalRun(parent, failure if status else "", log)
+    if failure == INTERRUPTED:
         csv = "" if without_secrets(parameters.csv) == parameters.csv else " --csv CSV (its whole address once more)"
         failure += f"; `ferpipe run --resume {parent.info.run_id}{csv}` goes on where it was"
-    if parent is not None:
-        if runs.is_open(parent):
-            runs.close_tree(client, parent, "KILLED", failure)
-        client.set_tag(parent.info.run_id, names.FAILURE, failure[: runs.LONGEST_TAG])
-    return Outcome(parent, failure, log)
+    with contextlib.suppress(mlflow.MlflowException):
+        if tree.is_open(parent):
+            tree.close_tree(client, parent, "KILLED" if progress.failure == INTERRUPTED else "FAILED", failure)
+        client.set_tag(parent.info.run_id, names.FAILURE, failure[: tree.LONGEST_TAG])
+    return LocalRun(parent, failure, log)
 
 
-@dataclass
-class Progress:
-    """Turns kfp's output into one line per step, and one per epoch; on a terminal, the running step has a live line.
+def _environment(csv: str, owner: Owner) -> dict[str, str]:
+    """Of the worker and its steps.
 
-    There, epochs are a bar in that line.
+    What gives access to the CSV goes by here: a command line can be read by every user of the machine.
     """
-
-    console: Console
-    failure: str = ""
-    _task: str = ""
-    _since: float = 0.0
-    _note: str = ""
-    _last_exception: str = ""
-    _live: Any = field(default=None)
-
-    def read(self, line: str) -> None:
-        """Takes in one line of output."""
-        text = ANSI.sub("", line).strip()
-        if found := STARTED.search(text):
-            self._task, self._since, self._note = found["task"], time.monotonic(), ""
-            self._show_live()
-        elif text.startswith(LINE_MARK):
-            self._note = text.removeprefix(LINE_MARK)
-            if EPOCH.search(self._note) and not self.console.is_terminal:
-                self._line("[dim]·[/]", self._task, _duration(time.monotonic() - self._since), self._note)
-            self._show_live()
-        elif text.startswith(WARNING_MARK):
-            self._line("[yellow]![/]", self._task, "", text.removeprefix(WARNING_MARK))
-        elif text.startswith(ERROR_MARK):
-            self.failure = self.failure or text.removeprefix(ERROR_MARK)
-        elif EXCEPTION.match(text):
-            self._last_exception = text
-        elif found := FINISHED.search(text):
-            self._finish(found["task"], succeeded=found["status"] == "SUCCESS")
-        elif found := CACHED.search(text):
-            self._line(
-                "[green]✓[/]", found["task"], "cached", "from an earlier run with the same data, parameters and code"
-            )
-
-    def _finish(self, task: str, succeeded: bool) -> None:
-        self.close()
-        took = _duration(time.monotonic() - self._since)
-        if succeeded:
-            self._line("[green]✓[/]", task, took, self._note)
-        else:
-            step = task.replace("-", "_")
-            self.failure = self.failure or f"{step}: {self._last_exception or 'ended without a word (killed?)'}"
-            self._line("[red]✗[/]", task, took, "failed")
-
-    def _line(self, mark: str, task: str, took: str, note: str) -> None:
-        step = task.replace("-", "_")
-        self.console.print(f"{mark} [bold]{step:<10}[/] {took:>8}  {escape(note)}", soft_wrap=True, highlight=False)
-
-    def _show_live(self) -> None:
-        if not self.console.is_terminal:
-            return
-        shown: Any = f"[bold]{self._task.replace('-', '_'):<10}[/] {escape(self._note)}"
-        if epoch := EPOCH.search(self._note):
-            bar = ProgressBar(total=int(epoch["of"]), completed=int(epoch["done"]), width=20)
-            shown = Columns([Text.from_markup(shown), bar])
-        if self._live is None:
-            self._live = self.console.status(shown)
-            self._live.start()
-        else:
-            self._live.update(shown)
-
-    def close(self) -> None:
-        """Takes the live line off the terminal."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+    environment = {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "PIP_NO_INDEX": "1",  # what kfp's task wrapper would ask pip for is here already
+        "TMPDIR": str(owner.scratch),
+    }
+    if without_secrets(csv) != csv:
+        environment[WHOLE_ADDRESS] = csv
+    return environment
 
 
 @contextlib.contextmanager
-def _worker(request: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
+def _worker(request: Mapping[str, Any], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     """The process that runs kfp, in a session of its own so that all its children can be stopped with it."""
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(request, file)
-        file.flush()
-        command = [sys.executable, "-u", "-m", "pipeline.local_worker", file.name]
-        # What kfp's task wrapper would ask pip for is here already.
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "PIP_NO_INDEX": "1"}
-        with subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env=environment,
-            start_new_session=True,
-        ) as worker:
-            try:
-                yield worker
-            finally:
-                if worker.poll() is None:
-                    _stop(worker)
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "pipeline.local_worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=dict(environment),
+        start_new_session=True,
+    ) as worker:
+        assert worker.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            worker.stdin.write(json.dumps(request) + "\n")
+            worker.stdin.flush()  # and is held open: its end is the worker's
+        yield worker
 
 
-def _follow(worker: subprocess.Popen[str], progress: Progress, log_file: TextIO, secret: str) -> None:
-    """Reads the worker's output to its end; an address that gives access never reaches the log."""
-    shown = without_secrets(secret)
+@contextlib.contextmanager
+def _ending_as_with_ctrl_c() -> Iterator[None]:
+    """Within it, a request to end (SIGTERM), or the terminal's going away (SIGHUP), is what Ctrl-C is."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(sign, signal.default_int_handler) for sign in signals]
+    try:
+        yield
+    finally:
+        for sign, handler in zip(signals, before, strict=True):
+            signal.signal(sign, handler)
+
+
+def _follow(
+    worker: subprocess.Popen[str], progress: Progress, log_file: TextIO, client: mlflow.MlflowClient, owner: Owner
+) -> None:
+    """Reads the worker's output to its end, and beats for the run from the moment on that there is one."""
+    heart: Heart | None = None
+
+    def on_lost() -> None:
+        progress.failure = TAKEN_OVER
+        _kill(worker, signal.SIGKILL)
+
     assert worker.stdout is not None
-    for line in worker.stdout:
-        line = line.replace(secret, shown) if shown != secret else line
-        log_file.write(ANSI.sub("", line))
-        log_file.flush()
-        progress.read(line)
-    worker.wait()
+    try:
+        for line in worker.stdout:
+            log_file.write(ANSI.sub("", line))
+            log_file.flush()
+            progress.read(line)
+            if heart is None and progress.parent_run_id:
+                heart = Heart(client, progress.parent_run_id, owner, on_lost)
+        worker.wait()
+    finally:
+        if heart is not None:
+            heart.close()
 
 
 def _stop(worker: subprocess.Popen[str]) -> None:
-    """Ends the worker and the step it runs: asked first, killed after five seconds."""
-    for sign, patience in ((signal.SIGTERM, 5.0), (signal.SIGKILL, None)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(worker.pid, sign)
+    """Ends the worker and every step that it left: asked first, killed after five seconds."""
+    if worker.poll() is None:
+        _kill(worker, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            worker.wait(patience)
-            return
+            worker.wait(5.0)
+    _kill(worker, signal.SIGKILL)
+    worker.wait()
 
 
-def _parent_of(client: mlflow.MlflowClient, mark: str) -> Run | None:
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    found = client.search_runs(experiments, f"tags.`{LOCAL_PROCESS}` = '{mark}'", max_results=1)
-    return found[0] if found else None
-
-
-def _duration(seconds: float) -> str:
-    """`4.2 s` under a minute, `1 m 05 s` above."""
-    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} m {int(seconds) % 60:02d} s"
-
-
-def parameters_of(tracking_uri: str, parent_run_id: str, csv: str | None = None) -> Parameters:
-    """The parameters of an earlier pipeline run, to resume it.
-
-    Args:
-        tracking_uri: of the MLflow that has the run.
-        parent_run_id: its parent run.
-        csv: the CSV's whole address, where it holds a key or a query: the run keeps neither.
-
-    Raises:
-        BadInput: there is no such run, it is none of this pipeline's, or it read another CSV.
-    """
-    connect(tracking_uri)
-    try:
-        values = yaml.safe_load(load_text(f"runs:/{parent_run_id}/parameters.yaml"))
-    except mlflow.MlflowException as error:
-        raise BadInput(f"run {parent_run_id}: not a pipeline run of this MLflow ({error.message})") from None
-    parameters = Parameters.parse(values)
-    if csv and without_secrets(csv) != parameters.csv:
-        raise BadInput(f"--csv: run {parent_run_id} read {parameters.csv} (received {without_secrets(csv)})")
-    return parameters.model_copy(update={"csv": csv}) if csv else parameters
+def _kill(worker: subprocess.Popen[str], sign: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(worker.pid, sign)

@@ -1,7 +1,8 @@
-"""The process in which kfp's local runner runs the pipeline: `python -m pipeline.local_worker REQUEST.json`.
+"""The process in which kfp's local runner runs the pipeline: `python -m pipeline.local_worker`.
 
 A process of its own, because kfp takes over root logging and `print` while it runs, and after a loop never gives them
-back.
+back. The request comes as one line of JSON on standard input, which the command that started this holds open while it
+lives: when that ends, by whatever means, this and every step under it end, too.
 """
 
 from __future__ import annotations
@@ -9,22 +10,21 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
-from pathlib import Path
+import threading
 
-import psutil
 from kfp import local
 
-from components.open_run.open_run import LOCAL_PROCESS_VARIABLE, process_mark
 from pipeline.dag import pipeline_for
 
 
-def main(request_path: str) -> None:
+def main() -> None:
     """Runs the pipeline that the request describes; kfp's exit status is this process's."""
-    request = json.loads(Path(request_path).read_text())
+    request = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_the_command, name="watch", daemon=True).start()
     # Between tasks kfp logs to the root logger as it finds it: "cache hit" is said nowhere else.
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s - %(levelname)s - %(message)s")
-    os.environ[LOCAL_PROCESS_VARIABLE] = process_mark(psutil.Process())
     local.init(
         local.SubprocessRunner(use_venv=False),
         pipeline_root=request["artifacts"],
@@ -34,5 +34,12 @@ def main(request_path: str) -> None:
     pipeline_for()(**request["arguments"])
 
 
+def _end_with_the_command() -> None:
+    """Waits for the end of standard input, then kills this process's group, whose leader it is."""
+    while os.read(0, 1024):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

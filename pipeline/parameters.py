@@ -20,10 +20,10 @@ from components.evaluate.parameters import Evaluate
 from components.ingest.parameters import Ingest
 from components.register.parameters import Register
 from components.section import Section
-from components.tracking.names import EXPERIMENT
 from components.train.architectures import find, names
 from components.train.candidate import parse_candidate
 from components.train.parameters import Train
+from ferkit.tracking.names import EXPERIMENT
 
 SECTIONS: dict[str, type[Section]] = {
     section.section: section for section in (Ingest, Balance, Train, Evaluate, Register)

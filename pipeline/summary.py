@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from components.register.verdict import APPROVED
-from components.tracking import names, runs
-from components.tracking.store import connect, sqlite_path
-from components.tracking.views import view_path
+from ferkit.tracking import names, tree
+from ferkit.tracking.store import connect, sqlite_path
+from ferkit.tracking.views import view_path
 from pipeline.compare import Row, print_table, rows_of
 
 
@@ -54,7 +54,7 @@ def summary(tracking_uri: str, parent_run_id: str) -> Summary:
     """Reads what became of a pipeline run from its MLflow."""
     client = connect(tracking_uri)
     parent = client.get_run(parent_run_id)
-    candidates = [run.info.run_id for run in runs.children(client, parent)]
+    candidates = [run.info.run_id for run in tree.children(client, parent)]
     aliases = _aliases(client)
     challenger, champion = aliases.get(names.CHALLENGER, ""), aliases.get(names.CHAMPION, "")
     rows = rows_of(client, candidates)

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(scope="session")
 def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
     """Puts an empty MLflow store into a folder, and gives its address: a copy, for making one takes seconds."""
-    from components.tracking.store import SQLITE, prepare_store
+    from ferkit.tracking.store import SQLITE, prepare_store
 
     empty = tmp_path_factory.mktemp("empty-store") / "mlflow.db"
     prepare_store(f"{SQLITE}{empty}")
@@ -103,8 +103,8 @@ def logged_model(new_store: Callable[[Path], str], tmp_path_factory: pytest.Temp
     import numpy as np
 
     from components.model.package import log_face_model
-    from components.tracking import names, runs
-    from components.tracking.store import connect
+    from ferkit.tracking import names, tree
+    from ferkit.tracking.store import connect
 
     folder = tmp_path_factory.mktemp("logged-model")
     faces = keras.Input((48, 48, 1), dtype="uint8")
@@ -115,7 +115,7 @@ def logged_model(new_store: Callable[[Path], str], tmp_path_factory: pytest.Temp
 
     tracking_uri = new_store(folder)
     client = connect(tracking_uri)
-    experiment_id = runs.experiment_id(client, names.EXPERIMENT)
+    experiment_id = tree.experiment_id(client, names.EXPERIMENT)
     parent = client.create_run(experiment_id, tags={names.RUN_KIND: "pipeline"})
     candidate = {
         "candidate_id": "0123456789abcdef",
@@ -125,8 +125,8 @@ def logged_model(new_store: Callable[[Path], str], tmp_path_factory: pytest.Temp
         "architecture": "lenet",
         "tags": {names.GIT_COMMIT: "0" * 40},
     }
-    run_id = runs.open_candidate(client, candidate).info.run_id
-    with runs.writing_to(run_id):
+    run_id = tree.open_candidate(client, candidate).info.run_id
+    with tree.writing_to(run_id):
         uri = log_face_model(folder / "network.keras", side=48, example=np.zeros((1, 48, 48), np.uint8) + 99)
     mlflow.register_model(uri, names.REGISTERED_MODEL)
     client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHAMPION, "1")

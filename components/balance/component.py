@@ -1,5 +1,7 @@
 """balance: the training split, with as many faces of every emotion as is asked for."""
 
+from typing import Any
+
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Output
 
@@ -7,13 +9,13 @@ from components.images import CPU_IMAGE
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False, packages_to_install=[])
-def balance(faces: Input[Dataset], code_version: str, parameters: dict, balanced: Output[Dataset]):
+def balance(faces: Input[Dataset], parameters: dict[str, Any], code_version: str, balanced: Output[Dataset]):
     """Balances the classes of the training split; validation and test are copied as they are. Pure: cached.
 
     Args:
         faces: data set folder of `ingest`.
-        code_version: digest of the code; a change of it is what makes the cache forget.
         parameters: see components/balance/parameters.py.
+        code_version: digest of this step's code, with all that it imports: changed code is not served from the cache.
         balanced: data set folder with all three splits, the training split balanced.
     """
     from components.balance.balance_classes import balance_classes, describe_change
@@ -21,7 +23,7 @@ def balance(faces: Input[Dataset], code_version: str, parameters: dict, balanced
     from components.faces import read_profile
     from components.step import running
 
-    with running("balance") as log:
+    with running("balance", code_version) as log:
         settings = Balance.parse(parameters)
         profile = balance_classes(faces.path, balanced.path, settings)
         balanced.metadata["data.digest"] = profile.digest

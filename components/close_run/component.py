@@ -7,20 +7,36 @@ from components.images import CPU_IMAGE
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False, packages_to_install=[])
-def close_run(status: PipelineTaskFinalStatus, pipeline_run_id: str, tracking_uri: str):
+def close_run(
+    status: PipelineTaskFinalStatus,
+    pipeline_run_id: str,
+    owner: str,
+    parent_run_id: str,
+    experiment: str,
+    tracking_uri: str,
+):
     """Ends the parent run in MLflow as FINISHED, FAILED or KILLED, and tells the webhook, if there is one.
+
+    Its code is not checked: whatever it is, the run has to be ended.
 
     Args:
         status: how the pipeline ended; filled in by kfp.
-        pipeline_run_id: Kubeflow's id of this pipeline run, by which the parent run is found.
+        pipeline_run_id: Kubeflow's id of this pipeline run.
+        owner: the command that runs this on its own machine; empty on Kubeflow.
+        parent_run_id: the MLflow run that was to be adopted; empty for a new one, which is found by its owner.
+        experiment: MLflow experiment of a new parent run.
         tracking_uri: the MLflow that holds it.
     """
     from components.close_run.close_run import close_run as close_pipeline_run
-    from components.close_run.close_run import tell
+    from components.close_run.close_run import find_run, tell
     from components.step import running
-    from components.tracking.store import connect
+    from ferkit.tracking.owner import Owner
+    from ferkit.tracking.store import connect
 
     with running("close_run") as log:
-        ending = close_pipeline_run(connect(tracking_uri), pipeline_run_id, status.state, status.error_message or "")
+        client = connect(tracking_uri)
+        whose = Owner.parse(owner, pipeline_run_id)
+        parent = find_run(client, whose, parent_run_id, experiment)
+        ending = close_pipeline_run(client, parent, whose, status.state, status.error_message or "")
         tell(ending)
         log.info("%s", ending)

@@ -1,7 +1,9 @@
 """evaluate: a candidate's model and the faces it was not fitted to -> predictions, metrics per class, report."""
 
+from typing import Any
+
 from kfp import dsl
-from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, Metrics, Output
+from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, Markdown, Metrics, Output
 
 from components.images import CPU_IMAGE
 
@@ -10,49 +12,57 @@ from components.images import CPU_IMAGE
 def evaluate(
     run_id: str,
     faces: Input[Dataset],
-    parameters: dict,
+    parameters: dict[str, Any],
+    pipeline_run_id: str,
+    owner: str,
     tracking_uri: str,
+    code_version: str,
     metrics: Output[Metrics],
     classification: Output[ClassificationMetrics],
     report: Output[HTML],
+    summary: Output[Markdown],
 ) -> str:
     """Scores a candidate's model on validation, test and test_clean, and ends the candidate's run in MLflow.
 
     Args:
-        run_id: the candidate's MLflow run, with its model. One whose training failed is passed on unscored.
+        run_id: the candidate's MLflow run, with its model; empty (no ensemble was made) for nothing to do.
         faces: data set folder; its train split is not read.
         parameters: see components/evaluate/parameters.py.
+        pipeline_run_id: Kubeflow's id of this pipeline run.
+        owner: the command that runs this on its own machine; empty on Kubeflow.
         tracking_uri: the MLflow that has the run.
+        code_version: digest of this step's code, as the pipeline was made from it.
         metrics: the figures of validation, test and test_clean, for Kubeflow's UI.
         classification: the confusion matrix of test.
         report: the candidate's page: figures, plots and mistakes, in one file.
+        summary: its figures with their intervals and the MLflow link, for Kubeflow's page of the run.
 
     Returns:
-        The run id, for `register`.
+        The run id, for `register`; empty where there was nothing to do, or the model cannot be scored.
     """
     from components.evaluate.evaluate import evaluate_candidate
-    from components.evaluate.outputs import write_outputs
+    from components.evaluate.outputs import describe, write_outputs
     from components.evaluate.parameters import Evaluate
-    from components.model.evaluation import read_candidate
+    from components.model.evaluation import read_candidate, read_evaluation
     from components.step import running
-    from components.tracking.store import connect
+    from ferkit.tracking import candidates, tree
+    from ferkit.tracking.names import State
+    from ferkit.tracking.owner import Owner
+    from ferkit.tracking.store import connect
 
-    with running("evaluate") as log:
+    with running("evaluate", code_version) as log:
+        if not run_id:
+            write_outputs(None, metrics, classification, report, summary, tracking_uri)
+            log.info("skipped: there is no ensemble")
+            return ""
         client = connect(tracking_uri)
-        evaluation = evaluate_candidate(client, run_id, faces.path, Evaluate.parse(parameters))
-        write_outputs(read_candidate(client, run_id), metrics, classification, report)
-        if evaluation is None:
-            log.info("run %s failed in training: nothing to score", run_id)
+        tree.enter(client, tree.parent_of(client, run_id), Owner.parse(owner, pipeline_run_id))
+        if candidates.state_of(client.get_run(run_id)) == State.EVALUATED:
+            evaluation = read_evaluation(run_id)
         else:
-            test = evaluation.splits["test"].figures
-            low, high = evaluation.splits["test"].intervals["macro_f1"]
-            log.info(
-                "%s test faces: accuracy %.3f, macro-F1 %.3f [%.3f, %.3f], worst class's recall %.3f",
-                f"{evaluation.splits['test'].rows:,}",
-                test["accuracy"],
-                test["macro_f1"],
-                low,
-                high,
-                test["worst_recall"],
-            )
+            evaluation = evaluate_candidate(client, run_id, faces.path, Evaluate.parse(parameters), log)
+        write_outputs(read_candidate(client, run_id), metrics, classification, report, summary, tracking_uri)
+        if evaluation is None:
+            return ""
+        log.info("%s", describe(evaluation))
         return run_id

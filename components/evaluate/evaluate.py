@@ -17,64 +17,95 @@ from components.model.evaluation import FILE, FOLDER, Evaluation, Mistake, Split
 from components.model.load import load_face_model
 from components.model.metrics import Scores
 from components.model.package import as_base64_png
-from components.tracking import names, runs
+from ferkit.errors import UserError, is_out_of_reach
+from ferkit.tracking import candidates, names, tree
+from ferkit.tracking.names import State
 
 LOG = logging.getLogger("ferpipe")
 
 
 def evaluate_candidate(
-    client: mlflow.MlflowClient, run_id: str, folder: Path | str, parameters: Evaluate
+    client: mlflow.MlflowClient, run_id: str, folder: Path | str, parameters: Evaluate, log: logging.Logger = LOG
 ) -> Evaluation | None:
     """Scores the model of a candidate's run and ends the run as FINISHED.
+
+    A model that cannot be scored, for a reason of its own, ends the run as FAILED.
 
     Args:
         client: of the MLflow that has the run.
         run_id: the candidate's run.
         folder: data set folder.
         parameters: how to score.
+        log: for the warning that a model could not be scored.
 
     Returns:
-        What was found out; None for a run whose training failed: it stays FAILED.
+        What was found out; None for a run that failed, in training or here.
 
     Raises:
-        BadInput: no data set folder, or the model does not load or does not fit the faces.
+        UserError: no data set folder; or something is out of reach (`OutOfReach`).
     """
-    if client.get_run(run_id).info.status == "FAILED":
+    run = client.get_run(run_id)
+    if candidates.state_of(run) in (State.FAILED, State.PRUNED) or run.info.status == "FAILED":
         return None
     profile = read_profile(folder)
+    splits = ("validation", "test") if parameters.test else ("validation",)
+    faces = {split: read_split(folder, split) for split in splits}
+    try:
+        evaluation = _evaluate(client, run_id, profile, faces, parameters, log)
+    except Exception as error:
+        if is_out_of_reach(error):
+            raise
+        sentence = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        sentence = f"{run.info.run_name} cannot be evaluated: {' '.join(sentence.split())}"
+        candidates.fail(client, run_id, sentence, type(error).__name__)
+        log.warning("%s", sentence)
+        log.debug("", exc_info=True)
+        return None
+    candidates.set_state(client, run_id, State.EVALUATED)
+    tree.close(client, run_id)
+    return evaluation
+
+
+def _evaluate(
+    client: mlflow.MlflowClient,
+    run_id: str,
+    profile: Profile,
+    faces: dict[str, Faces],
+    parameters: Evaluate,
+    log: logging.Logger,
+) -> Evaluation:
     model_uri = f"runs:/{run_id}/{names.MODEL_ARTIFACT}"
     model = load_face_model(model_uri)
-    faces = {split: read_split(folder, split) for split in ("validation", "test")}
     scores = {split: Scores(of.emotion, model.probabilities(of.pixels)) for split, of in faces.items()}
-    clean = ~faces["test"].in_train
-    if clean.any():
-        faces["test_clean"] = faces["test"].take(clean)
-        scores["test_clean"] = Scores(faces["test_clean"].emotion, scores["test"].probabilities[clean])
-    else:
-        LOG.info("every test face is among the training faces: there is no test_clean")
+    if "test" in faces:
+        clean = ~faces["test"].in_train
+        if clean.any():
+            faces["test_clean"] = faces["test"].take(clean)
+            scores["test_clean"] = Scores(faces["test_clean"].emotion, scores["test"].probabilities[clean])
+        else:
+            log.info("every test face is among the training faces: there is no test_clean")
 
     digests = {split: _digest(profile, split, of) for split, of in faces.items()}
     splits = {
         split: describe_split(of, digests[split], parameters.resamples, parameters.seed) for split, of in scores.items()
     }
-    mistakes = most_confident_mistakes(faces["test"], scores["test"], parameters.mistakes)
+    shown = "test" if "test" in faces else "validation"
+    mistakes = most_confident_mistakes(faces[shown], scores[shown], parameters.mistakes)
     evaluation = Evaluation(profile.side, profile.digest, splits, mistakes)
 
     # Training has logged validation's figures epoch by epoch, and MLflow shows the ones at the last step.
-    step = runs.last_step(client, run_id, names.metric("validation", "macro_f1"))
-    with runs.writing_to(run_id):
+    step = tree.last_step(client, run_id, names.metric("validation", "macro_f1"))
+    with tree.writing_to(run_id):
         model_id = get_model_info(model_uri).model_id
         for split, found in splits.items():
-            dataset = runs.log_faces(
-                profile, split, digests[split], "validation" if split == "validation" else "testing"
-            )
+            context = "validation" if split == "validation" else "testing"
+            dataset = tree.log_dataset(profile.address, split, digests[split], context)
             mlflow.log_metrics(named_metrics(split, found), step=step, dataset=dataset, model_id=model_id)
         with tempfile.TemporaryDirectory() as made:
             write_tables(Path(made), faces, scores)
-            draw_plots(Path(made), faces["test"], scores["test"], evaluation, parameters.seed)
+            draw_plots(Path(made), faces[shown], scores[shown], evaluation, parameters.seed)
             mlflow.log_artifacts(made, FOLDER)
         mlflow.log_text(evaluation.to_json(), FILE)
-    runs.close(client, run_id)
     return evaluation
 
 

@@ -7,22 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from components.faces import EMOTIONS
-from components.model.evaluation import CandidateRun
+from components.model.evaluation import CandidateRun, Evaluation, SplitScores
 from components.model.report import write_candidate_page
+from ferkit.tracking.addresses import run_address
+from ferkit.tracking.markdown import escape
 
 SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "worst_recall", "log_loss", "calibration_error")
 
 
-def write_outputs(candidate: CandidateRun, metrics: Any, classification: Any, report: Any) -> None:
+def write_outputs(
+    candidate: CandidateRun | None, metrics: Any, classification: Any, report: Any, summary: Any, tracking_uri: str
+) -> None:
     """Fills kfp's output artifacts; each gets a file too, because kfp's cache never hits where one has none.
 
     Args:
-        candidate: as its run tells it; one that was not scored leaves them empty.
+        candidate: as its run tells it; one that was not scored, or None, leaves them empty.
         metrics: kfp's Metrics.
         classification: kfp's ClassificationMetrics.
         report: kfp's HTML.
+        summary: kfp's Markdown.
+        tracking_uri: of the MLflow that has the run.
     """
-    evaluation = candidate.evaluation
+    evaluation = candidate.evaluation if candidate else None
     figures = {
         f"{split}_{name}": found.figures[name]
         for split, found in (evaluation.splits if evaluation else {}).items()
@@ -31,8 +37,39 @@ def write_outputs(candidate: CandidateRun, metrics: Any, classification: Any, re
     for name, value in figures.items():
         metrics.log_metric(name, value)
     Path(metrics.path).write_text(json.dumps(figures))
-    confusion = evaluation.splits["test"].confusion if evaluation else []
+    confusion = evaluation.scores.confusion if evaluation else []
     if confusion:
         classification.log_confusion_matrix(list(EMOTIONS), confusion)
     Path(classification.path).write_text(json.dumps(confusion))
-    Path(report.path).write_text(write_candidate_page(candidate))
+    Path(report.path).write_text(write_candidate_page(candidate) if candidate else "<p>There is no ensemble.</p>")
+    Path(summary.path).write_text(as_markdown(candidate, tracking_uri) if candidate else "There is no ensemble.\n")
+
+
+def describe(evaluation: Evaluation) -> str:
+    """The evaluation in one line, for a person."""
+    found = evaluation.scores
+    low, high = found.intervals["macro_f1"]
+    return (
+        f"{found.rows:,} {evaluation.shown} faces: accuracy {found.figures['accuracy']:.3f}, macro-F1 "
+        f"{found.figures['macro_f1']:.3f} [{low:.3f}, {high:.3f}], worst class's recall "
+        f"{found.figures['worst_recall']:.3f}"
+    )
+
+
+def as_markdown(candidate: CandidateRun, tracking_uri: str) -> str:
+    """A candidate's figures with their 95% intervals, split by split, and where it is in MLflow."""
+    title = f"## {escape(candidate.name)}\n"
+    link = f"[in MLflow]({run_address(tracking_uri, candidate.experiment_id, candidate.run_id)})\n"
+    if candidate.evaluation is None:
+        return f"{title}\n{escape(candidate.failure or 'not scored')}\n\n{link}"
+    lines = ["| split | faces | accuracy | macro-F1 | worst recall |", "| --- | ---: | --- | --- | --- |"]
+    lines += [_row(split, found) for split, found in candidate.evaluation.splits.items()]
+    return "\n".join([title, *lines, "", link])
+
+
+def _row(split: str, found: SplitScores) -> str:
+    def cell(name: str) -> str:
+        ends = found.intervals.get(name)
+        return f"{found.figures[name]:.3f}" + (f" [{ends.low:.3f}, {ends.high:.3f}]" if ends else "")
+
+    return f"| {split} | {found.rows:,} | {cell('accuracy')} | {cell('macro_f1')} | {cell('worst_recall')} |"

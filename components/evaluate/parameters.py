@@ -14,6 +14,11 @@ class Evaluate(Section):
 
     section: ClassVar[str] = "evaluate"
 
+    test: bool = Field(
+        default=True,
+        description="whether the test split is read; false for ablations and tuning, whose tables then show validation "
+        "alone, and of which nothing is registered",
+    )
     resamples: int = Field(
         default=10_000,
         ge=100,

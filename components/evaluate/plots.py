@@ -21,30 +21,30 @@ BLUE = EMOTION_COLOURS["sad"]
 
 
 def draw_plots(folder: Path, faces: Faces, scores: Scores, evaluation: Evaluation, seed: int) -> None:
-    """Writes every plot as PNG: those of test into `test/`, the validation confusion matrix into `validation/`.
+    """Writes every plot as PNG into the folder of the split that is shown, and validation's confusion matrix.
 
     Args:
         folder: has a folder per split.
-        faces: of test.
-        scores: of test.
+        faces: of the split that is shown: test, or validation where test was left unread.
+        scores: of the same.
         evaluation: of all splits.
         seed: of the choice of faces to show.
     """
-    test = evaluation.splits["test"]
+    shown, found = evaluation.shown, evaluation.scores
     with figure_style():
         figures = {
             "validation/confusion_matrix": confusion_matrices(evaluation.splits["validation"], "validation"),
-            "test/confusion_matrix": confusion_matrices(test, "test"),
-            "test/per_class": figures_per_class(test),
-            "test/counts": true_against_predicted(test),
-            "test/reliability": reliability(test),
-            "test/precision_recall": precision_recall(scores),
-            "test/faces": faces_with_probabilities(faces, scores, one_right_one_wrong(scores, seed)),
+            f"{shown}/confusion_matrix": confusion_matrices(found, shown),
+            f"{shown}/per_class": figures_per_class(found),
+            f"{shown}/counts": true_against_predicted(found),
+            f"{shown}/reliability": reliability(found),
+            f"{shown}/precision_recall": precision_recall(scores),
+            f"{shown}/faces": faces_with_probabilities(faces, scores, one_right_one_wrong(scores, seed)),
         }
         if evaluation.mistakes:
             mistakes = scores.surest_mistakes(len(evaluation.mistakes))
-            title = "Most confident mistakes on test"
-            figures["test/mistakes"] = faces_with_probabilities(faces, scores, mistakes, title)
+            title = f"Most confident mistakes on {shown}"
+            figures[f"{shown}/mistakes"] = faces_with_probabilities(faces, scores, mistakes, title)
         for name, figure in figures.items():
             figure.savefig(folder / f"{name}.png", dpi=120)
 

@@ -243,6 +243,11 @@ class Profile:
     balance: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def address(self) -> str:
+        """The source's address, without secrets."""
+        return str(self.source.get("csv", "unknown"))
+
+    @property
     def digest(self) -> str:
         """One digest of all splits: the `data.digest` of tags."""
         joined = " ".join(f"{split}:{self.splits[split]['digest']}" for split in SPLITS)

@@ -10,7 +10,7 @@ from html import escape
 from components.faces import EMOTIONS, Profile
 from components.model.evaluation import Evaluation
 from components.model.page import bullets
-from components.tracking.names import REGISTERED_MODEL
+from ferkit.tracking.names import REGISTERED_MODEL
 
 
 def sections(data: Profile, evaluation: Evaluation | None, version: str) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from components.faces import EMOTIONS
 from components.model.intervals import Interval, bootstrap_intervals
 from components.model.metrics import Scores, calibration
-from components.tracking import names
+from ferkit.tracking import names
 
 FOLDER: Final = "evaluation"
 """Where a candidate's run keeps what evaluate made."""
@@ -75,14 +75,25 @@ class Evaluation:
     Attributes:
         side: height and width of a face in pixels.
         data_digest: of the data set it was scored on.
-        splits: `validation`, `test` and, where some test rows are not among the training rows, `test_clean`.
-        mistakes: the most confident ones on test.
+        splits: `validation`; and, unless test was left unread, `test` and, where some test rows are not among the
+            training rows, `test_clean`.
+        mistakes: the most confident ones on the split that is `shown`.
     """
 
     side: int
     data_digest: str
     splits: dict[str, SplitScores]
     mistakes: list[Mistake]
+
+    @property
+    def shown(self) -> str:
+        """The split whose figures count: `test`; `validation` where test was left unread."""
+        return "test" if "test" in self.splits else "validation"
+
+    @property
+    def scores(self) -> SplitScores:
+        """Of the split that is `shown`."""
+        return self.splits[self.shown]
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -126,6 +137,7 @@ class CandidateRun:
 
     Attributes:
         run_id: its run.
+        experiment_id: that holds it.
         name: the run's name.
         status: `FINISHED`, `FAILED`, ...
         failure: the sentence with which it failed; empty otherwise.
@@ -137,6 +149,7 @@ class CandidateRun:
     """
 
     run_id: str
+    experiment_id: str
     name: str
     status: str
     failure: str
@@ -152,6 +165,7 @@ def read_candidate(client: mlflow.MlflowClient, run_id: str) -> CandidateRun:
     run = client.get_run(run_id)
     return CandidateRun(
         run_id=run_id,
+        experiment_id=run.info.experiment_id,
         name=run.info.run_name or run_id[:8],
         status=run.info.status,
         failure=run.data.tags.get(names.FAILURE, ""),

@@ -18,7 +18,7 @@ from mlflow.types.schema import AnyType
 from PIL import Image
 
 from components.faces import EMOTIONS
-from components.tracking.names import MODEL_ARTIFACT
+from ferkit.tracking.names import MODEL_ARTIFACT
 
 PYFUNC = Path(__file__).with_name("pyfunc.py")
 

@@ -13,7 +13,7 @@ from components.bad_input import BadInput
 from components.faces import EMOTIONS
 from components.model.load import FaceModel
 from components.model.pyfunc import NotAFace, read_face
-from components.tracking.names import REGISTERED_MODEL
+from ferkit.tracking.names import REGISTERED_MODEL
 
 PICTURES = (".png", ".jpg", ".jpeg")
 CHUNK = 1024

@@ -25,7 +25,7 @@ from components.model.page import (
     reliability_chart,
     table,
 )
-from components.tracking import names
+from ferkit.tracking import names
 
 NAN = float("nan")
 
@@ -238,7 +238,7 @@ def _per_class(scored: Sequence[tuple[str, Evaluation]], champion: Mapping[str, 
     """Recall per class with intervals, candidates and champion in one chart; all figures per class as tables."""
     if not scored:
         return []
-    tests = [found.splits["test"] for _, found in scored]
+    tests = [found.scores for _, found in scored]
     rows: dict[str, list[Mark]] = {}
     for label, emotion in enumerate(EMOTIONS):
         rows[emotion] = [
@@ -254,7 +254,7 @@ def _per_class(scored: Sequence[tuple[str, Evaluation]], champion: Mapping[str, 
     support = {emotion: f"{int(tests[0].per_emotion['support'][label]):,}" for label, emotion in enumerate(EMOTIONS)}
     tables = []
     for name, found in scored:
-        test = found.splits["test"]
+        test = found.scores
         cells = [
             [
                 emotion,
@@ -267,8 +267,8 @@ def _per_class(scored: Sequence[tuple[str, Evaluation]], champion: Mapping[str, 
         head = ("", "precision", "recall", "F1", "one-vs-rest accuracy", "faces")
         tables.append(f"<div><h3>{escape(name)}</h3>{table(head, cells)}</div>")
     return [
-        "<h2>Per class, on test</h2>",
-        "<p>Recall with its 95% interval; under the name, how many test faces the class has. At 0 or 1 the interval "
+        f"<h2>Per class, on {scored[0][1].shown}</h2>",
+        "<p>Recall with its 95% interval; under the name, how many faces the class has. At 0 or 1 the interval "
         "has no width: the bootstrap cannot see what did not happen once.</p>",
         legend(shown) if len(shown) > 1 else "",
         dot_chart(rows, 0, 1, support, {}),
@@ -279,12 +279,10 @@ def _per_class(scored: Sequence[tuple[str, Evaluation]], champion: Mapping[str, 
 def _confusions(scored: Sequence[tuple[str, Evaluation]]) -> list[str]:
     if not scored:
         return []
-    tables = (
-        f"<div><h3>{escape(name)}</h3>{confusion_table(found.splits['test'].confusion)}</div>" for name, found in scored
-    )
+    tables = (f"<div><h3>{escape(name)}</h3>{confusion_table(found.scores.confusion)}</div>" for name, found in scored)
     return [
         "<h2>What is taken for what</h2>",
-        "<p>Test faces, truth along the rows: percent of the true class.</p>",
+        f"<p>Faces of {scored[0][1].shown}, truth along the rows: percent of the true class.</p>",
         f'<div class="side">{"".join(tables)}</div>',
     ]
 
@@ -292,15 +290,13 @@ def _confusions(scored: Sequence[tuple[str, Evaluation]]) -> list[str]:
 def _calibration(scored: Sequence[tuple[str, Evaluation]]) -> list[str]:
     if not scored:
         return []
-    curves = [found.splits["test"].reliability for _, found in scored]
-    errors = [
-        f"{name}, calibration error {found.splits['test'].figures['calibration_error']:.3f}" for name, found in scored
-    ]
+    curves = [found.scores.reliability for _, found in scored]
+    errors = [f"{name}, calibration error {found.scores.figures['calibration_error']:.3f}" for name, found in scored]
     return [
         "<h2>How far its probabilities can be trusted</h2>",
-        "<p>Share of right answers (upwards) against the probability given to them, on test. On the dashed line a "
-        "model is right as often as it says; below it, it is surer than it should be. A disc is as large as its "
-        "share of the faces.</p>",
+        "<p>Share of right answers (upwards) against the probability given to them, on "
+        f"{scored[0][1].shown}. On the dashed line a model is right as often as it says; below it, it is surer than it "
+        "should be. A disc is as large as its share of the faces.</p>",
         legend(errors),
         reliability_chart(curves),
     ]
@@ -317,8 +313,8 @@ def _mistakes(name: str, found: Evaluation | None) -> list[str]:
     )
     return [
         f"<h2>Most confident mistakes of {escape(name)}</h2>",
-        "<p>Test faces that it was surest about, and wrong; the row is that of the source CSV. Look here first: some "
-        "are the label's mistakes.</p>",
+        f"<p>Faces of {found.shown} that it was surest about, and wrong; the row is that of the source CSV. Look here "
+        "first: some are the label's mistakes.</p>",
         f'<div class="gallery">{pictures}</div>',
     ]
 

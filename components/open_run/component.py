@@ -9,25 +9,25 @@ from components.images import CPU_IMAGE
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False, packages_to_install=[])
 def open_run(
-    pipeline_run_id: str,
     csv: str,
-    candidates: list,
+    candidates: list[dict[str, Any]],
     experiment: str,
-    ingest: dict,
-    balance: dict,
-    train: dict,
-    evaluate: dict,
-    register: dict,
+    ingest: dict[str, Any],
+    balance: dict[str, Any],
+    train: dict[str, Any],
+    evaluate: dict[str, Any],
+    register: dict[str, Any],
     source_version: str,
-    code_version: str,
     git_commit: str,
     parent_run_id: str,
+    pipeline_run_id: str,
+    owner: str,
     tracking_uri: str,
-) -> list[dict[str, Any]]:
-    """Checks the candidates, opens the parent run in MLflow and gives the loop its items.
+    code_version: str,
+) -> list[str]:
+    """Checks the candidates, opens the parent run in MLflow and a nested run for each candidate.
 
     Args:
-        pipeline_run_id: Kubeflow's id of this pipeline run; on the parent run as tag `kfp.pipeline_run_id`.
         csv: the faces.
         candidates: what to train; every one is parsed before anything is made.
         experiment: MLflow experiment of a new parent run.
@@ -37,18 +37,22 @@ def open_run(
         evaluate: parameters of evaluate.
         register: parameters of register.
         source_version: which version of the CSV this is, as `locate` found it.
-        code_version: digest of the code that the pipeline was made from; must be the code of this environment.
-        git_commit: commit of that code.
+        git_commit: commit of the code that the pipeline was made from.
         parent_run_id: an MLflow run to adopt as the parent; empty for a new one.
+        pipeline_run_id: Kubeflow's id of this pipeline run; on the parent run as tag `kfp.pipeline_run_id`.
+        owner: the command that runs this on its own machine; empty on Kubeflow, where the pipeline run owns itself.
         tracking_uri: the MLflow to log to.
+        code_version: digest of this step's code, as the pipeline was made from it.
 
     Returns:
-        One dict per candidate: its id, resolved parameters, name and tags, and the parent's run and experiment id.
+        The MLflow run id of each candidate: the loop's items. Everything else is found from there.
     """
     from components.open_run.open_run import PipelineRun
     from components.open_run.open_run import open_run as open_pipeline_run
-    from components.step import running
-    from components.tracking.store import connect
+    from components.step import PARENT_MARK, running
+    from ferkit.tracking import tree
+    from ferkit.tracking.owner import Owner
+    from ferkit.tracking.store import connect
 
     parameters = {
         "csv": csv,
@@ -60,9 +64,21 @@ def open_run(
         "evaluate": evaluate,
         "register": register,
     }
-    with running("open_run") as log:
-        pipeline_run = PipelineRun(pipeline_run_id, parameters, source_version, code_version, git_commit, parent_run_id)
-        items = open_pipeline_run(connect(tracking_uri), pipeline_run)
-        names = ", ".join(item["name"] for item in items)
-        log.info("MLflow run %s; candidates: %s", items[0]["parent_run_id"], names)
-        return items
+    with running("open_run", code_version) as log:
+        client = connect(tracking_uri)
+        run_ids = open_pipeline_run(
+            client,
+            PipelineRun(
+                pipeline_run_id=pipeline_run_id,
+                owner=Owner.parse(owner, pipeline_run_id),
+                parameters=parameters,
+                source_version=source_version,
+                git_commit=git_commit,
+                parent_run_id=parent_run_id,
+            ),
+            log,
+        )
+        parent = tree.parent_of(client, run_ids[0])
+        print(f"{PARENT_MARK}{parent.info.run_id}", flush=True)
+        log.info("MLflow run %s (%s), %d candidates", parent.info.run_id, parent.info.run_name, len(run_ids))
+        return run_ids

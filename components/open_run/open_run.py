@@ -1,33 +1,30 @@
-"""Opens the parent run of a pipeline run, and makes the loop's items out of the candidates."""
+"""Opens the parent run of a pipeline run, and the nested runs of its candidates."""
 
 from __future__ import annotations
 
-import hashlib
 import json
+import logging
 import os
-import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
 import mlflow
-import psutil
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE
 
 from components import __version__
-from components.bad_input import BadInput
-from components.open_run.code_version import code_version as code_here
-from components.tracking import names, runs
-from components.tracking.addresses import without_secrets
-from components.train.candidate import parse_candidate
+from components.open_run.resolve import resolve_candidates, whole_numbers
+from ferkit.code_version import code_version, weights_version
+from ferkit.errors import UserError
+from ferkit.tracking import names, tree
+from ferkit.tracking.addresses import without_secrets
+from ferkit.tracking.candidates import open_candidates
+from ferkit.tracking.owner import Owner, claim, forget, has_stopped, holds_lock, owner_of
+from ferkit.tracking.store import plugins_experiment_id
 
-LOCAL_PROCESS = "local.process"
-"""Tag of a parent run: host, process id and start of the process that runs the pipeline on this machine."""
-
-LOCAL_PROCESS_VARIABLE = "FERPIPE_LOCAL_PROCESS"
 IMAGE_VARIABLE = "FERPIPE_IMAGE"
 
 
@@ -37,111 +34,47 @@ class PipelineRun:
 
     Attributes:
         pipeline_run_id: Kubeflow's id of it.
+        owner: who runs it.
         parameters: all sections, as `pipeline/parameters.py` dumps them.
         source_version: of the CSV, as `locate` found it.
-        code_version: of the code that the pipeline was made from.
         git_commit: with `-dirty` behind it when the tree was.
         parent_run_id: the MLflow run to adopt (a resumed run, or the run of an `mlflow run`); empty for a new one.
     """
 
     pipeline_run_id: str
+    owner: Owner
     parameters: Mapping[str, Any]
     source_version: str
-    code_version: str
     git_commit: str
     parent_run_id: str = ""
 
 
-def open_run(client: mlflow.MlflowClient, pipeline_run: PipelineRun) -> list[dict[str, Any]]:
-    """Checks the candidates, opens the parent run and returns the loop's items.
+def open_run(client: mlflow.MlflowClient, pipeline_run: PipelineRun, log: logging.Logger) -> list[str]:
+    """Checks the candidates, opens the parent run and one nested run for each of them.
+
+    A step that is tried again finds what it made the first time.
 
     Returns:
-        One item per candidate: `candidate_id`, `parent_run_id`, `experiment_id`, `name`, `architecture`, `parameters`
-        (the candidate's full, resolved training parameters) and `tags`.
+        The candidates' run ids, in their order; never none.
 
     Raises:
-        BadInput: no candidates, two equal ones, an unknown key, or an image that holds other code than was compiled.
+        UserError: no candidates, two equal ones, an unknown key; or a run to adopt that cannot be gone on with.
     """
-    if pipeline_run.code_version != code_here():
-        raise BadInput(
-            f"the pipeline was made from code {pipeline_run.code_version}, but this environment holds {code_here()}; "
-            "build the image from the commit that is compiled, or leave components/ alone while the pipeline runs"
-        )
-    tags = _tags(pipeline_run)
     parameters = pipeline_run.parameters
-    identity = (pipeline_run.source_version, parameters["ingest"], parameters["balance"], pipeline_run.code_version)
-    items = candidate_items(parameters["candidates"], parameters["train"], identity)
+    tags = _tags(pipeline_run)
+    identity = (pipeline_run.source_version, parameters["ingest"], parameters["balance"], weights_version())
+    candidates = resolve_candidates(parameters["candidates"], parameters["train"], identity, tags)
     parent = _open_parent(client, pipeline_run, tags)
-    _close_orphans(client, parent)
-    for item in items:
-        item |= {"parent_run_id": parent.info.run_id, "experiment_id": parent.info.experiment_id, "tags": tags}
-    return items
-
-
-def candidate_items(
-    candidates: Sequence[Mapping[str, Any]], train: Mapping[str, Any], identity: Sequence[Any]
-) -> list[dict[str, Any]]:
-    """The candidates as the loop's items, still without parent and tags.
-
-    Args:
-        candidates: as a person wrote them.
-        train: the section `train`, which holds for all.
-        identity: whatever else makes two trainings different: versions of data and code.
-
-    Raises:
-        BadInput: no candidates, two equal ones, or one that does not parse.
-    """
-    if not candidates:
-        raise BadInput("candidates: the list is empty; give at least one, such as {architecture: lenet}")
-    items: dict[str, dict[str, Any]] = {}
-    marks = _marks(candidates)
-    for number, given in enumerate(candidates):
-        candidate = parse_candidate(given, train)
-        dump = candidate.dump()
-        candidate_id = _digest(dump, *identity)
-        if candidate_id in items:
-            first = list(items).index(candidate_id)
-            raise BadInput(f"candidates[{number}] is equal to [{first}]; drop one, or give them different seeds")
-        items[candidate_id] = {
-            "candidate_id": candidate_id,
-            "name": " ".join([candidate.name, *marks[number]]),
-            "architecture": candidate.architecture,
-            "parameters": dump,
-            "tags": {},
-        }
-    return list(items.values())
-
-
-def _marks(candidates: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """What each candidate says that not all candidates of its architecture say, as `key=value`.
-
-    >>> half = {"architecture": "lenet", "width": 0.5}
-    >>> _marks([half, {**half, "augment": False}, {**half, "seed": 1}, {"architecture": "multi_kernel", "epochs": 9}])
-    [[], ['augment=false'], [], []]
-    """
-    in_name = ("architecture", "recipe", "seed")
-    marks: list[list[str]] = []
-    for given in candidates:
-        alike = [other for other in candidates if other.get("architecture") == given.get("architecture")]
-        own = {key: value for key, value in given.items() if key not in in_name and value is not None}
-        said = {key: value for key, value in own.items() if any(other.get(key) != value for other in alike)}
-        marks.append([f"{key}={_as_written(value)}" for key, value in said.items()])
-    return marks
-
-
-def _as_written(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(_without_kfps_floats(value))
-
-
-def _digest(*parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    _close_abandoned(client, parent, log)
+    return open_candidates(client, parent, candidates)
 
 
 def _tags(pipeline_run: PipelineRun) -> dict[str, str]:
     tags = {
         names.PIPELINE_RUN_ID: pipeline_run.pipeline_run_id,
         names.GIT_COMMIT: pipeline_run.git_commit,
-        names.CODE_VERSION: pipeline_run.code_version,
+        names.CODE_VERSION: code_version(),
+        names.WEIGHTS_VERSION: weights_version(),
         names.DATA_VERSION: pipeline_run.source_version,
         names.PIPELINE_VERSION: __version__,
         names.IMAGE: os.environ.get(IMAGE_VARIABLE, ""),
@@ -154,58 +87,91 @@ def _tags(pipeline_run: PipelineRun) -> dict[str, str]:
 
 
 def _open_parent(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: Mapping[str, str]) -> Run:
-    """The run given to adopt, else the one a Kubeflow backend opened for this pipeline run, else a new one."""
-    parameters = _without_kfps_floats(dict(pipeline_run.parameters))
-    tags = {**tags, names.RUN_KIND: "pipeline", LOCAL_PROCESS: os.environ.get(LOCAL_PROCESS_VARIABLE, "")}
+    """The run given to adopt, else the one that this owner has already (a retry, or the plugin's), else a new one."""
+    parameters = whole_numbers(dict(pipeline_run.parameters))
+    owner = pipeline_run.owner
     if pipeline_run.parent_run_id:
-        try:
-            parent = client.get_run(pipeline_run.parent_run_id)
-        except mlflow.MlflowException as error:
-            raise BadInput(f"parent run {pipeline_run.parent_run_id}: not in this MLflow ({error.message})") from None
-        _refuse_another(parent, tags)
+        parent = _adopt(client, pipeline_run, tags)
     else:
-        parent = runs.find_parent(client, pipeline_run.pipeline_run_id)
-        # kfp's local runner draws its ids from 100 million: an ended run that has the same one is another's.
-        parent = parent if parent is not None and runs.is_open(parent) else None
+        parent = tree.find_parent(client, owner, parameters["experiment"], plugins_experiment_id())
     if parent is None:
-        experiment_id = runs.experiment_id(client, parameters["experiment"])
-        parent = client.create_run(experiment_id, tags=tags, run_name=_name(str(parameters["csv"])))
+        parent = _create(client, parameters, owner, tags)
     run_id = parent.info.run_id
-    runs.add_views(client, parent.info.experiment_id)
-    client.update_run(run_id, status="RUNNING")
-    for name, value in tags.items():
+    claim(client, run_id, owner)
+    tree.add_views(client, parent.info.experiment_id)
+    tree.reopen(client, parent)
+    for name, value in {**tags, names.RUN_KIND: "pipeline", names.OWNER: owner.id}.items():
         client.set_tag(run_id, name, value)
-    if names.FAILURE in parent.data.tags:
-        client.delete_tag(run_id, names.FAILURE)
-    runs.log_new_parameters(client, run_id, _flat({**parameters, "csv": without_secrets(str(parameters["csv"]))}))
-    client.log_dict(run_id, dict(parameters) | {"csv": without_secrets(str(parameters["csv"]))}, "parameters.yaml")
+    shown = dict(parameters) | {"csv": without_secrets(str(parameters["csv"]))}
+    tree.log_new_parameters(client, run_id, _flat(shown))
+    client.log_dict(run_id, shown, "parameters.yaml")
     return client.get_run(run_id)
 
 
-def _refuse_another(parent: Run, tags: Mapping[str, str]) -> None:
-    """A run goes on with the code and the data it began with: with others, its candidates would begin anew beside."""
-    for name, what in ((names.CODE_VERSION, "code"), (names.DATA_VERSION, "data")):
+def _create(client: mlflow.MlflowClient, parameters: Mapping[str, Any], owner: Owner, tags: Mapping[str, str]) -> Run:
+    """A new parent run. Where the reply to its making is lost, MLflow's client asks again, and makes a second one."""
+    experiment_id = tree.experiment_id(client, parameters["experiment"])
+    told = {**tags, names.RUN_KIND: "pipeline", names.OWNER: owner.id}
+    client.create_run(experiment_id, tags=told, run_name=_name(str(parameters["csv"])))
+    first, *others = tree.find_parents(client, experiment_id, owner)
+    for other in others:
+        client.delete_run(other.info.run_id)
+    return first
+
+
+def _adopt(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: Mapping[str, str]) -> Run:
+    """The run with the id that was given.
+
+    Raises:
+        UserError: there is none, it is alive, or it began elsewhere, or with other code or data.
+    """
+    run_id = pipeline_run.parent_run_id
+    try:
+        parent = client.get_run(run_id)
+    except mlflow.MlflowException as error:
+        raise UserError(f"parent run {run_id}: not in this MLflow ({error.message})") from None
+    refuse_living(client, parent, pipeline_run.owner)
+    # With other code or data, its candidates would begin anew beside what they have.
+    for name, what in ((names.WEIGHTS_VERSION, "code"), (names.DATA_VERSION, "data")):
         before, now = parent.data.tags.get(name), tags.get(name)
         if before and now and before != now:
-            raise BadInput(
-                f"run {parent.info.run_id} began with other {what} ({before}; now {now}), with which its trainings "
-                f"cannot go on; bring that {what} back, or start a new run"
+            raise UserError(
+                f"run {run_id} began with other {what} ({before}; now {now}), with which its trainings cannot go on; "
+                f"bring that {what} back, or start a new run"
             )
+    if names.CODE_VERSION in parent.data.tags and names.WEIGHTS_VERSION not in parent.data.tags:
+        raise UserError(f"run {run_id} began with version 0.1 of this pipeline, which goes on with it; start a new run")
+    return parent
+
+
+def refuse_living(client: mlflow.MlflowClient, parent: Run, owner: Owner) -> None:
+    """Refuses to take over a run whose owner is alive, or that ran where `owner` does not.
+
+    Raises:
+        UserError: naming the run, and what to do.
+    """
+    present = owner_of(parent)
+    if present is None or present.id == owner.id:
+        return
+    named = f"run {parent.info.run_id} ({parent.info.run_name})"
+    if present.is_local != owner.is_local:
+        where, how = ("on a machine", "ferpipe run") if present.is_local else ("on Kubeflow", "ferpipe submit")
+        raise UserError(f"{named} ran {where}: go on with it there, by `{how} --resume {parent.info.run_id}`")
+    if not tree.is_open(parent):
+        return
+    if not owner.is_local:
+        raise UserError(
+            f"{named} belongs to pipeline run {present.id}, which has not ended it; wait for it or terminate it, then "
+            f"`ferpipe submit --resume {parent.info.run_id}`"
+        )
+    if not has_stopped(client, parent):
+        raise UserError(f"{named} is still running, by another command; wait for it, or stop that one first")
 
 
 def _name(csv: str) -> str:
     """The parent's name: what data, and when."""
     data = PurePosixPath(without_secrets(csv).partition("?")[0]).name.partition(".")[0].rstrip(":") or "sample"
     return f"{data} {datetime.now(UTC):%Y-%m-%d %H:%M}"
-
-
-def _without_kfps_floats(value: Any) -> Any:
-    """Whole numbers as a person wrote them: kfp hands every number on as a float (3 as 3.0)."""
-    if isinstance(value, Mapping):
-        return {key: _without_kfps_floats(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_kfps_floats(inner) for inner in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _flat(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,24 +185,11 @@ def _flat(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def process_mark(process: psutil.Process) -> str:
-    """Host, process id and start time: what `LOCAL_PROCESS` holds."""
-    return f"{socket.gethostname()} {process.pid} {process.create_time():.2f}"
-
-
-def _close_orphans(client: mlflow.MlflowClient, parent: Run) -> None:
-    """Ends the pipeline runs of this machine whose process is gone: killed, or the machine went down."""
-    for run in runs.open_parents(client, [parent.info.experiment_id]):
-        owner = run.data.tags.get(LOCAL_PROCESS, "")
-        if run.info.run_id != parent.info.run_id and owner and _is_gone(owner):
-            runs.close_tree(client, run, "KILLED", "the process that ran it was gone when the next run started")
-
-
-def _is_gone(owner: str) -> bool:
-    host, process_id, _ = owner.rsplit(" ", 2)
-    if host != socket.gethostname():
-        return False
-    try:
-        return process_mark(psutil.Process(int(process_id))) != owner
-    except psutil.NoSuchProcess:
-        return True
+def _close_abandoned(client: mlflow.MlflowClient, parent: Run, log: logging.Logger) -> None:
+    """Ends the pipeline runs of this machine whose command is gone: killed, or the machine went down."""
+    for run in tree.open_parents(client, parent.info.experiment_id):
+        owner = owner_of(run)
+        if run.info.run_id != parent.info.run_id and owner is not None and holds_lock(owner) is False:
+            tree.close_tree(client, run, "KILLED", "the command that ran it was gone when the next run started")
+            forget(owner)
+            log.info("ended run %s (%s): the command that ran it is gone", run.info.run_id, run.info.run_name)

@@ -1,48 +1,61 @@
-"""register: every candidate into the model registry, one of them before the gate."""
+"""register: every evaluated finalist into the model registry, one of them before the gate."""
+
+from typing import Any
 
 from kfp import dsl
-from kfp.dsl import HTML, Dataset, Input, Output
+from kfp.dsl import HTML, Dataset, Input, Markdown, Output
 
 from components.images import CPU_IMAGE
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False, packages_to_install=[])
 def register(
-    run_ids: list,
+    run_ids: list[str],
+    ensemble: str,
     faces: Input[Dataset],
-    run: list,
-    parameters: dict,
+    parameters: dict[str, Any],
+    pipeline_run_id: str,
+    owner: str,
     tracking_uri: str,
+    code_version: str,
     report: Output[HTML],
+    summary: Output[Markdown],
 ) -> str:
-    """Registers every scored candidate, and says whether the best one on validation may become champion.
+    """Registers every evaluated candidate, and says whether the best one on validation may become champion.
 
     Args:
-        run_ids: MLflow run ids of the candidates; those that were not scored are passed over.
+        run_ids: MLflow run ids of the evaluated finalists; an empty one could not be evaluated.
+        ensemble: MLflow run id of the evaluated ensemble; empty for none.
         faces: data set; champion and challenger are scored on its test split.
-        run: the loop's items that open_run made; the first one names the parent run.
         parameters: the gate's policy, see components/register/parameters.py.
+        pipeline_run_id: Kubeflow's id of this pipeline run.
+        owner: the command that runs this on its own machine; empty on Kubeflow.
         tracking_uri: the MLflow that holds runs and registry.
+        code_version: digest of this step's code, as the pipeline was made from it.
         report: candidates, champion, data and verdict side by side, in one file that opens from disk.
+        summary: the verdict and where to look, for Kubeflow's page of the run.
 
     Returns:
-        The verdict as JSON, see components/register/verdict.py.
+        The verdict as JSON, see components/register/verdict.py; empty where test was left unread.
     """
-    import json
     from pathlib import Path
 
     from components.register.parameters import Register
-    from components.register.register import register_candidates, report_run
+    from components.register.register import register_run_tree
     from components.step import running
-    from components.tracking.store import connect
+    from ferkit.errors import UserError
+    from ferkit.tracking import tree
+    from ferkit.tracking.owner import Owner
+    from ferkit.tracking.store import connect
 
-    with running("register") as log:
-        policy = Register.parse(parameters)
+    with running("register", code_version) as log:
         client = connect(tracking_uri)
-        verdict = register_candidates(client, run_ids, Path(faces.path), policy, run[0]["parent_run_id"])
-        html = report_run(client, run_ids, Path(faces.path), verdict, run[0]["parent_run_id"])
-        Path(report.path).write_text(html)
-        for note in verdict.notes:
-            log.info("note: %s", note)
-        log.info("%s", verdict)
-        return json.dumps(verdict.to_dict())
+        evaluated = [run_id for run_id in [*run_ids, ensemble] if run_id]
+        if not evaluated:
+            raise UserError(f"none of {len(run_ids)} finalists could be evaluated; see the warnings of evaluate")
+        parent = tree.parent_of(client, evaluated[0])
+        tree.enter(client, parent, Owner.parse(owner, pipeline_run_id))
+        done = register_run_tree(client, parent, evaluated, faces.path, faces.uri, Register.parse(parameters), log)
+        Path(report.path).write_text(done.report)
+        Path(summary.path).write_text(done.summary)
+        return done.verdict

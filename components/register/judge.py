@@ -25,7 +25,7 @@ from components.register.promotion import Standing, now
 from components.register.registry import Version
 from components.register.seen import find_seen
 from components.register.verdict import APPROVED, REJECTED, Difference, Scored, Verdict
-from components.tracking import names
+from ferkit.tracking import names
 
 TEST_DIGEST = "data.test_digest"
 """Tag of a version: content digest of the test split that its run had."""
@@ -93,6 +93,29 @@ def judge(client: mlflow.MlflowClient, version: Version, standing: Standing, fac
         accuracy=found.accuracy if found else None,
         recall=found.recall if found else {},
         unseen=unseen,
+        rows=len(test),
+        test_digest=profile.splits["test"]["digest"],
+        data_digest=profile.digest,
+        policy=policy.model_dump(),
+        at=now(),
+    )
+
+
+def judge_champion(client: mlflow.MlflowClient, version: Version, faces: Path, policy: Register) -> Verdict:
+    """The verdict on a version that is the champion: it stays what it is. It is scored, and compared with nothing."""
+    profile, test = read_profile(faces), read_split(faces, "test")
+    confusion = confusion_matrix(test.emotion, _answers(version, test))
+    return Verdict(
+        status=APPROVED,
+        reasons=(f"version {version.number}, the best of this run on validation, is the champion",),
+        notes=tuple(_say_empty_classes(confusion)),
+        challenger=_scored(client, version, confusion),
+        champion=None,
+        compared_with=version.number,
+        macro_f1=None,
+        accuracy=None,
+        recall={},
+        unseen=None,
         rows=len(test),
         test_digest=profile.splits["test"]["digest"],
         data_digest=profile.digest,

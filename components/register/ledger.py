@@ -21,7 +21,7 @@ from typing import Final, Literal
 import mlflow
 
 from components.bad_input import BadInput
-from components.tracking import names, runs
+from ferkit.tracking import names, tree
 
 LEDGER: Final = "ledger.run_id"
 """Tag of the experiment that names the ledger run."""
@@ -118,7 +118,7 @@ class Ledger:
 
     def _make(self) -> str:
         """Makes the ledger run; where another process was faster, throws it away and takes theirs."""
-        experiment_id = runs.experiment_id(self._client, names.EXPERIMENT)
+        experiment_id = tree.experiment_id(self._client, names.EXPERIMENT)
         tags = {names.RUN_KIND: "ledger", "mlflow.note.content": "The record of promotions: `ferpipe history`."}
         run_id = self._client.create_run(experiment_id, tags=tags, run_name="promotions").info.run_id
         self._client.set_terminated(run_id)

@@ -23,7 +23,7 @@ from components.register import registry
 from components.register.ledger import Entry, Ledger
 from components.register.registry import MODEL, PARENT_RUN, Version
 from components.register.verdict import APPROVED, NO_CHAMPION, NOT_GATED
-from components.tracking import names
+from ferkit.tracking import names
 
 ATTEMPTS: Final = 6
 """At following the ledger, while others do the same: about three seconds at most."""

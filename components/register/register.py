@@ -3,68 +3,148 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import mlflow
 from mlflow.entities import Run
 
-from components.bad_input import BadInput
 from components.faces import EMOTIONS, Profile, read_profile
 from components.model.evaluation import read_candidate
 from components.model.report import write_report
 from components.register import registry
-from components.register.judge import TEST_DIGEST, judge
+from components.register.data import DATA_URI, data_of
+from components.register.judge import TEST_DIGEST, judge, judge_champion
 from components.register.parameters import Register
 from components.register.promotion import Standing, settle, who
 from components.register.registry import MODEL, PARENT_RUN, Version
 from components.register.seen import KEPT_IN, keep_training_faces
 from components.register.verdict import NOT_GATED, REJECTED, Verdict
-from components.tracking import names
-from components.tracking.names import metric
+from ferkit.errors import UserError
+from ferkit.tracking import names, tree
+from ferkit.tracking.addresses import run_address
+from ferkit.tracking.candidates import state_of
+from ferkit.tracking.markdown import escape
+from ferkit.tracking.names import State, metric
 
 REPORT: Final = "report.html"
 
-DATA_FOLDER: Final = "data.folder"
-"""Tag of a version: the data set folder it was judged on, for `ferpipe gate` on the same machine."""
+
+@dataclass(frozen=True)
+class Registration:
+    """What registering came to: the verdict as JSON, the report as HTML, and a summary as Markdown."""
+
+    verdict: str
+    report: str
+    summary: str
 
 
-def register_candidates(
-    client: mlflow.MlflowClient, run_ids: Sequence[str], faces: Path, policy: Register, parent_run_id: str = ""
-) -> Verdict:
-    """Registers every scored candidate; the best on VALIDATION becomes the one that the gate judges on test.
+def register_run_tree(
+    client: mlflow.MlflowClient,
+    parent: Run,
+    run_ids: Sequence[str],
+    faces: str,
+    data_uri: str,
+    policy: Register,
+    log: logging.Logger,
+) -> Registration:
+    """Registers the evaluated candidates of a pipeline run and gates the best; its parent gets verdict and report.
 
     Args:
         client: as `connect` gives it.
-        run_ids: the candidates' runs; those without scores (diverged) are passed over.
+        parent: the pipeline run.
+        run_ids: its evaluated candidates.
+        faces: data set folder.
+        data_uri: where that folder lies for others: its artifact's address.
+        policy: of the gate.
+        log: for the verdict.
+    """
+    run_id = parent.info.run_id
+    if not any(metric("test", "macro_f1") in client.get_run(one).data.metrics for one in run_ids):
+        sentence = "nothing is registered: the test split was left unread (evaluate.test=false)"
+        log.info("%s", sentence)
+        client.set_tag(run_id, names.COMPLETED, "true")
+        return Registration("", f"<p>{sentence}</p>", f"{sentence}\n")
+    everyone = [run.info.run_id for run in tree.children(client, parent)]
+    verdict = register_candidates(client, run_ids, Path(faces), policy, run_id, data_uri, everyone)
+    html = report_run(client, everyone, Path(faces), verdict, run_id)
+    client.set_tag(run_id, names.COMPLETED, "true")
+    for note in verdict.notes:
+        log.info("note: %s", note)
+    log.info("%s", verdict)
+    address = run_address(mlflow.get_tracking_uri(), parent.info.experiment_id, run_id)
+    return Registration(json.dumps(verdict.to_dict()), html, as_markdown(verdict, address))
+
+
+def as_markdown(verdict: Verdict, address: str) -> str:
+    """The verdict, the candidates and where they are in MLflow, for Kubeflow's page of the run."""
+    chosen = verdict.challenger
+    lines = [f"## Version {chosen.version} ({escape(chosen.name)}): {verdict.status}", ""]
+    lines += [f"- {escape(sentence)}" for sentence in (*verdict.reasons, *verdict.notes)]
+    lines += ["", "| candidate | macro-F1, validation | version | verdict |", "| --- | ---: | --- | --- |"]
+    for row in verdict.candidates:
+        score = "" if row["val_macro_f1"] is None else f"{row['val_macro_f1']:.3f}"
+        status = row["validation_status"] or "failed"
+        lines.append(f"| {escape(row['name'])} | {score} | {row['version'] or ''} | {status.replace('_', ' ')} |")
+    return "\n".join([*lines, "", f"[in MLflow]({address})", ""])
+
+
+def register_candidates(
+    client: mlflow.MlflowClient,
+    run_ids: Sequence[str],
+    faces: Path,
+    policy: Register,
+    parent_run_id: str = "",
+    data_uri: str = "",
+    everyone: Sequence[str] = (),
+) -> Verdict:
+    """Registers every evaluated candidate; the best on VALIDATION becomes the one that the gate judges on test.
+
+    Args:
+        client: as `connect` gives it.
+        run_ids: the candidates' runs; those that were not evaluated are passed over.
         faces: data set folder.
         policy: of the gate.
         parent_run_id: the pipeline run's; empty when there is none: then the verdict goes to the chosen one's run.
+        data_uri: where the data set lies for others; empty for its folder.
+        everyone: further candidates of the pipeline run, which are named in the verdict.
 
     Raises:
-        BadInput: no candidate was scored.
+        UserError: no candidate was evaluated.
     """
-    candidates = [client.get_run(run_id) for run_id in dict.fromkeys(run_ids)]
-    scored = [run for run in candidates if validation_score(run) is not None]
+    candidates = [client.get_run(run_id) for run_id in dict.fromkeys([*run_ids, *everyone])]
+    scored = [run for run in candidates[: len(dict.fromkeys(run_ids))] if is_evaluated(run)]
     if not scored:
-        reasons = {run.data.tags.get(names.FAILURE, "no score on validation") for run in candidates}
-        raise BadInput(f"none of {len(candidates)} candidates can be registered: {'; '.join(sorted(reasons))}")
+        reasons = {run.data.tags.get(names.FAILURE, f"{run.info.run_name} was not evaluated") for run in candidates}
+        raise UserError(f"none of {len(candidates)} candidates can be registered: {'; '.join(sorted(reasons))}")
     keeper = parent_run_id or scored[0].info.run_id
     keep_training_faces(client, keeper, faces)
     profile = read_profile(faces)
     versions = {
         run.info.run_id: registry.register_run(
-            client, run.info.run_id, _tags(run, profile, faces, parent_run_id, keeper), _describe(run)
+            client,
+            run.info.run_id,
+            _tags(run, profile, data_uri or str(faces.absolute()), parent_run_id, keeper),
+            _describe(run),
         )
         for run in scored
     }
-    best = max(scored, key=_rank)
-    verdict = judge(client, versions[best.info.run_id], settle(client), faces, policy)
+    best = versions[max(scored, key=_rank).info.run_id]
+    standing = settle(client)
+    # Registered again, after its best became champion: nothing to compare, and no verdict to take back.
+    is_champion = best.number == standing.champion
+    verdict = (
+        judge_champion(client, best, faces, policy) if is_champion else judge(client, best, standing, faces, policy)
+    )
     verdict = replace(verdict, candidates=tuple(_row(client, run, versions, verdict) for run in _by_rank(candidates)))
-    record_verdict(client, verdict, parent_run_id)
+    if is_champion:
+        log_verdict(client, verdict, parent_run_id)
+    else:
+        record_verdict(client, verdict, parent_run_id)
     return verdict
 
 
@@ -84,21 +164,16 @@ def gate_version(client: mlflow.MlflowClient, version: str, faces: Path | None, 
     Args:
         client: as `connect` gives it.
         version: number, or an alias.
-        faces: data set folder; None for the one that the version was registered with, if it still lies there.
+        faces: data set folder; None for the one that the version was registered with, from where its artifact lies.
         policy: of the gate.
 
     Raises:
-        BadInput: no such version, it is the champion, it cannot be scored, or its data is not here.
+        UserError: no such version, it is the champion, it cannot be scored, or its data is not here.
     """
     standing = settle(client)
     chosen = registry.version_of(client, version)
-    folder = faces or Path(chosen.tags.get(DATA_FOLDER, ""))
-    if faces is None and not (folder / "profile.json").is_file():
-        raise BadInput(
-            f"the data that version {chosen.number} was registered with is not on this machine; give a data set "
-            "folder (the output of ingest) with --data"
-        )
-    verdict = judge(client, chosen, standing, folder, policy)
+    with data_of(chosen, faces) as folder:
+        verdict = judge(client, chosen, standing, folder, policy)
     record_verdict(client, verdict, chosen.tags.get(PARENT_RUN, ""))
     return verdict
 
@@ -126,10 +201,25 @@ def record_verdict(client: mlflow.MlflowClient, verdict: Verdict, parent_run_id:
     if verdict.approved:
         registry.set_tags(client, chosen.version, {names.VALIDATION_STATUS: verdict.status})
         client.set_registered_model_alias(MODEL, names.CHALLENGER, chosen.version)
-    run_id = parent_run_id or chosen.run_id
-    client.log_dict(run_id, verdict.to_dict(), f"gate/verdict-of-version-{chosen.version}.json")
-    client.set_tag(run_id, "gate.verdict", str(verdict)[:5000])
+    log_verdict(client, verdict, parent_run_id)
     return settle(client)  # takes the alias of a challenger down that is none any more
+
+
+def log_verdict(client: mlflow.MlflowClient, verdict: Verdict, parent_run_id: str = "") -> None:
+    """Writes a verdict, with every number behind it, to the parent run, else to the candidate's own."""
+    run_id = parent_run_id or verdict.challenger.run_id
+    client.log_dict(run_id, verdict.to_dict(), f"gate/verdict-of-version-{verdict.challenger.version}.json")
+    client.set_tag(run_id, "gate.verdict", str(verdict)[: tree.LONGEST_TAG])
+
+
+def is_evaluated(run: Run) -> bool:
+    """Whether a candidate was evaluated on test. A run of version 0.1 has no state; its figures say so."""
+    state = state_of(run)
+    return (
+        state in ("", State.EVALUATED)
+        and validation_score(run) is not None
+        and metric("test", "macro_f1") in run.data.metrics
+    )
 
 
 def validation_score(run: Run) -> float | None:
@@ -168,14 +258,14 @@ def _row(client: mlflow.MlflowClient, run: Run, versions: dict[str, Version], ve
     }
 
 
-def _tags(run: Run, profile: Profile, faces: Path, parent_run_id: str, keeper: str) -> dict[str, str]:
+def _tags(run: Run, profile: Profile, data_uri: str, parent_run_id: str, keeper: str) -> dict[str, str]:
     """Tags of a new version: where it came from, and that the gate has not looked at it."""
     carried = (names.ARCHITECTURE, names.GIT_COMMIT, names.PIPELINE_RUN_ID, names.CANDIDATE_ID)
     tags = {name: run.data.tags.get(name, "") for name in carried} | {
         names.VALIDATION_STATUS: NOT_GATED,
         names.DATA_DIGEST: profile.digest,
         TEST_DIGEST: profile.splits["test"]["digest"],
-        DATA_FOLDER: str(faces.absolute()),
+        DATA_URI: data_uri,
         PARENT_RUN: parent_run_id,
         KEPT_IN: keeper,
     }

@@ -12,7 +12,7 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 
 from components.bad_input import BadInput
-from components.tracking import names
+from ferkit.tracking import names
 
 MODEL = names.REGISTERED_MODEL
 

@@ -10,6 +10,7 @@ from typing import BinaryIO, Protocol, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from components.bad_input import BadInput, nearest
+from ferkit.tracking.addresses import with_secrets
 
 
 class Source(Protocol):
@@ -43,10 +44,12 @@ def find_source(csv: str) -> Source:
 
     Args:
         csv: a path, `s3://bucket/key`, `http(s)://...`, or `sample`, `sample://?faces=5000&seed=0` for a drawn one.
+            What gives access to it may be left out, if the environment has it (`WHOLE_ADDRESS`).
 
     Raises:
         BadInput: no such kind of address.
     """
+    csv = with_secrets(csv)
     scheme, _, rest = csv.partition("://")
     if csv == "sample" or scheme == "sample":
         return Sample(csv)

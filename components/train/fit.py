@@ -26,6 +26,7 @@ from components.train.hardware import Hardware
 from components.train.network import build_network
 from components.train.parameters import Complete
 from components.train.state import State, Store
+from ferkit.errors import UserError
 
 ops: Any = keras.ops
 
@@ -38,7 +39,7 @@ STEPS_PER_EXECUTION = 16
 VALIDATION_BATCH = 512
 
 
-class Diverged(Exception):
+class Diverged(UserError):
     """The loss, or a weight, is no finite number any more. The message is one sentence."""
 
 

@@ -6,9 +6,9 @@ import importlib.util
 import os
 from dataclasses import dataclass
 
-from components.bad_input import BadInput
 from components.cores import usable_cores
 from components.train.parameters import Complete
+from ferkit.errors import OutOfReach, UserError
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ def choose(settings: Complete) -> Hardware:
     """Loads the backend, makes it deterministic where asked, and says what it trains on.
 
     Raises:
-        BadInput: no GPU where one is required; the backend is not installed; or the process has loaded another.
+        OutOfReach: no GPU where one is required; another node may have one.
+        UserError: the backend is not installed; or the process has loaded another.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # On processors without AVX-512, TensorFlow leaves oneDNN alone unless it is told: lenet takes 2.3 times as long.
@@ -45,18 +46,18 @@ def choose(settings: Complete) -> Hardware:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
     if settings.backend == "jax" and importlib.util.find_spec("jax") is None:
         cure = "pip install 'fer-pipeline[jax]', on a GPU 'jax[cuda12]' too"
-        raise BadInput(f"train.backend: jax is not installed here; {cure}, or give backend=tensorflow")
+        raise UserError(f"train.backend: jax is not installed here; {cure}, or give backend=tensorflow")
     import keras
 
     if keras.backend.backend() != settings.backend:
-        raise BadInput(
+        raise UserError(
             f"train.backend: this process has already loaded {keras.backend.backend()} (received {settings.backend}); "
             "start a new one"
         )
     find_gpu = _find_gpu_in_jax if settings.backend == "jax" else _find_gpu_in_tensorflow
     gpu, has_bfloat16, memory = find_gpu(settings)
     if settings.require_gpu and not gpu:
-        raise BadInput(
+        raise OutOfReach(
             f"train.require_gpu: {settings.backend} finds no GPU here; run on a machine that has one with its drivers, "
             "or give require_gpu=false"
         )

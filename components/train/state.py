@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from components.bad_input import BadInput
+from ferkit.errors import OutOfReach, UserError
 
 
 @dataclass
@@ -24,18 +24,14 @@ class State:
         arrays: every variable that the next step depends on (weights, optimizer with its averages, seed generators),
             and the weights of the best epoch; under names, bit for bit.
         history: the figures of every epoch so far.
-        failure: the sentence with which it failed for good; a retry says it again instead of training.
-        packaged: whether the model is already in MLflow.
     """
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
-    failure: str = ""
-    packaged: bool = False
 
     def as_bytes(self) -> bytes:
         """As an .npz archive, the rest as JSON in its `about`."""
-        about = {"history": self.history, "failure": self.failure, "packaged": self.packaged}
+        about = {"history": self.history}
         file = io.BytesIO()
         np.savez(file, **{"about": np.frombuffer(json.dumps(about).encode(), np.uint8), **self.arrays})  # pyright: ignore[reportArgumentType]
         return file.getvalue()
@@ -46,7 +42,7 @@ class State:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         about = json.loads(arrays.pop("about").tobytes())
-        return cls(arrays, **about)
+        return cls(arrays, about["history"])
 
 
 class FolderStore:
@@ -83,7 +79,7 @@ class S3Store:
     """Keeps the state in one object: S3 shows an upload when it is complete."""
 
     def __init__(self, address: str) -> None:
-        """Raises BadInput where boto3's settings (AWS_PROFILE, AWS_ENDPOINT_URL) make no client."""
+        """Raises UserError where boto3's settings (AWS_PROFILE, AWS_ENDPOINT_URL) make no client."""
         import boto3
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
@@ -94,13 +90,13 @@ class S3Store:
         try:
             self.client: Any = boto3.Session().client("s3", config=settings)
         except (BotoCoreError, ValueError) as error:
-            raise BadInput(f"{self}: {error}; check AWS_PROFILE and AWS_ENDPOINT_URL") from None
+            raise UserError(f"{self}: {error}; check AWS_PROFILE and AWS_ENDPOINT_URL") from None
 
     def load(self) -> State | None:
         """The last state saved, or None.
 
         Raises:
-            BadInput: the bucket is missing, access to it is refused, or S3 does not answer.
+            OutOfReach: the bucket is missing, access to it is refused, or S3 does not answer.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -115,7 +111,7 @@ class S3Store:
                 cure += ", or allow s3:ListBucket (without it S3 says this of an object that is not there yet)"
         except BotoCoreError as error:
             why = error
-        raise BadInput(f"{self}: {why}; {cure}")
+        raise OutOfReach(f"{self}: {why}; {cure}")
 
     def save(self, state: State) -> None:
         """Replaces the last one. An error passes on: the step fails, and its retry starts from the last state."""
@@ -132,7 +128,7 @@ def open_state(store: Store | None) -> State:
     """The state to go on from; a fresh one is saved at once, so that a place that takes none is known before training.
 
     Raises:
-        BadInput: the state cannot be read, or not be written.
+        OutOfReach: the state cannot be read, or not be written.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -141,21 +137,21 @@ def open_state(store: Store | None) -> State:
     try:
         found = store.load()
     except OSError as error:
-        raise BadInput(f"training's state: {error}; give a state_dir that can be read") from None
+        raise OutOfReach(f"training's state: {error}; give a state_dir that can be read") from None
     except (zipfile.BadZipFile, EOFError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{store}: no whole training state ({error}); remove it to train from the start") from None
+        raise OutOfReach(f"{store}: no whole training state ({error}); remove it to train from the start") from None
     if found is None:
         found = State()
         try:
             store.save(found)
         except (OSError, BotoCoreError, ClientError) as error:
-            raise BadInput(f"training's state: {error}; give a state_dir that can be written") from None
+            raise OutOfReach(f"training's state: {error}; give a state_dir that can be written") from None
     return found
 
 
-def store_for(state_dir: str, parent_run_id: str, candidate_id: str) -> Store | None:
+def store_for(state_dir: str, parent_run_id: str, run_id: str) -> Store | None:
     """Where a candidate of a pipeline run keeps its state; None for an empty `state_dir`."""
-    return store_at(f"{state_dir.rstrip('/') or '/'}/{parent_run_id}/{candidate_id}") if state_dir else None
+    return store_at(f"{state_dir.rstrip('/') or '/'}/{parent_run_id}/{run_id}") if state_dir else None
 
 
 def store_at(address: str) -> Store:

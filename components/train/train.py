@@ -1,4 +1,4 @@
-"""Training a candidate in its own MLflow run: opened, or found again; fed live; given its model; left open."""
+"""Training a candidate in its own MLflow run: started, or gone on with; fed live; given its model; ended."""
 
 from __future__ import annotations
 
@@ -11,78 +11,96 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
-from mlflow.entities import Metric
+from mlflow.entities import Metric, Run
 
-from components.bad_input import BadInput
 from components.faces import EMOTIONS, Faces, Profile, read_profile, read_split
-from components.tracking import names
-from components.tracking.runs import close, last_step, log_new_parameters, log_split, open_candidate, writing_to
 from components.train.candidate import Candidate
 from components.train.hardware import Hardware, choose
 from components.train.parameters import Complete
-from components.train.state import State, Store, open_state, store_for
+from components.train.state import State as TrainingState
+from components.train.state import Store, open_state, store_for
+from ferkit.errors import UserError, is_out_of_reach
+from ferkit.tracking import candidates, names, tree
+from ferkit.tracking.names import State
+from ferkit.tracking.tree import close, last_step, log_dataset, writing_to
+
+if TYPE_CHECKING:
+    from components.train.fit import Trained
+
+DONE = (State.TRAINED, State.EVALUATED, State.PRUNED, State.FAILED)
 
 
 def train_candidate(
-    client: mlflow.MlflowClient, item: Mapping[str, Any], folder: Path, state_dir: str, log: logging.Logger
-) -> str:
-    """Trains one candidate and puts its model into its run.
+    client: mlflow.MlflowClient, run_id: str, folder: Path, state_dir: str, log: logging.Logger
+) -> None:
+    """Trains one candidate, puts its model into its run, and ends that.
 
-    A candidate that was trained, or failed for good, is not trained again: the state says so. The run stays open for
-    the evaluation; it is FAILED only when training diverged.
+    A candidate that was trained, or failed for good, is not trained again: its state says so. One that fails for a
+    reason of its own (it diverged, a setting does not work, an exception that another try would meet again) ends its
+    own run as FAILED, with the sentence; the others go on.
 
     Args:
         client: of the tracking store that MLflow points at.
-        item: of the loop, as `open_run` makes them.
+        run_id: of the candidate, as `open_run` made it.
         folder: the data set, as `balance` gives it.
         state_dir: a folder or an `s3://` prefix for the state; empty for none.
         log: for a line per epoch.
 
-    Returns:
-        The MLflow run id of the candidate.
-
     Raises:
-        BadInput: something this candidate needs is not there; its run is FAILED with the sentence.
+        UserError: there is no such candidate, or no such data set; or something is out of reach (`OutOfReach`).
     """
-    run_id = open_candidate(client, item).info.run_id
+    run = client.get_run(run_id)
+    name = str(run.info.run_name)
+    if candidates.state_of(run) in DONE:
+        log.info("%s", f"{name}: {run.data.tags.get(names.FAILURE) or 'is already trained'}")
+        return
+    settings = candidates.settings_of(run)
+    profile = read_profile(folder)
+    train, validation = read_split(folder, "train"), read_split(folder, "validation")
+    store = store_for(state_dir, tree.parent_of(client, run_id).info.run_id, run_id)
+    history = open_state(store).history
+    candidates.start(client, run_id)
     try:
-        store = store_for(state_dir, item["parent_run_id"], item["candidate_id"])
-        state = open_state(store)
-        if state.failure:
-            log.info("%s: %s", item["name"], state.failure)
-            close(client, run_id, "FAILED", state.failure)
-        elif state.packaged:
-            log.info("%s: is already trained, %d epochs", item["name"], len(state.history))
-        else:
-            _train(client, run_id, item, folder, store, state.history, log)
-    except BadInput as error:
-        close(client, run_id, "FAILED", str(error))
-        raise
-    return run_id
+        trained = _train(client, run, Candidate.load(settings), profile, train, validation, store, history, log)
+    except Exception as error:
+        if is_out_of_reach(error):
+            raise
+        sentence = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        sentence = f"{name}: {' '.join(sentence.split())}"
+        candidates.fail(client, run_id, sentence, type(error).__name__)
+        log.warning("%s", sentence)
+        log.debug("", exc_info=True)
+        return
+    # In this order: killed in between, it is trained already, and no run says RUNNING for ever.
+    candidates.set_state(client, run_id, State.TRAINED)
+    close(client, run_id)
+    if store:
+        store.save(TrainingState(history=trained.history))  # without arrays: nothing is left to train
 
 
 def _train(
     client: mlflow.MlflowClient,
-    run_id: str,
-    item: Mapping[str, Any],
-    folder: Path,
+    run: Run,
+    candidate: Candidate,
+    profile: Profile,
+    train: Faces,
+    validation: Faces,
     store: Store | None,
     history: list[dict[str, float]],
     log: logging.Logger,
-) -> None:
-    profile = read_profile(folder)
-    train, validation = read_split(folder, "train"), read_split(folder, "validation")
-    candidate, name = Candidate.load(item["parameters"]), item["name"]
+) -> Trained:
+    run_id, name = run.info.run_id, run.info.run_name
     settings: Complete = candidate.train
     hardware = choose(settings)  # before anything imports keras
-    from components.train.fit import Diverged, fit
+    from components.train.fit import fit
 
+    started = time.monotonic()
     _warn_of_cpu(hardware, log)
-    describe_run(client, run_id, candidate, profile, hardware)
+    describe_run(client, run_id, profile, hardware)
     mlflow.enable_system_metrics_logging()
     try:
         with writing_to(run_id), _EventFile(settings.tensorboard, history) as event_file:
@@ -96,8 +114,8 @@ def _train(
                 event_file.add(number, epoch)
                 log.info("%s: %s", name, as_line(number, settings.epochs, epoch))
 
-            log_split(profile, "train", "training")
-            log_split(profile, "validation", "validation")
+            for split, context in (("train", "training"), ("validation", "validation")):
+                log_dataset(profile.address, split, profile.splits[split]["digest"], context)
             with _progress() as on_step:
                 trained = fit(
                     candidate,
@@ -109,18 +127,9 @@ def _train(
                     on_step=on_step,
                     on_epoch=on_epoch,
                 )
-            log_results(candidate, trained, validation)
-    except Diverged as failure:
-        sentence = f"{name}: {failure}"
-        if store:
-            store.save(State(failure=sentence))
-        close(client, run_id, "FAILED", sentence)
-        log.info("%s", sentence)
-        return
+            log_results(candidate, trained, validation, time.monotonic() - started)
     finally:
         mlflow.disable_system_metrics_logging()
-    if store:
-        store.save(State(history=trained.history, packaged=True))
     best = trained.history[trained.best_epoch - 1]
     log.info(
         "%s: %d epochs, the best is %d: validation accuracy %.3f, macro-F1 %.3f; %.0f images/s on %s",
@@ -132,13 +141,11 @@ def _train(
         np.median([epoch["images_per_second"] for epoch in trained.history]),
         hardware.name,
     )
+    return trained
 
 
-def describe_run(
-    client: mlflow.MlflowClient, run_id: str, candidate: Candidate, profile: Profile, hardware: Hardware
-) -> None:
-    """The candidate's parameters, and on what data and hardware it trains, on its run."""
-    log_new_parameters(client, run_id, candidate.dump())
+def describe_run(client: mlflow.MlflowClient, run_id: str, profile: Profile, hardware: Hardware) -> None:
+    """On what data and hardware the candidate trains, on its run."""
     tags = {
         names.DATA_SHA256: str(profile.source.get("sha256", "")),
         names.DATA_DIGEST: profile.digest,
@@ -149,13 +156,15 @@ def describe_run(
         client.set_tag(run_id, name, value)
 
 
-def log_results(candidate: Candidate, trained: Any, validation: Faces) -> None:
-    """Model, curves, summary, activations and history, to the active run."""
+def log_results(candidate: Candidate, trained: Trained, validation: Faces, seconds: float) -> None:
+    """Model, curves, summary, activations, history and the seconds that this step trained, to the active run."""
     from components.model.package import log_face_model
     from components.train.network import save_network
     from components.train.pictures import draw_activations, draw_curves
 
-    mlflow.log_metrics({"best_epoch": trained.best_epoch, "parameters": trained.network.count_params()})
+    mlflow.log_metrics(
+        {"best_epoch": trained.best_epoch, "parameters": trained.network.count_params(), "train_seconds": seconds}
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         draw_curves(trained.history, trained.best_epoch, folder / "learning_curves.png")
@@ -226,7 +235,7 @@ class _EventFile:
                 from tensorboard.summary import Writer
             except ImportError:
                 cure = "pip install 'fer-pipeline[tensorboard]'"
-                raise BadInput(f"train.tensorboard: tensorboard is not installed; {cure}") from None
+                raise UserError(f"train.tensorboard: tensorboard is not installed; {cure}") from None
             self._writer = Writer(str(Path(self._folder.name, "written")))
             for number, epoch in enumerate(self._history, 1):
                 self._write(number, epoch)

@@ -37,7 +37,7 @@ def compare(
     from rich.console import Console
 
     from components.bad_input import BadInput
-    from components.tracking.store import connect
+    from ferkit.tracking.store import connect
     from pipeline import compare as comparing
 
     if as_table + as_json + address_only > 1:

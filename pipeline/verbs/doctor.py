@@ -101,7 +101,7 @@ def look_at_disk(home: Path) -> Finding:
 
 def look_at_mlflow(tracking_uri: str) -> Finding:
     """Whether MLflow answers there."""
-    from components.tracking.store import sqlite_path
+    from ferkit.tracking.store import sqlite_path
 
     path = sqlite_path(tracking_uri)
     if path is not None:

@@ -38,7 +38,7 @@ def gate(version: str, data: Path | None, assignments: tuple[str, ...], tracking
     """
     from components.register.parameters import Register
     from components.register.register import gate_version
-    from components.tracking.store import connect
+    from ferkit.tracking.store import connect
     from pipeline.parameters import put_in
 
     values: dict = {}

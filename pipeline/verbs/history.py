@@ -24,7 +24,7 @@ def history(tracking_uri: str, as_json: bool) -> None:
     from rich.table import Table
 
     from components.register.promotion import settle
-    from components.tracking.store import connect
+    from ferkit.tracking.store import connect
 
     standing = settle(connect(tracking_uri))
     for sentence in standing.repaired:

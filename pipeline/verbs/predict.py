@@ -43,7 +43,7 @@ def predict(
     from components.model.load import load_face_model
     from components.model.predict import name_model
     from components.model.predict import predict as answer
-    from components.tracking.store import connect
+    from ferkit.tracking.store import connect
 
     connect(tracking_uri)
     try:

@@ -21,7 +21,7 @@ def rollback(reason: str, dry_run: bool, tracking_uri: str, as_json: bool) -> No
     passed over. Recorded like a promotion; of two at once one wins, and the other is told.
     """
     from components.register.promotion import roll_back
-    from components.tracking.store import connect
+    from ferkit.tracking.store import connect
 
     outcome = roll_back(connect(tracking_uri), reason=reason, dry_run=dry_run)
     click.echo(json.dumps(outcome.to_dict(), indent=2) if as_json else outcome.sentence)

@@ -82,8 +82,9 @@ def run(
     ferpipe run --csv fer2013.csv.gz --config configs/quick.yaml
     ferpipe run --set train.epochs=3 --set 'candidates=[{architecture: lenet, seed: 1}]'
     """
-    from pipeline.local import Home, parameters_of, run_here
+    from pipeline.local import Home, run_here
     from pipeline.parameters import read_parameters
+    from pipeline.resume import parameters_of
     from pipeline.summary import print_summary, summary
 
     if resume and (config or assignments):

@@ -19,7 +19,7 @@ def ui(port: int, host: str, tracking_uri: str) -> None:
 
     With a tracking server, its own address is printed instead: it has the UI.
     """
-    from components.tracking.store import prepare_store, sqlite_path
+    from ferkit.tracking.store import prepare_store, sqlite_path
 
     path = sqlite_path(tracking_uri)
     if path is None:

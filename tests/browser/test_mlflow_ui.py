@@ -16,9 +16,9 @@ import mlflow
 import pytest
 import requests
 
-from components.tracking import names, runs
-from components.tracking.store import connect
-from components.tracking.views import view_path
+from ferkit.tracking import names, tree
+from ferkit.tracking.store import connect
+from ferkit.tracking.views import view_path
 
 pytestmark = pytest.mark.browser
 QUIET = (
@@ -44,7 +44,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A store with one pipeline run of two candidates."""
     address = f"sqlite:///{tmp_path_factory.mktemp('ui') / 'mlflow.db'}"
     client = connect(address)
-    experiment = runs.experiment_id(client, names.EXPERIMENT)
+    experiment = tree.experiment_id(client, names.EXPERIMENT)
     parent = client.create_run(experiment, tags={names.RUN_KIND: "pipeline"}, run_name="sample 2026-11-21 04:00")
     for name, accuracy in (("lenet-tuned-s0", 0.9375), ("multi_kernel-tuned-s0", 0.8125)):
         run = client.create_run(
@@ -54,8 +54,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
         )
         for metric in ("test/accuracy", "test/macro_f1", "val/macro_f1", "test_clean/macro_f1"):
             client.log_metric(run.info.run_id, metric, accuracy)
-        runs.close(client, run.info.run_id)
-    runs.close(client, parent.info.run_id)
+        tree.close(client, run.info.run_id)
+    tree.close(client, parent.info.run_id)
     return address
 
 

@@ -24,7 +24,7 @@ from postgres import PostgresServer, postgres_server
 from swift import S3Server, swift_server
 
 from components.open_run.code_version import code_version
-from components.tracking import names
+from ferkit.tracking import names
 from pipeline.parameters import Parameters
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]

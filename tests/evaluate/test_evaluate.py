@@ -23,8 +23,8 @@ from components.evaluate.parameters import Evaluate
 from components.faces import EMOTIONS, Faces, read_profile, read_split
 from components.model.evaluation import Evaluation, read_candidate, read_evaluation
 from components.model.load import load_face_model
-from components.tracking import runs
-from components.tracking.store import connect
+from ferkit.tracking import tree
+from ferkit.tracking.store import connect
 
 if TYPE_CHECKING:
     from tests.conftest import LoggedModel
@@ -177,7 +177,7 @@ def test_a_candidate_that_failed_in_training_is_passed_on_unscored(
     client: mlflow.MlflowClient, run: Any, sample_faces: Path, outputs: list[Artifact]
 ) -> None:
     failed = client.create_run(run.info.experiment_id, run_name="diverged").info.run_id
-    runs.close(client, failed, "FAILED", "loss is no number after epoch 2 <of 3>")
+    tree.close(client, failed, "FAILED", "loss is no number after epoch 2 <of 3>")
     assert evaluate_candidate(client, failed, sample_faces, PARAMETERS) is None
     assert client.get_run(failed).info.status == "FAILED"
     assert not client.get_run(failed).data.metrics

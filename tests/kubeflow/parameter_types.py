@@ -1,6 +1,6 @@
 """Checks that each parameter of a compiled pipeline has the type that its reader declares, as the driver does.
 
-The backend's driver compares the kind of each value with the declared type and ends the run where they differ; a value that a
+The backend's driver compares the kind of each value with the declared type and ends the run where they differ; what a
 declared STRING carries is text from then on. The local runner compares nothing. What was seen on a real backend:
 `input parameter "candidate" type mismatch: expect STRUCT, got string`.
 """

@@ -25,7 +25,7 @@ from components.model import pyfunc
 from components.model.load import FaceModel, load_face_model
 from components.model.package import as_base64_png, check_only_keras, requirements
 from components.model.pyfunc import NotAFace, read_face
-from components.tracking.store import connect
+from ferkit.tracking.store import connect
 
 if TYPE_CHECKING:
     from tests.conftest import LoggedModel

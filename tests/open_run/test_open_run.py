@@ -25,8 +25,8 @@ from components.open_run.open_run import (
     open_run,
     process_mark,
 )
-from components.tracking import names, runs
-from components.tracking.store import connect
+from ferkit.tracking import names, tree
+from ferkit.tracking.store import connect
 from pipeline.parameters import Parameters
 
 
@@ -75,14 +75,14 @@ def test_the_run_of_the_backends_plugin_is_adopted(client):
 
 def test_an_ended_run_with_the_same_id_is_anothers(client):
     [first, *_] = open_run(client, pipeline_run("again"))
-    runs.close(client, first["parent_run_id"])
+    tree.close(client, first["parent_run_id"])
     [second, *_] = open_run(client, pipeline_run("again"))
     assert second["parent_run_id"] != first["parent_run_id"]
 
 
 def test_a_resumed_run_is_open_again_without_its_failure(client):
     [first, *_] = open_run(client, pipeline_run("before"))
-    runs.close(client, first["parent_run_id"], "FAILED", "the machine went down")
+    tree.close(client, first["parent_run_id"], "FAILED", "the machine went down")
     [again, *_] = open_run(client, pipeline_run("after", parent_run_id=first["parent_run_id"]))
     parent = client.get_run(first["parent_run_id"])
     assert again["parent_run_id"] == first["parent_run_id"]
@@ -95,7 +95,7 @@ def test_a_resumed_run_is_open_again_without_its_failure(client):
 @pytest.mark.parametrize(("changed", "what"), [("code_version", "code"), ("source_version", "data")])
 def test_a_run_is_not_resumed_with_other_code_or_data(client, monkeypatch, changed, what):
     [item, *_] = open_run(client, pipeline_run(f"with-other-{what}"))
-    runs.close(client, item["parent_run_id"], "KILLED")
+    tree.close(client, item["parent_run_id"], "KILLED")
     again = replace(pipeline_run("later", parent_run_id=item["parent_run_id"]), **{changed: "0123456789abcdef"})
     monkeypatch.setattr(module, "code_here", lambda: again.code_version)
     with pytest.raises(BadInput, match=rf"began with other {what} \(.*; now 0123456789abcdef\), .*start a new run"):
@@ -126,7 +126,7 @@ def test_a_parent_that_is_not_there_is_one_sentence(client):
 def test_other_code_than_the_pipeline_was_made_from_is_refused(client):
     with pytest.raises(BadInput, match="the pipeline was made from code 0123456789abcdef"):
         open_run(client, pipeline_run("code", code="0123456789abcdef"))
-    assert runs.find_parent(client, "code") is None
+    assert tree.find_parent(client, "code") is None
 
 
 def test_a_password_in_the_csvs_address_is_not_logged(client):
@@ -143,7 +143,7 @@ def test_a_run_whose_process_is_gone_is_ended_by_the_next(client, monkeypatch):
     mark = process_mark(psutil.Process(process.pid))
     monkeypatch.setenv(LOCAL_PROCESS_VARIABLE, mark)
     [orphan, *_] = open_run(client, pipeline_run("orphan"))
-    child = runs.open_candidate(client, orphan)
+    child = tree.open_candidate(client, orphan)
     monkeypatch.setenv(LOCAL_PROCESS_VARIABLE, process_mark(psutil.Process()))
 
     open_run(client, pipeline_run("while it lives"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.bad_input import BadInput
-from components.tracking.store import connect
+from ferkit.tracking.store import connect
 from pipeline.local import parameters_of
 from pipeline.parameters import Parameters
 

@@ -237,7 +237,7 @@ def test_the_component_logs_to_the_parent_run(
     from kfp.dsl import Dataset
 
     from components.profile.component import profile
-    from components.tracking.store import connect
+    from ferkit.tracking.store import connect
 
     tracking_uri = new_store(tmp_path)
     client = connect(tracking_uri)

@@ -10,7 +10,7 @@ import pytest
 from promotable import AddVersion, add_version_to
 
 from components.register.verdict import APPROVED, NO_CHAMPION
-from components.tracking.store import connect
+from ferkit.tracking.store import connect
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import mlflow
 
 from components.register import registry
-from components.tracking import names, runs
+from ferkit.tracking import names, tree
 
 AddVersion = Callable[..., str]
 
 
 def add_version_to(client: mlflow.MlflowClient, compared_with: str, status: str, challenger: bool = False) -> str:
     registry.ensure_registered_model(client)
-    experiment_id = runs.experiment_id(client, names.EXPERIMENT)
+    experiment_id = tree.experiment_id(client, names.EXPERIMENT)
     parent = client.create_run(experiment_id, tags={names.RUN_KIND: "pipeline"})
     run = client.create_run(experiment_id, run_name="lenet-tuned-s0")
     tags = {

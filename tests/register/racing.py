@@ -19,7 +19,7 @@ import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 from components.bad_input import BadInput
 from components.register.ledger import Entry, Ledger
 from components.register.promotion import promote
-from components.tracking.store import connect
+from ferkit.tracking.store import connect
 
 
 def run(address: str, kind: str, version: str, barrier: Barrier, told: multiprocessing.SimpleQueue) -> None:

@@ -18,9 +18,9 @@ from components.register import registry
 from components.register.parameters import Register
 from components.register.promotion import promote, settle
 from components.register.register import gate_version, register_candidates
-from components.tracking import names, runs
-from components.tracking.names import metric
-from components.tracking.store import connect
+from ferkit.tracking import names, tree
+from ferkit.tracking.names import metric
+from ferkit.tracking.store import connect
 from pipeline.cli import cli
 
 SIDE = 8
@@ -87,12 +87,12 @@ def trained(
     """A store with a pipeline run of four candidates; (its folder, their runs)."""
     folder = tmp_path_factory.mktemp("trained")
     client = connect(new_store(folder))
-    experiment_id = runs.experiment_id(client, names.EXPERIMENT)
+    experiment_id = tree.experiment_id(client, names.EXPERIMENT)
     run_ids = []
     for model, name in enumerate(("good", "equal", "bad", "ruined")):
         run_id = client.create_run(experiment_id, run_name=name).info.run_id
         save_network(folder / f"{name}.keras", model)
-        with runs.writing_to(run_id):
+        with tree.writing_to(run_id):
             log_face_model(folder / f"{name}.keras", side=SIDE, example=draw_faces(0, 1).pixels)
         run_ids.append(run_id)
     return folder, run_ids
@@ -237,7 +237,7 @@ def test_a_class_without_test_rows_is_said(case: Case, tmp_path: Path) -> None:
 def test_a_candidate_that_diverged_after_some_epochs_is_passed_over(case: Case) -> None:
     diverged = case.client.create_run("1").info.run_id
     case.client.log_metric(diverged, metric("validation", "macro_f1"), 0.99, step=1)  # of an epoch before
-    runs.close(case.client, diverged, "FAILED", "loss is NaN in epoch 3")
+    tree.close(case.client, diverged, "FAILED", "loss is NaN in epoch 3")
     good = case.score_on_validation(GOOD, 0.9)
     verdict = register_candidates(case.client, [diverged, good], case.data, POLICY, case.parent)
     assert verdict.challenger.run_id == good
@@ -246,7 +246,7 @@ def test_a_candidate_that_diverged_after_some_epochs_is_passed_over(case: Case) 
 
 def test_no_candidate_with_scores_is_an_error_with_their_reasons(case: Case) -> None:
     diverged = case.client.create_run("1").info.run_id
-    runs.close(case.client, diverged, "FAILED", "loss is NaN in epoch 3")
+    tree.close(case.client, diverged, "FAILED", "loss is NaN in epoch 3")
     with pytest.raises(BadInput, match="none of 1 candidates can be registered: loss is NaN in epoch 3"):
         register_candidates(case.client, [diverged], case.data, POLICY, case.parent)
 

@@ -11,7 +11,7 @@ from components.register.ledger import Entry, Ledger
 from components.register.promotion import line_of_champions, promote, roll_back, settle
 from components.register.registry import MODEL, PARENT_RUN
 from components.register.verdict import NOT_GATED, REJECTED
-from components.tracking import names
+from ferkit.tracking import names
 
 
 def champion(client: mlflow.MlflowClient) -> str:

@@ -20,8 +20,8 @@ from promotable import add_version_to
 from components.register.promotion import promote, settle
 from components.register.registry import MODEL
 from components.register.verdict import APPROVED, NO_CHAMPION
-from components.tracking import names
-from components.tracking.store import connect
+from ferkit.tracking import names
+from ferkit.tracking.store import connect
 
 HERE = Path(__file__).parent
 RACERS = 20
@@ -119,7 +119,7 @@ KILLED = """
 import os, signal, sys
 import mlflow
 from components.register.promotion import promote
-from components.tracking.store import connect
+from ferkit.tracking.store import connect
 
 client = connect(sys.argv[1])
 setattr(mlflow.MlflowClient, sys.argv[3], lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))

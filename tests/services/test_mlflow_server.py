@@ -15,8 +15,8 @@ from swift import S3Server, swift_server
 from components.bad_input import BadInput
 from components.close_run.close_run import close_run
 from components.open_run.open_run import LOCAL_PROCESS
-from components.tracking import names, runs
-from components.tracking.store import connect
+from ferkit.tracking import names, tree
+from ferkit.tracking.store import connect
 from pipeline.backend import Outcome
 from pipeline.cluster import Cluster
 from pipeline.kubeflow import Asked, close_orphan, close_orphans, with_uploaded_csv
@@ -52,11 +52,11 @@ def test_the_plugins_parent_is_adopted_and_not_its_tasks_run(address: str, monke
     """A Kubeflow backend with the MLflow plugin opens a parent and, under it, a run for every task."""
     monkeypatch.setenv("MLFLOW_RUN_ID", "the-tasks-own-run")
     client = connect(address)
-    experiment = runs.experiment_id(client, "from-the-plugin")
+    experiment = tree.experiment_id(client, "from-the-plugin")
     parent = client.create_run(experiment, tags={names.PIPELINE_RUN_ID: "kfp-1"})
     task = {names.PIPELINE_RUN_ID: "kfp-1", "mlflow.parentRunId": parent.info.run_id}
     client.create_run(experiment, tags=task)
-    found = runs.find_parent(client, "kfp-1")
+    found = tree.find_parent(client, "kfp-1")
     assert found is not None
     assert found.info.run_id == parent.info.run_id
 
@@ -67,7 +67,7 @@ def test_the_plugins_parent_is_adopted_and_not_its_tasks_run(address: str, monke
 )
 def test_every_open_run_of_the_tree_is_closed(address: str, state: str, status: str) -> None:
     client = connect(address)
-    experiment = runs.experiment_id(client, "closing")
+    experiment = tree.experiment_id(client, "closing")
     parent = client.create_run(experiment, tags={names.PIPELINE_RUN_ID: f"kfp-{state}"})
     candidate = {
         "candidate_id": "c",
@@ -76,8 +76,8 @@ def test_every_open_run_of_the_tree_is_closed(address: str, state: str, status: 
         "architecture": "lenet",
         "name": "lenet-s0",
     }
-    child = runs.open_candidate(client, candidate)
-    assert runs.open_candidate(client, candidate).info.run_id == child.info.run_id
+    child = tree.open_candidate(client, candidate)
+    assert tree.open_candidate(client, candidate).info.run_id == child.info.run_id
     close_run(client, f"kfp-{state}", state, "because")
     assert client.get_run(parent.info.run_id).info.status == status
     assert client.get_run(child.info.run_id).info.status == status
@@ -85,7 +85,7 @@ def test_every_open_run_of_the_tree_is_closed(address: str, state: str, status: 
 
 def test_artifacts_go_through_the_server_without_keys(address: str, tmp_path: Path) -> None:
     client = connect(address)
-    run = client.create_run(runs.experiment_id(client, "artifacts"))
+    run = client.create_run(tree.experiment_id(client, "artifacts"))
     client.log_text(run.info.run_id, "seven", "deep/text.txt")
     assert run.info.artifact_uri is not None
     assert run.info.artifact_uri.startswith("mlflow-artifacts:")
@@ -96,7 +96,7 @@ def test_artifacts_go_through_the_server_without_keys(address: str, tmp_path: Pa
 @pytest.mark.parametrize(("state", "status"), [("CANCELED", "KILLED"), ("FAILED", "FAILED")])
 def test_waiting_closes_what_a_terminated_run_left_open(address: str, state: str, status: str) -> None:
     client = connect(address)
-    experiment = runs.experiment_id(client, "orphans")
+    experiment = tree.experiment_id(client, "orphans")
     parent = client.create_run(experiment, tags={names.PIPELINE_RUN_ID: f"orphan-{state}"})
     close_orphan(address, f"orphan-{state}", Outcome(state, "terminated by ann"))
     closed = client.get_run(parent.info.run_id)
@@ -106,7 +106,7 @@ def test_waiting_closes_what_a_terminated_run_left_open(address: str, state: str
 
 def test_submit_ends_what_the_backend_says_has_ended(address: str) -> None:
     client = connect(address)
-    experiment = runs.experiment_id(client, "orphans")
+    experiment = tree.experiment_id(client, "orphans")
     outcomes = {"gone": Outcome("CANCELED", "terminated by ann"), "done": Outcome("SUCCEEDED", ""), "here": None}
     opened = {}
     for name in (*outcomes, "local"):

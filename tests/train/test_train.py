@@ -20,11 +20,11 @@ from mlflow.artifacts import download_artifacts
 from components.bad_input import BadInput
 from components.faces import Faces, Profile, SplitWriter, split_path, write_profile
 from components.model.load import load_face_model
-from components.tracking.runs import experiment_id
-from components.tracking.store import connect
 from components.train.candidate import parse_candidate
 from components.train.state import FolderStore, State
 from components.train.train import train_candidate
+from ferkit.tracking.store import connect
+from ferkit.tracking.tree import experiment_id
 
 LOG = logging.getLogger("test")
 RUNNER = Path(__file__).with_name("train_until_killed.py")

@@ -7,8 +7,8 @@ import logging
 import sys
 from pathlib import Path
 
-from components.tracking.store import connect
 from components.train.train import train_candidate
+from ferkit.tracking.store import connect
 
 items, folder, state_dir, tracking_uri = sys.argv[1:]
 for item in json.loads(items):

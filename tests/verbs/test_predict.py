@@ -14,7 +14,7 @@ from PIL import Image
 
 from components.faces import EMOTIONS, read_split
 from components.model.load import load_face_model
-from components.tracking.store import connect
+from ferkit.tracking.store import connect
 from pipeline.cli import cli
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from click.testing import CliRunner, Result
 
 from components.faces import EMOTIONS
 from components.register import registry
-from components.tracking import names, runs
-from components.tracking.names import metric
-from components.tracking.store import connect
+from ferkit.tracking import names, tree
+from ferkit.tracking.names import metric
+from ferkit.tracking.store import connect
 from pipeline.cli import cli
 
 ANSWERS = {"lenet": 0.9, "multi": 0.5}
@@ -29,18 +29,18 @@ def finished(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPath
     """A store with one pipeline run of two candidates, both registered and approved."""
     folder = tmp_path_factory.mktemp("store")
     client = connect(new_store(folder))
-    experiment_id = runs.experiment_id(client, names.EXPERIMENT)
+    experiment_id = tree.experiment_id(client, names.EXPERIMENT)
     parent = client.create_run(experiment_id, tags={names.RUN_KIND: "pipeline"}).info.run_id
     registry.ensure_registered_model(client)
     for number, (name, right) in enumerate(ANSWERS.items()):
         candidate = {"candidate_id": name, "parent_run_id": parent, "experiment_id": experiment_id, "name": name}
-        run_id = runs.open_candidate(client, {**candidate, "architecture": name}).info.run_id
+        run_id = tree.open_candidate(client, {**candidate, "architecture": name}).info.run_id
         figures = {metric("test", "accuracy"): right, metric("validation", "macro_f1"): right, "images_per_second": 900}
         figures |= {metric("test", "recall", emotion): right + label / 100 for label, emotion in enumerate(EMOTIONS)}
         for figure, value in figures.items():
             client.log_metric(run_id, figure, value)
         client.log_text(run_id, predictions(right), "evaluation/test/predictions.csv")
-        runs.close(client, run_id)
+        tree.close(client, run_id)
         compared_with = "none" if number == 0 else "1"
         tags = {names.VALIDATION_STATUS: "approved", names.COMPARED_WITH: compared_with, registry.PARENT_RUN: parent}
         client.create_model_version(registry.MODEL, "s3://nowhere", run_id, tags=tags)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import mlflow
 
-from components.bad_input import BadInput
+from ferkit.errors import UserError
 
 SQLITE = "sqlite:///"
 
@@ -23,6 +23,7 @@ _SETTINGS = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 _OTHERS_RUN = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
+_PLUGINS_EXPERIMENT = "FERPIPE_PLUGINS_EXPERIMENT_ID"
 
 
 def connect(tracking_uri: str) -> mlflow.MlflowClient:
@@ -33,12 +34,22 @@ def connect(tracking_uri: str) -> mlflow.MlflowClient:
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
+    if experiment_id := os.environ.get("MLFLOW_EXPERIMENT_ID"):
+        os.environ[_PLUGINS_EXPERIMENT] = experiment_id
     for name in _OTHERS_RUN:
         os.environ.pop(name, None)
     prepare_store(tracking_uri)
     mlflow.set_tracking_uri(tracking_uri)
     mlflow.set_registry_uri(tracking_uri)
     return mlflow.MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+
+def plugins_experiment_id() -> str:
+    """The experiment that Kubeflow's MLflow plugin named in the environment before `connect`; empty without it.
+
+    A run that somebody starts in Kubeflow's UI is opened in the plugin's own experiment, whatever the pipeline is told.
+    """
+    return os.environ.get(_PLUGINS_EXPERIMENT, "")
 
 
 def prepare_store(tracking_uri: str) -> None:
@@ -48,7 +59,7 @@ def prepare_store(tracking_uri: str) -> None:
     own, which then gets the store's name: whole or not at all, and whoever comes second keeps the first one's.
 
     Raises:
-        BadInput: the file cannot be made there.
+        UserError: the file cannot be made there.
     """
     path = sqlite_path(tracking_uri)
     if path is None or path.exists():
@@ -62,7 +73,9 @@ def prepare_store(tracking_uri: str) -> None:
             with contextlib.suppress(FileExistsError):
                 os.link(fresh, path)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise BadInput(f"{path}: no MLflow store can be made there ({error}); give another tracking address") from error
+        raise UserError(
+            f"{path}: no MLflow store can be made there ({error}); give another tracking address"
+        ) from error
 
 
 def sqlite_path(tracking_uri: str) -> Path | None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from components.tracking import names
-from components.tracking.names import metric
+from ferkit.tracking import names
+from ferkit.tracking.names import metric
 
 VIEW: Final = "candidates"
 _NAME: Final = "Candidates side by side"

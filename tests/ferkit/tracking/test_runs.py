@@ -11,10 +11,10 @@ import pytest
 
 from components.bad_input import BadInput
 from components.close_run.close_run import close_run
-from components.tracking import names, runs
-from components.tracking.addresses import without_secrets
-from components.tracking.store import connect
-from components.tracking.views import EXPERIMENT_TAGS
+from ferkit.tracking import names, tree
+from ferkit.tracking.addresses import without_secrets
+from ferkit.tracking.store import connect
+from ferkit.tracking.views import EXPERIMENT_TAGS
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def client(address: str) -> mlflow.MlflowClient:
 
 
 def open_parent(client: mlflow.MlflowClient, pipeline_run_id: str):
-    experiment = runs.experiment_id(client, names.EXPERIMENT)
+    experiment = tree.experiment_id(client, names.EXPERIMENT)
     return client.create_run(experiment, tags={names.PIPELINE_RUN_ID: pipeline_run_id, names.RUN_KIND: "pipeline"})
 
 
@@ -45,24 +45,24 @@ def candidate_of(parent, candidate_id: str = "c1") -> dict:
 
 def test_a_retried_candidate_finds_its_own_run(client):
     parent = open_parent(client, "p1")
-    first = runs.open_candidate(client, candidate_of(parent))
-    runs.close(client, first.info.run_id, "FAILED", "pod evicted")
-    again = runs.open_candidate(client, candidate_of(parent))
-    other = runs.open_candidate(client, candidate_of(parent, "c2"))
+    first = tree.open_candidate(client, candidate_of(parent))
+    tree.close(client, first.info.run_id, "FAILED", "pod evicted")
+    again = tree.open_candidate(client, candidate_of(parent))
+    other = tree.open_candidate(client, candidate_of(parent, "c2"))
     assert again.info.run_id == first.info.run_id
     assert again.info.status == "RUNNING"
     assert names.FAILURE not in again.data.tags
     assert other.info.run_id != first.info.run_id
-    assert [run.info.run_id for run in runs.children(client, parent)] == [first.info.run_id, other.info.run_id]
+    assert [run.info.run_id for run in tree.children(client, parent)] == [first.info.run_id, other.info.run_id]
 
 
 def test_the_parent_is_found_by_its_tag_though_its_children_carry_it_too(client):
     parent = open_parent(client, "p2")
-    runs.open_candidate(client, candidate_of(parent))
-    found = runs.find_parent(client, "p2")
+    tree.open_candidate(client, candidate_of(parent))
+    found = tree.find_parent(client, "p2")
     assert found is not None
     assert found.info.run_id == parent.info.run_id
-    assert runs.find_parent(client, "nobody") is None
+    assert tree.find_parent(client, "nobody") is None
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_the_parent_is_found_by_its_tag_though_its_children_carry_it_too(client)
 )
 def test_close_run_ends_parent_and_open_children_as_the_pipeline_ended(client, state, status):
     parent = open_parent(client, f"close-{state}")
-    done = runs.open_candidate(client, candidate_of(parent, "done"))
-    runs.close(client, done.info.run_id)
-    still_open = runs.open_candidate(client, candidate_of(parent, "open"))
+    done = tree.open_candidate(client, candidate_of(parent, "done"))
+    tree.close(client, done.info.run_id)
+    still_open = tree.open_candidate(client, candidate_of(parent, "open"))
     close_run(client, f"close-{state}", state, "the backend's reason")
     assert client.get_run(parent.info.run_id).info.status == status
     assert client.get_run(still_open.info.run_id).info.status == status
@@ -101,26 +101,26 @@ def test_close_run_without_a_run_says_so(client):
 def test_parameters_that_are_there_are_not_logged_again(client):
     parent = open_parent(client, "params")
     client.log_param(parent.info.run_id, "csv", "'quoted by mlflow run'")
-    runs.log_new_parameters(client, parent.info.run_id, {"csv": "sample", "ingest.seed": 0})
+    tree.log_new_parameters(client, parent.info.run_id, {"csv": "sample", "ingest.seed": 0})
     assert client.get_run(parent.info.run_id).data.params == {"csv": "'quoted by mlflow run'", "ingest.seed": "0"}
 
 
 def test_an_error_while_writing_leaves_the_run_open_for_a_retry(client):
     parent = open_parent(client, "interrupted")
-    with pytest.raises(OSError, match="disk full"), runs.writing_to(parent.info.run_id):
+    with pytest.raises(OSError, match="disk full"), tree.writing_to(parent.info.run_id):
         raise OSError("disk full")
     assert client.get_run(parent.info.run_id).info.status == "RUNNING"
 
 
 def test_somebody_elses_experiment_gets_the_saved_views(client):
     experiment_id = client.create_experiment("made by hand", tags={"owner": "ann"})
-    runs.add_views(client, experiment_id)
+    tree.add_views(client, experiment_id)
     assert client.get_experiment(experiment_id).tags == {"owner": "ann"} | EXPERIMENT_TAGS
 
 
 def test_writing_to_a_run_leaves_it_running(client):
     parent = open_parent(client, "writing")
-    with runs.writing_to(parent.info.run_id):
+    with tree.writing_to(parent.info.run_id):
         mlflow.log_metric("val/accuracy", 0.5)
     run = client.get_run(parent.info.run_id)
     assert run.info.status == "RUNNING"
@@ -131,13 +131,13 @@ def test_the_environments_run_is_not_adopted(address, monkeypatch):
     monkeypatch.setenv("MLFLOW_RUN_ID", "a-task-run-of-the-plugin")
     client = connect(address)
     parent = open_parent(client, "environment")
-    with runs.writing_to(parent.info.run_id):
+    with tree.writing_to(parent.info.run_id):
         mlflow.log_metric("loss", 1.0)
     assert client.get_run(parent.info.run_id).data.metrics == {"loss": 1.0}
 
 
 def _connect(address: str) -> None:
-    runs.experiment_id(connect(address), names.EXPERIMENT)
+    tree.experiment_id(connect(address), names.EXPERIMENT)
 
 
 def test_four_processes_may_meet_a_store_that_is_not_there(tmp_path: Path):

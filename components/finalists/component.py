@@ -1,0 +1,31 @@
+"""finalists: which candidates are evaluated."""
+
+from kfp import dsl
+
+from components.images import CPU_IMAGE
+
+
+@dsl.component(base_image=CPU_IMAGE, install_kfp_package=False, packages_to_install=[])
+def finalists(run_ids: list[str], pipeline_run_id: str, owner: str, tracking_uri: str, code_version: str) -> list[str]:
+    """Passes on all candidates that trained. Those that failed for a reason of their own are left out.
+
+    Args:
+        run_ids: MLflow run ids of the candidates.
+        pipeline_run_id: Kubeflow's id of this pipeline run.
+        owner: the command that runs this on its own machine; empty on Kubeflow.
+        tracking_uri: the MLflow that holds the runs.
+        code_version: digest of this step's code, as the pipeline was made from it.
+
+    Returns:
+        The MLflow run ids of the finalists: the loop's items. Never none: a run without a candidate left fails here.
+    """
+    from components.finalists.finalists import choose_finalists
+    from components.step import running
+    from ferkit.tracking import tree
+    from ferkit.tracking.owner import Owner
+    from ferkit.tracking.store import connect
+
+    with running("finalists", code_version) as log:
+        client = connect(tracking_uri)
+        tree.enter(client, tree.parent_of(client, run_ids[0]), Owner.parse(owner, pipeline_run_id))
+        return choose_finalists(client, run_ids, log)

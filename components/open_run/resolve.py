@@ -1,0 +1,83 @@
+"""The candidates of a pipeline run: checked, resolved, named and told apart, before anything is made of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from components.train.candidate import parse_candidate
+from ferkit.errors import UserError
+from ferkit.tracking.candidates import NewCandidate
+
+
+def resolve_candidates(
+    candidates: Sequence[Mapping[str, Any]],
+    train: Mapping[str, Any],
+    identity: Sequence[Any],
+    tags: Mapping[str, str] | None = None,
+) -> list[NewCandidate]:
+    """The candidates with every setting filled in.
+
+    Args:
+        candidates: as a person wrote them.
+        train: the section `train`, which holds for all.
+        identity: whatever else makes two trainings different: versions of data and code.
+        tags: of every candidate's run.
+
+    Raises:
+        UserError: no candidates, two equal ones, or one that does not parse.
+    """
+    if not candidates:
+        raise UserError("candidates: the list is empty; give at least one, such as {architecture: lenet}")
+    found: dict[str, NewCandidate] = {}
+    marks = _marks(candidates)
+    for number, given in enumerate(candidates):
+        candidate = parse_candidate(given, train)
+        settings = candidate.dump()
+        candidate_id = digest(settings, *identity)
+        if candidate_id in found:
+            first = list(found).index(candidate_id)
+            raise UserError(f"candidates[{number}] is equal to [{first}]; drop one, or give them different seeds")
+        name = " ".join([candidate.name, *marks[number]])
+        found[candidate_id] = NewCandidate(candidate_id, name, candidate.architecture, settings, tags or {})
+    return list(found.values())
+
+
+def _marks(candidates: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """What each candidate says that not all candidates of its architecture say, as `key=value`.
+
+    >>> half = {"architecture": "lenet", "width": 0.5}
+    >>> _marks([half, {**half, "augment": False}, {**half, "seed": 1}, {"architecture": "multi_kernel", "epochs": 9}])
+    [[], ['augment=false'], [], []]
+    """
+    in_name = ("architecture", "recipe", "seed")
+    alike: dict[Any, list[Mapping[str, Any]]] = {}
+    for given in candidates:
+        alike.setdefault(given.get("architecture"), []).append(given)
+    marks: list[list[str]] = []
+    for given in candidates:
+        others = alike[given.get("architecture")]
+        own = {key: value for key, value in given.items() if key not in in_name and value is not None}
+        said = {key: value for key, value in own.items() if any(other.get(key) != value for other in others)}
+        marks.append([f"{key}={_as_written(value)}" for key, value in said.items()])
+    return marks
+
+
+def _as_written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(whole_numbers(value))
+
+
+def digest(*parts: Any) -> str:
+    """16 hexadecimal characters of JSON types; the order of keys makes no difference."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def whole_numbers(value: Any) -> Any:
+    """Whole numbers as a person wrote them: kfp hands every number on as a float (3 as 3.0)."""
+    if isinstance(value, Mapping):
+        return {key: whole_numbers(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [whole_numbers(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

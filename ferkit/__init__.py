@@ -1,0 +1,1 @@
+"""What components, the command and notebooks share. Imports neither kfp nor click."""

@@ -1,0 +1,49 @@
+"""What the pipeline says when it cannot go on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something a person gave, or asked for, that cannot be used.
+
+    The message is ONE sentence for that person: which file, row or value, and what to do. It is printed without a
+    traceback and ends the step, or the command, with a non-zero exit status.
+    """
+
+
+class OutOfReach(UserError):
+    """Something that the work needs and that did not answer, or took nothing: MLflow, a bucket, a disk.
+
+    Another try may find it in reach, so it never ends a candidate for good: the step fails, and Kubeflow's retry or
+    `ferpipe run --resume` goes on.
+    """
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the nearest known one, or all of them.
+
+    >>> nearest("epoch", ["epochs", "seed"])
+    "did you mean 'epochs'?"
+    >>> nearest("xyz", ["epochs", "seed"])
+    'known: epochs, seed'
+    """
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(sorted(known))}"
+
+
+_SERVICES = ("mlflow", "botocore", "boto3", "requests", "urllib3", "sqlalchemy")
+
+
+def is_out_of_reach(error: BaseException) -> bool:
+    """Whether an error says that something did not answer, or a disk took nothing: another try may fare better.
+
+    True of `OutOfReach`, of every operating system's error (a lost connection, a full disk), and of what the libraries
+    that talk with MLflow, its database and S3 raise.
+    """
+    if isinstance(error, OutOfReach | OSError):
+        return True
+    return any(kind.__module__.partition(".")[0] in _SERVICES for kind in type(error).__mro__)

@@ -1,0 +1,119 @@
+"""The candidates' runs of a pipeline run: made together, found again by number, told apart by their run ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import mlflow
+from mlflow.artifacts import load_dict
+from mlflow.entities import Param, Run
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from ferkit.errors import UserError
+from ferkit.tracking import names, tree
+from ferkit.tracking.names import State
+
+SETTINGS: Final = "candidate.json"
+"""Artifact of a candidate's run: its resolved settings, as JSON types."""
+
+NUMBER: Final = "candidate.number"
+"""Tag of a candidate's run: its place in the list of candidates, from 0, by which a retried step finds it again."""
+
+
+@dataclass(frozen=True)
+class NewCandidate:
+    """A candidate whose run is to be opened.
+
+    Attributes:
+        candidate_id: equal for equal candidates on equal data.
+        name: of its run.
+        architecture: of its network.
+        settings: resolved, flat, as JSON types.
+        tags: further ones of its run.
+    """
+
+    candidate_id: str
+    name: str
+    architecture: str
+    settings: Mapping[str, Any]
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def open_candidates(client: mlflow.MlflowClient, parent: Run, candidates: Sequence[NewCandidate]) -> list[str]:
+    """The run ids of a parent's candidates, in their order; runs that are not there yet are made, SCHEDULED.
+
+    A run is whole before its id is handed out: a step that was killed on the way makes what is missing.
+    """
+    there: dict[int, Run] = {}
+    for run in tree.children(client, parent):
+        number = int(run.data.tags.get(NUMBER, -1))
+        if number in there:  # the reply to its making was lost, and it was made once more
+            client.delete_run(run.info.run_id)
+        else:
+            there[number] = run
+    return [_open(client, parent, number, candidate, there.get(number)) for number, candidate in enumerate(candidates)]
+
+
+def _open(client: mlflow.MlflowClient, parent: Run, number: int, candidate: NewCandidate, run: Run | None) -> str:
+    if run is not None and names.STATE in run.data.tags:
+        return run.info.run_id
+    if run is None:
+        tags = {
+            **candidate.tags,
+            MLFLOW_PARENT_RUN_ID: parent.info.run_id,
+            names.RUN_KIND: "candidate",
+            NUMBER: str(number),
+            names.CANDIDATE_ID: candidate.candidate_id,
+            names.ARCHITECTURE: candidate.architecture,
+        }
+        run = client.create_run(parent.info.experiment_id, tags=tags, run_name=candidate.name)
+    run_id = run.info.run_id
+    parameters = [Param(name, str(value)[: tree.LONGEST_PARAMETER]) for name, value in candidate.settings.items()]
+    client.log_batch(run_id, params=parameters)
+    client.log_dict(run_id, dict(candidate.settings), SETTINGS)
+    client.update_run(run_id, status="SCHEDULED")
+    client.set_tag(run_id, names.STATE, State.WAITING)  # last: it says that the run is whole
+    return run_id
+
+
+def state_of(run: Run) -> str:
+    """How far a candidate is; empty for a run that is none, or that an earlier version of this pipeline made."""
+    return run.data.tags.get(names.STATE, "")
+
+
+def set_state(client: mlflow.MlflowClient, run_id: str, state: str) -> None:
+    """Says how far a candidate is."""
+    client.set_tag(run_id, names.STATE, state)
+
+
+def fail(client: mlflow.MlflowClient, run_id: str, sentence: str, kind: str) -> None:
+    """Ends a candidate for good, for a reason of its own: another try would meet it again."""
+    client.set_tag(run_id, names.FAILURE_KIND, kind)
+    client.set_tag(run_id, names.FAILURE, sentence[: tree.LONGEST_TAG])
+    set_state(client, run_id, State.FAILED)
+    client.set_terminated(run_id, status="FAILED")
+
+
+def start(client: mlflow.MlflowClient, run_id: str) -> None:
+    """Says that a candidate is in training, and takes back what was said of an earlier end."""
+    run = client.get_run(run_id)
+    if names.FAILURE in run.data.tags:
+        client.delete_tag(run_id, names.FAILURE)
+    client.update_run(run_id, status="RUNNING")
+    set_state(client, run_id, State.RUNNING)
+
+
+def settings_of(run: Run) -> dict[str, Any]:
+    """A candidate's resolved settings.
+
+    Raises:
+        UserError: the run has none, so `open_run` did not make it.
+    """
+    try:
+        return load_dict(f"runs:/{run.info.run_id}/{SETTINGS}")
+    except mlflow.MlflowException as error:
+        raise UserError(
+            f"run {run.info.run_id}: has no {SETTINGS} ({error.message}); give the id of a candidate of this pipeline"
+        ) from None

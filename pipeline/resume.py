@@ -1,0 +1,34 @@
+"""Going on with an earlier pipeline run: its parameters, and whether nobody else runs it."""
+
+from __future__ import annotations
+
+import mlflow
+import yaml
+from mlflow.artifacts import load_text
+
+from ferkit.errors import UserError
+from ferkit.tracking.addresses import without_secrets
+from ferkit.tracking.store import connect
+from pipeline.parameters import Parameters
+
+
+def parameters_of(tracking_uri: str, parent_run_id: str, csv: str | None = None) -> Parameters:
+    """The parameters of an earlier pipeline run, to resume it.
+
+    Args:
+        tracking_uri: of the MLflow that has the run.
+        parent_run_id: its parent run.
+        csv: the CSV's whole address, where it holds a key or a query: the run keeps neither.
+
+    Raises:
+        UserError: there is no such run, it is none of this pipeline's, or it read another CSV.
+    """
+    connect(tracking_uri)
+    try:
+        values = yaml.safe_load(load_text(f"runs:/{parent_run_id}/parameters.yaml"))
+    except mlflow.MlflowException as error:
+        raise UserError(f"run {parent_run_id}: not a pipeline run of this MLflow ({error.message})") from None
+    parameters = Parameters.parse(values)
+    if csv and without_secrets(csv) != parameters.csv:
+        raise UserError(f"--csv: run {parent_run_id} read {parameters.csv} (received {without_secrets(csv)})")
+    return parameters.model_copy(update={"csv": csv}) if csv else parameters
