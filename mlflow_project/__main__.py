@@ -116,11 +116,17 @@ def train_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str)
 def evaluate_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
     """A candidate's model on validation and test; figures and plots go to the candidate's run."""
     from components.evaluate.evaluate import evaluate_candidate
+    from components.evaluate.outputs import describe
     from components.evaluate.parameters import Evaluate
 
-    evaluate_candidate(
-        connect(tracking_uri), given["run_id"], Path(given["data"]), Evaluate.parse(section_of("evaluate", given))
-    )
+    client, run_id = connect(tracking_uri), given["run_id"]
+    with running("evaluate") as log:
+        parameters = Evaluate.parse(section_of("evaluate", given))
+        evaluation = evaluate_candidate(client, run_id, Path(given["data"]), parameters, log)
+    if evaluation is None:
+        raise UserError(client.get_run(run_id).data.tags.get(names.FAILURE, f"run {run_id} failed in training"))
+    click.echo(describe(evaluation))
+    click.echo(f"run {run_id}")
 
 
 def register_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:

@@ -104,6 +104,7 @@ def logged_model(new_store: Callable[[Path], str], tmp_path_factory: pytest.Temp
 
     from components.model.package import log_face_model
     from ferkit.tracking import names, tree
+    from ferkit.tracking.candidates import NewCandidate, open_candidates, set_state
     from ferkit.tracking.store import connect
 
     folder = tmp_path_factory.mktemp("logged-model")
@@ -117,17 +118,13 @@ def logged_model(new_store: Callable[[Path], str], tmp_path_factory: pytest.Temp
     client = connect(tracking_uri)
     experiment_id = tree.experiment_id(client, names.EXPERIMENT)
     parent = client.create_run(experiment_id, tags={names.RUN_KIND: "pipeline"})
-    candidate = {
-        "candidate_id": "0123456789abcdef",
-        "parent_run_id": parent.info.run_id,
-        "experiment_id": experiment_id,
-        "name": "lenet-s0",
-        "architecture": "lenet",
-        "tags": {names.GIT_COMMIT: "0" * 40},
-    }
-    run_id = tree.open_candidate(client, candidate).info.run_id
+    candidate = NewCandidate(
+        "0123456789abcdef", "lenet-s0", "lenet", {"architecture": "lenet"}, {names.GIT_COMMIT: "0" * 40}
+    )
+    [run_id] = open_candidates(client, parent, [candidate])
     with tree.writing_to(run_id):
         uri = log_face_model(folder / "network.keras", side=48, example=np.zeros((1, 48, 48), np.uint8) + 99)
+    set_state(client, run_id, names.State.TRAINED)
     mlflow.register_model(uri, names.REGISTERED_MODEL)
     client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHAMPION, "1")
     return LoggedModel(tracking_uri, run_id, folder / "network.keras")

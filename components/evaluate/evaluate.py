@@ -53,7 +53,7 @@ def evaluate_candidate(
     try:
         evaluation = _evaluate(client, run_id, profile, faces, parameters, log)
     except Exception as error:
-        if is_out_of_reach(error):
+        if is_out_of_reach(error) or not candidates.state_of(run):  # not ours to fail
             raise
         sentence = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         sentence = f"{run.info.run_name} cannot be evaluated: {' '.join(sentence.split())}"

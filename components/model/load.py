@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from components.bad_input import BadInput
 from components.faces import EMOTIONS
+from ferkit.errors import OutOfReach, UserError, is_out_of_reach
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,16 @@ class FaceModel:
             float32 (n, 7), in the order of `EMOTIONS`.
 
         Raises:
-            BadInput: the faces have another size, or the network gives something other than numbers.
+            UserError: the faces have another size, or the network gives something other than numbers.
         """
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (self.side, self.side):
-            raise BadInput(
+            raise UserError(
                 f"{self.uri}: takes uint8 faces of {self.side} x {self.side} pixels "
                 f"(received {pixels.dtype} {pixels.shape}); score it on the kind of data it was trained on"
             )
         probabilities = self.classifier.probabilities(pixels)
         if not np.isfinite(probabilities).all():
-            raise BadInput(
+            raise UserError(
                 f"{self.uri}: gives {np.count_nonzero(~np.isfinite(probabilities))} values that are no numbers"
             )
         return probabilities
@@ -57,7 +57,7 @@ def load_face_model(model_uri: str) -> FaceModel:
         model_uri: `runs:/<run_id>/model`, `models:/facial-expression@champion` or `models:/facial-expression/3`.
 
     Raises:
-        BadInput: there is none, or it does not load here; the sentence says why.
+        UserError: there is none, or it does not load here; the sentence says why.
     """
     import mlflow
 
@@ -69,7 +69,10 @@ def load_face_model(model_uri: str) -> FaceModel:
         side, emotions = int(classifier.side), tuple(classifier.emotions)
     except Exception as error:  # whatever a stored model's own code may raise
         reason = " ".join(str(error).split())
-        raise BadInput(f"{model_uri}: cannot be loaded ({type(error).__name__}: {reason[:400]})") from error
+        # MLflow's error for an artifact that is not there is an OSError without a number.
+        missing = isinstance(error, FileNotFoundError) or (type(error) is OSError and error.errno is None)
+        kind = OutOfReach if is_out_of_reach(error) and not missing else UserError
+        raise kind(f"{model_uri}: cannot be loaded ({type(error).__name__}: {reason[:400]})") from error
     if emotions != EMOTIONS:
-        raise BadInput(f"{model_uri}: tells apart {', '.join(emotions)}, not this project's {', '.join(EMOTIONS)}")
+        raise UserError(f"{model_uri}: tells apart {', '.join(emotions)}, not this project's {', '.join(EMOTIONS)}")
     return FaceModel(model_uri, side, classifier)

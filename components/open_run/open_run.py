@@ -97,7 +97,7 @@ def _open_parent(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: M
     if parent is None:
         parent = _create(client, parameters, owner, tags)
     run_id = parent.info.run_id
-    claim(client, run_id, owner)
+    claim(client, parent, owner)
     tree.add_views(client, parent.info.experiment_id)
     tree.reopen(client, parent)
     for name, value in {**tags, names.RUN_KIND: "pipeline", names.OWNER: owner.id}.items():

@@ -12,6 +12,7 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 
 from components.bad_input import BadInput
+from ferkit.errors import MISSING
 from ferkit.tracking import names
 
 MODEL = names.REGISTERED_MODEL
@@ -141,4 +142,4 @@ def set_tags(client: mlflow.MlflowClient, version: str, tags: Mapping[str, str])
 
 def is_missing(error: mlflow.MlflowException) -> bool:
     """Whether MLflow says that there is no such thing, rather than that something went wrong."""
-    return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
+    return error.error_code in MISSING

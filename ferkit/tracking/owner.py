@@ -126,25 +126,29 @@ def owner_of(run: Run) -> Owner | None:
     return next(reversed(owners(run)), None)
 
 
-def claim(client: mlflow.MlflowClient, run_id: str, owner: Owner) -> None:
+def claim(client: mlflow.MlflowClient, run: Run, owner: Owner) -> None:
     """Makes `owner` the owner of a parent run; nothing where it is already.
 
+    Args:
+        client: of the MLflow that holds the run.
+        run: the parent, as it was when it was found to be free: whoever has claimed it since then keeps it.
+        owner: the new owner.
+
     Raises:
-        UserError: another owner claimed the run at the same moment, and was first.
+        UserError: another owner claimed the run in the meantime.
     """
-    before = owners(client.get_run(run_id))
+    before, run_id = owners(run), run.info.run_id
     if before and before[-1].id == owner.id:
         return
     name = f"{PREFIX}{len(before) + 1}"
-    with contextlib.suppress(
-        mlflow.MlflowException
-    ):  # who loses is told by an error; so is a winner whose reply is lost
+    # Who loses is told so by an error; but a lost connection is one, too, and then the write may have arrived.
+    with contextlib.suppress(mlflow.MlflowException):
         client.log_param(run_id, name, owner.to_json())
     won = client.get_run(run_id).data.params.get(name)
     if won is None:
         client.log_param(run_id, name, owner.to_json())
     elif Owner(**json.loads(won)).id != owner.id:
-        raise UserError(f"run {run_id}: another command took it over at this moment; leave it to that one")
+        raise UserError(f"run {run_id} ({run.info.run_name}): another command took it over at this moment")
     client.set_tag(run_id, names.OWNER, owner.id)
 
 

@@ -23,7 +23,6 @@ from mlflow_server import mlflow_server
 from postgres import PostgresServer, postgres_server
 from swift import S3Server, swift_server
 
-from components.open_run.code_version import code_version
 from ferkit.tracking import names
 from pipeline.parameters import Parameters
 
@@ -68,7 +67,6 @@ class Team:
             **parameters,
             "tracking_uri": self.mlflow,
             "state_dir": "s3://state/training",
-            "code_version": code_version(),
             "git_commit": "0123abcd",
         }
         request = {

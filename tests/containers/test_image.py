@@ -82,7 +82,7 @@ def test_it_runs_as_any_user_in_the_root_group(images: Built) -> None:
 
 def test_kfps_executor_is_there(images: Built) -> None:
     done = run(images.cpu, "python3", "-c", "import kfp.dsl.executor_main, kfp; print(kfp.__version__)")
-    assert done.stdout.strip() == "2.17.0", done.stderr
+    assert done.stdout.strip() == "2.17.3", done.stderr
 
 
 @pytest.mark.parametrize("tool", ["gcc", "cc", "make", "ld", "git", "pip", "pip3", "uv", "curl"])
@@ -109,9 +109,9 @@ def test_the_image_says_what_it_is(images: Built, target: str) -> None:
 
 
 def test_the_image_holds_the_code_it_was_built_from(images: Built) -> None:
-    from components.open_run.code_version import code_version
+    from ferkit.code_version import code_version
 
-    code = "from components.open_run.code_version import code_version; print(code_version())"
+    code = "from ferkit.code_version import code_version; print(code_version())"
     assert run(images.cpu, "python3", "-c", code).stdout.strip() == code_version()
 
 

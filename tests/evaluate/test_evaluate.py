@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ from components.faces import EMOTIONS, Faces, read_profile, read_split
 from components.model.evaluation import Evaluation, read_candidate, read_evaluation
 from components.model.load import load_face_model
 from ferkit.tracking import tree
+from ferkit.tracking.candidates import NewCandidate, open_candidates, set_state
+from ferkit.tracking.names import State
 from ferkit.tracking.store import connect
 
 if TYPE_CHECKING:
@@ -159,18 +162,23 @@ class Artifact(SimpleNamespace):
 
 @pytest.fixture
 def outputs(tmp_path: Path) -> list[Artifact]:
-    return [Artifact(path=str(tmp_path / name)) for name in ("metrics", "classification", "report")]
+    return [Artifact(path=str(tmp_path / name)) for name in ("metrics", "classification", "report", "summary")]
 
 
 def test_kubeflows_artifacts_show_the_same(
     client: mlflow.MlflowClient, run: Any, evaluation: Evaluation, outputs: list[Artifact]
 ) -> None:
-    write_outputs(read_candidate(client, run.info.run_id), *outputs)
-    metrics, classification, report = outputs
+    write_outputs(read_candidate(client, run.info.run_id), *outputs, tracking_uri="http://mlflow:5000")
+    metrics, classification, report, summary = outputs
     assert metrics.metrics["test_macro_f1"] == run.data.metrics["test/macro_f1"]
     assert classification.matrix == (list(EMOTIONS), evaluation.splits["test"].confusion)
     assert json.loads(Path(metrics.path).read_text()) == metrics.metrics
     assert "lenet-s0" in Path(report.path).read_text()
+    shown = Path(summary.path).read_text()
+    assert shown.startswith("## lenet-s0\n")
+    low, high = evaluation.splits["test"].intervals["macro_f1"]
+    assert f"{run.data.metrics['test/macro_f1']:.3f} [{low:.3f}, {high:.3f}]" in shown
+    assert f"(http://mlflow:5000/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id})" in shown
 
 
 def test_a_candidate_that_failed_in_training_is_passed_on_unscored(
@@ -181,7 +189,7 @@ def test_a_candidate_that_failed_in_training_is_passed_on_unscored(
     assert evaluate_candidate(client, failed, sample_faces, PARAMETERS) is None
     assert client.get_run(failed).info.status == "FAILED"
     assert not client.get_run(failed).data.metrics
-    write_outputs(read_candidate(client, failed), *outputs)
+    write_outputs(read_candidate(client, failed), *outputs, tracking_uri="http://mlflow:5000")
     assert all(Path(output.path).is_file() for output in outputs)
     assert "loss is no number after epoch 2 &lt;of 3&gt;" in Path(outputs[2].path).read_text()
 
@@ -190,6 +198,46 @@ def test_a_run_without_a_model_is_refused(client: mlflow.MlflowClient, run: Any,
     bare = client.create_run(run.info.experiment_id).info.run_id
     with pytest.raises(BadInput, match=f"runs:/{bare}/model: cannot be loaded"):
         evaluate_candidate(client, bare, sample_faces, PARAMETERS)
+
+
+def test_without_an_ensemble_its_outputs_are_there_and_say_so(outputs: list[Artifact]) -> None:
+    write_outputs(None, *outputs, tracking_uri="http://mlflow:5000")
+    assert all(Path(output.path).is_file() for output in outputs)
+    assert "There is no ensemble" in Path(outputs[3].path).read_text()
+
+
+def test_test_is_not_read_where_it_is_to_be_left_alone(
+    client: mlflow.MlflowClient,
+    logged_model: LoggedModel,
+    evaluation: Evaluation,
+    sample_faces: Path,
+    outputs: list[Artifact],
+    tmp_path: Path,
+) -> None:
+    shutil.copytree(sample_faces, tmp_path / "without-test")
+    (tmp_path / "without-test" / "test.parquet").unlink()
+    left_alone = PARAMETERS.model_copy(update={"test": False})
+    run_id = logged_model.run_id
+    found = evaluate_candidate(client, run_id, tmp_path / "without-test", left_alone)
+    assert found is not None
+    assert set(found.splits) == {"validation"}
+    assert found.splits["validation"] == evaluation.splits["validation"]
+    write_outputs(read_candidate(client, run_id), *outputs, tracking_uri="http://mlflow:5000")
+    assert "on validation" in Path(outputs[2].path).read_text()
+
+
+def test_a_model_that_cannot_be_scored_ends_its_candidate_and_no_other(
+    client: mlflow.MlflowClient, run: Any, sample_faces: Path
+) -> None:
+    parent = client.get_run(run.data.tags["mlflow.parentRunId"])
+    run_id = open_candidates(
+        client, parent, [NewCandidate(name, name, "lenet", {}) for name in ("lenet-s0", "without a model")]
+    )[1]
+    set_state(client, run_id, State.TRAINED)
+    assert evaluate_candidate(client, run_id, sample_faces, PARAMETERS) is None
+    ended = client.get_run(run_id)
+    assert (ended.info.status, ended.data.tags["candidate.state"]) == ("FAILED", "failed")
+    assert ended.data.tags["failure"].startswith("without a model cannot be evaluated: runs:/")
 
 
 def test_a_test_split_wholly_among_the_training_faces_has_no_test_clean(

@@ -35,7 +35,7 @@ def evaluation(seed: int, absent: int | None = None) -> Evaluation:
 
 def candidate(run_id: str, name: str, found: Evaluation | None, failure: str = "") -> CandidateRun:
     metrics = {"images_per_second": 431.0}
-    return CandidateRun(run_id, name, "FINISHED", failure, "lenet", {}, metrics, {"git.commit": "c" * 40}, found)
+    return CandidateRun(run_id, "1", name, "FINISHED", failure, "lenet", {}, metrics, {"git.commit": "c" * 40}, found)
 
 
 @pytest.fixture

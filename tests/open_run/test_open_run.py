@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import sys
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import mlflow
-import psutil
 import pytest
+from filelock import FileLock
 
-from components.bad_input import BadInput
 from components.open_run import open_run as module
-from components.open_run.code_version import code_version
-from components.open_run.open_run import (
-    LOCAL_PROCESS,
-    LOCAL_PROCESS_VARIABLE,
-    PipelineRun,
-    candidate_items,
-    open_run,
-    process_mark,
-)
+from components.open_run.open_run import PipelineRun, open_run
+from components.open_run.resolve import resolve_candidates
+from ferkit.errors import UserError
 from ferkit.tracking import names, tree
+from ferkit.tracking.candidates import settings_of, state_of
+from ferkit.tracking.names import State
+from ferkit.tracking.owner import Owner, local_owner
 from ferkit.tracking.store import connect
 from pipeline.parameters import Parameters
+
+LOG = logging.getLogger("test")
 
 
 @pytest.fixture(scope="module")
@@ -35,72 +31,140 @@ def client(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFa
     return connect(new_store(tmp_path_factory.mktemp("store")))
 
 
-def pipeline_run(pipeline_run_id: str, parent_run_id: str = "", code: str = "", **parameters) -> PipelineRun:
+def pipeline_run(
+    pipeline_run_id: str, parent_run_id: str = "", owner: Owner | None = None, **parameters
+) -> PipelineRun:
     return PipelineRun(
         pipeline_run_id=pipeline_run_id,
+        owner=owner or Owner(pipeline_run_id),
         parameters=Parameters.parse(parameters).dump(),
         source_version="sha256:00",
-        code_version=code or code_version(),
         git_commit="c0ffee",
         parent_run_id=parent_run_id,
     )
 
 
-def test_the_items_name_the_parent_and_are_complete(client):
-    items = open_run(client, pipeline_run("whole"))
-    parent = client.get_run(items[0]["parent_run_id"])
-    assert [item["architecture"] for item in items] == ["lenet", "multi_kernel"]
-    assert {item["experiment_id"] for item in items} == {parent.info.experiment_id}
-    assert len({item["candidate_id"] for item in items}) == 2
+def opened(client: mlflow.MlflowClient, asked: PipelineRun):
+    """The parent and the candidates' run ids."""
+    run_ids = open_run(client, asked, LOG)
+    return tree.parent_of(client, run_ids[0]), run_ids
+
+
+def test_parent_and_candidates_are_there_and_complete(client):
+    parent, run_ids = opened(client, pipeline_run("whole"))
+    children = [client.get_run(run_id) for run_id in run_ids]
+    assert [child.data.tags[names.ARCHITECTURE] for child in children] == ["lenet", "multi_kernel"]
+    assert {child.info.experiment_id for child in children} == {parent.info.experiment_id}
+    assert len({child.data.tags[names.CANDIDATE_ID] for child in children}) == 2
+    assert [(child.info.status, state_of(child)) for child in children] == [("SCHEDULED", State.WAITING)] * 2
+    assert settings_of(children[0])["architecture"] == "lenet"
     assert parent.info.status == "RUNNING"
     assert parent.data.tags[names.PIPELINE_RUN_ID] == "whole"
     assert parent.data.tags[names.GIT_COMMIT] == "c0ffee"
     assert parent.data.params["csv"] == "sample"
     assert parent.data.params["ingest.duplicates"] == "drop_from_train"
-    json.dumps(items)  # what kfp passes on
+    json.dumps(run_ids)  # what kfp passes on
 
 
-def test_a_retried_open_run_finds_the_run_it_opened(client):
-    first = open_run(client, pipeline_run("retried"))
-    assert open_run(client, pipeline_run("retried")) == first
+def test_a_retried_open_run_finds_the_runs_it_opened(client):
+    first = opened(client, pipeline_run("retried"))
+    again = opened(client, pipeline_run("retried"))
+    assert (again[0].info.run_id, again[1]) == (first[0].info.run_id, first[1])
 
 
-def test_the_run_of_the_backends_plugin_is_adopted(client):
+def test_a_lost_reply_to_the_parents_making_leaves_no_second_one(client, monkeypatch):
+    """MLflow's client asks again when a reply is lost; the first run is there already."""
+    create = mlflow.MlflowClient.create_run
+
+    def twice(self, experiment_id, *arguments, tags=None, **options):
+        if tags and "mlflow.parentRunId" not in tags:
+            create(self, experiment_id, *arguments, tags=tags, **options)
+        return create(self, experiment_id, *arguments, tags=tags, **options)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "create_run", twice)
+    parent, _ = opened(client, pipeline_run("lost reply"))
+    found = tree.find_parents(client, parent.info.experiment_id, Owner("lost reply"))
+    assert [run.info.run_id for run in found] == [parent.info.run_id]
+
+
+def test_the_run_of_the_backends_plugin_is_adopted(client, monkeypatch):
     experiment = client.create_experiment("plugin's own")
-    opened = client.create_run(experiment, tags={names.PIPELINE_RUN_ID: "plugin"})
-    [first, *_] = open_run(client, pipeline_run("plugin"))
-    assert first["parent_run_id"] == opened.info.run_id
-    assert first["experiment_id"] == experiment
+    made = client.create_run(experiment, tags={names.PIPELINE_RUN_ID: "plugin"})
+    monkeypatch.setattr(module, "plugins_experiment_id", lambda: experiment)
+    parent, _ = opened(client, pipeline_run("plugin"))
+    assert parent.info.run_id == made.info.run_id
+    assert parent.info.experiment_id == experiment
 
 
-def test_an_ended_run_with_the_same_id_is_anothers(client):
-    [first, *_] = open_run(client, pipeline_run("again"))
-    tree.close(client, first["parent_run_id"])
-    [second, *_] = open_run(client, pipeline_run("again"))
-    assert second["parent_run_id"] != first["parent_run_id"]
+def test_local_runs_are_told_apart_though_kfp_gives_two_the_same_id(client, tmp_path):
+    with local_owner(tmp_path) as one, local_owner(tmp_path) as other:
+        first, _ = opened(client, pipeline_run("12345678", owner=one))
+        second, _ = opened(client, pipeline_run("12345678", owner=other))
+    assert first.info.run_id != second.info.run_id
 
 
 def test_a_resumed_run_is_open_again_without_its_failure(client):
-    [first, *_] = open_run(client, pipeline_run("before"))
-    tree.close(client, first["parent_run_id"], "FAILED", "the machine went down")
-    [again, *_] = open_run(client, pipeline_run("after", parent_run_id=first["parent_run_id"]))
-    parent = client.get_run(first["parent_run_id"])
-    assert again["parent_run_id"] == first["parent_run_id"]
-    assert again["candidate_id"] == first["candidate_id"]
-    assert parent.info.status == "RUNNING"
-    assert names.FAILURE not in parent.data.tags
-    assert parent.data.tags[names.PIPELINE_RUN_ID] == "after"
+    first, run_ids = opened(client, pipeline_run("before"))
+    tree.close_tree(client, first, "FAILED", "the machine went down")
+    again, run_ids_again = opened(client, pipeline_run("after", parent_run_id=first.info.run_id))
+    assert (again.info.run_id, run_ids_again) == (first.info.run_id, run_ids)
+    assert again.info.status == "RUNNING"
+    assert names.FAILURE not in again.data.tags
+    assert again.data.tags[names.PIPELINE_RUN_ID] == "after"
 
 
-@pytest.mark.parametrize(("changed", "what"), [("code_version", "code"), ("source_version", "data")])
-def test_a_run_is_not_resumed_with_other_code_or_data(client, monkeypatch, changed, what):
-    [item, *_] = open_run(client, pipeline_run(f"with-other-{what}"))
-    tree.close(client, item["parent_run_id"], "KILLED")
-    again = replace(pipeline_run("later", parent_run_id=item["parent_run_id"]), **{changed: "0123456789abcdef"})
-    monkeypatch.setattr(module, "code_here", lambda: again.code_version)
-    with pytest.raises(BadInput, match=rf"began with other {what} \(.*; now 0123456789abcdef\), .*start a new run"):
-        open_run(client, again)
-    assert client.get_run(item["parent_run_id"]).info.status == "KILLED"
+@pytest.mark.parametrize(("changed", "what"), [("code", "code"), ("source_version", "data")])
+def test_a_run_is_not_resumed_with_other_code_of_the_weights_or_other_data(client, monkeypatch, changed, what):
+    parent, _ = opened(client, pipeline_run(f"with-other-{what}"))
+    tree.close_tree(client, parent, "KILLED")
+    later = pipeline_run("later", parent_run_id=parent.info.run_id)
+    if changed == "code":
+        monkeypatch.setattr(module, "weights_version", lambda: "0123456789abcdef")
+    else:
+        later = replace(later, source_version="0123456789abcdef")
+    with pytest.raises(UserError, match=rf"began with other {what} \(.*; now 0123456789abcdef\), .*start a new run"):
+        open_run(client, later, LOG)
+    assert client.get_run(parent.info.run_id).info.status == "KILLED"
+
+
+def test_other_code_of_plots_or_report_makes_no_run_unresumable(client, monkeypatch):
+    parent, run_ids = opened(client, pipeline_run("before the typo was mended"))
+    tree.close_tree(client, parent, "FAILED", "evaluate: a typo")
+    monkeypatch.setattr(module, "code_version", lambda: "0123456789abcdef")
+    assert open_run(client, pipeline_run("after", parent_run_id=parent.info.run_id), LOG) == run_ids
+
+
+def test_a_run_that_version_0_1_began_is_told_so(client):
+    experiment = tree.experiment_id(client, names.EXPERIMENT)
+    tags = {names.RUN_KIND: "pipeline", names.CODE_VERSION: "0" * 16, names.DATA_VERSION: "sha256:00"}
+    old = client.create_run(experiment, tags=tags).info.run_id
+    client.set_terminated(old, status="KILLED")
+    with pytest.raises(UserError, match=r"began with version 0\.1"):
+        open_run(client, pipeline_run("new", parent_run_id=old), LOG)
+
+
+def test_a_run_that_lives_is_not_resumed_and_is_named(client, tmp_path):
+    with local_owner(tmp_path / "one") as one, local_owner(tmp_path / "other") as other:
+        parent, _ = opened(client, pipeline_run("alive", owner=one))
+        with pytest.raises(UserError, match=rf"{parent.info.run_id} \(sample .*\) is still running"):
+            open_run(client, pipeline_run("alive", parent_run_id=parent.info.run_id, owner=other), LOG)
+    with local_owner(tmp_path / "other") as other:  # now that the first has ended, it goes on
+        tree.close_tree(client, parent, "KILLED")
+        again, _ = opened(client, pipeline_run("alive", parent_run_id=parent.info.run_id, owner=other))
+    assert again.info.run_id == parent.info.run_id
+
+
+def test_a_kubeflow_run_that_was_not_ended_is_not_resumed(client):
+    parent, _ = opened(client, pipeline_run("on-kubeflow"))
+    with pytest.raises(UserError, match="belongs to pipeline run on-kubeflow, which has not ended it"):
+        open_run(client, pipeline_run("another", parent_run_id=parent.info.run_id), LOG)
+
+
+def test_a_run_goes_on_where_it_ran(client, tmp_path):
+    parent, _ = opened(client, pipeline_run("there"))
+    tree.close_tree(client, parent, "FAILED")
+    with local_owner(tmp_path) as here, pytest.raises(UserError, match=r"ran on Kubeflow: .*`ferpipe submit --resume"):
+        open_run(client, pipeline_run("here", parent_run_id=parent.info.run_id, owner=here), LOG)
 
 
 def test_candidates_that_differ_in_settings_differ_in_name():
@@ -110,7 +174,7 @@ def test_candidates_that_differ_in_settings_differ_in_name():
         {"architecture": "lenet", "width": 0.5, "seed": 1},
         {"architecture": "multi_kernel", "dropout": 0.1},
     ]
-    assert [item["name"] for item in candidate_items(candidates, {}, ())] == [
+    assert [candidate.name for candidate in resolve_candidates(candidates, {}, ())] == [
         "lenet-tuned-s0",
         "lenet-tuned-s0 augment=false epochs=3 schedule=constant",
         "lenet-tuned-s1",
@@ -119,73 +183,46 @@ def test_candidates_that_differ_in_settings_differ_in_name():
 
 
 def test_a_parent_that_is_not_there_is_one_sentence(client):
-    with pytest.raises(BadInput, match="parent run nobody: not in this MLflow"):
-        open_run(client, pipeline_run("nobody", parent_run_id="nobody"))
-
-
-def test_other_code_than_the_pipeline_was_made_from_is_refused(client):
-    with pytest.raises(BadInput, match="the pipeline was made from code 0123456789abcdef"):
-        open_run(client, pipeline_run("code", code="0123456789abcdef"))
-    assert tree.find_parent(client, "code") is None
+    with pytest.raises(UserError, match="parent run nobody: not in this MLflow"):
+        open_run(client, pipeline_run("nobody", parent_run_id="nobody"), LOG)
 
 
 def test_a_password_in_the_csvs_address_is_not_logged(client):
-    [item, *_] = open_run(client, pipeline_run("secret", csv="https://ann:hunter2@host/fer.csv?sig=hunter3"))
-    parent = client.get_run(item["parent_run_id"])
+    parent, _ = opened(client, pipeline_run("secret", csv="https://ann:hunter2@host/fer.csv?sig=hunter3"))
     shown = json.dumps({**parent.data.params, **parent.data.tags})
     artifact = Path(client.download_artifacts(parent.info.run_id, "parameters.yaml")).read_text()
     assert "hunter" not in shown + artifact
     assert parent.data.params["csv"] == "https://host/fer.csv"
 
 
-def test_a_run_whose_process_is_gone_is_ended_by_the_next(client, monkeypatch):
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    mark = process_mark(psutil.Process(process.pid))
-    monkeypatch.setenv(LOCAL_PROCESS_VARIABLE, mark)
-    [orphan, *_] = open_run(client, pipeline_run("orphan"))
-    child = tree.open_candidate(client, orphan)
-    monkeypatch.setenv(LOCAL_PROCESS_VARIABLE, process_mark(psutil.Process()))
-
-    open_run(client, pipeline_run("while it lives"))
-    assert client.get_run(orphan["parent_run_id"]).info.status == "RUNNING"
-
-    process.kill()
-    process.wait()
-    open_run(client, pipeline_run("after it died"))
-    assert client.get_run(orphan["parent_run_id"]).info.status == "KILLED"
-    assert client.get_run(child.info.run_id).info.status == "KILLED"
-    assert client.get_run(orphan["parent_run_id"]).data.tags[LOCAL_PROCESS] == mark
+def test_a_run_whose_command_is_gone_is_ended_by_the_next(client, tmp_path):
+    owner = Owner("0123", str(tmp_path / "0123" / "lock"))
+    (tmp_path / "0123").mkdir()
+    lock = FileLock(owner.lock)
+    lock.acquire()
+    orphan, run_ids = opened(client, pipeline_run("orphan", owner=owner))
+    opened(client, pipeline_run("while it lives"))
+    assert client.get_run(orphan.info.run_id).info.status == "RUNNING"
+    lock.release()
+    opened(client, pipeline_run("after it died"))
+    assert client.get_run(orphan.info.run_id).info.status == "KILLED"
+    assert {client.get_run(run_id).info.status for run_id in run_ids} == {"KILLED"}
+    assert not (tmp_path / "0123").exists()
 
 
-def test_another_hosts_process_is_not_judged():
-    assert not module._is_gone("another-host 1 0.00")
-    assert module._is_gone(f"{socket.gethostname()} {2**22 + 1} 0.00")
+def test_another_machines_run_is_not_judged(client):
+    elsewhere = Owner("elsewhere", "/no/such/machine/lock")
+    parent, _ = opened(client, pipeline_run("elsewhere", owner=elsewhere))
+    opened(client, pipeline_run("the next one"))
+    assert client.get_run(parent.info.run_id).info.status == "RUNNING"
 
 
 def test_equal_candidates_are_refused():
-    with pytest.raises(BadInput, match=r"candidates\[1\] is equal to \[0\]"):
-        candidate_items([{"architecture": "lenet"}, {"architecture": "lenet", "seed": 0}], {}, ())
+    with pytest.raises(UserError, match=r"candidates\[1\] is equal to \[0\]"):
+        resolve_candidates([{"architecture": "lenet"}, {"architecture": "lenet", "seed": 0}], {}, ())
 
 
 @pytest.mark.parametrize(("one", "other"), [((), ("data",)), (("data", "code 1"), ("data", "code 2"))])
 def test_other_data_or_code_is_another_candidate(one, other):
-    [first], [second] = (candidate_items([{"architecture": "lenet"}], {}, identity) for identity in (one, other))
-    assert first["candidate_id"] != second["candidate_id"]
-
-
-def test_the_version_of_the_code_changes_with_a_line_of_it(tmp_path: Path):
-    root = Path(module.__file__).parent.parent
-    copy = tmp_path / "components"
-    for path in root.rglob("*.py"):
-        target = copy / path.relative_to(root)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(path.read_bytes())
-
-    def version_there() -> str:
-        command = "from components.open_run.code_version import code_version; print(code_version())"
-        return subprocess.check_output([sys.executable, "-c", command], cwd=tmp_path, text=True).strip()
-
-    assert version_there() == code_version()
-    with (copy / "balance" / "techniques.py").open("a") as file:
-        file.write("\n# another line\n")
-    assert version_there() != code_version()
+    [first], [second] = (resolve_candidates([{"architecture": "lenet"}], {}, identity) for identity in (one, other))
+    assert first.candidate_id != second.candidate_id

@@ -16,7 +16,7 @@ from pipeline.dag import pipeline_for
 from pipeline.parameters import SECTIONS, Parameters, describe, put_in, read_config, read_parameters
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-WHERE = {"tracking_uri", "state_dir", "code_version", "git_commit", "parent_run_id"}
+WHERE = {"tracking_uri", "state_dir", "git_commit", "parent_run_id", "owner"}
 """DAG parameters that say where a run lives, not what it does."""
 
 

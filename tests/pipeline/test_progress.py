@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from pipeline.local import Progress
+from pipeline.progress import Progress
 
 CYAN, GREEN, RED, RESET = "\x1b[96m", "\x1b[92m", "\x1b[91m", "\x1b[0m"
 

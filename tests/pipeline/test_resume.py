@@ -9,8 +9,8 @@ import pytest
 
 from components.bad_input import BadInput
 from ferkit.tracking.store import connect
-from pipeline.local import parameters_of
 from pipeline.parameters import Parameters
+from pipeline.resume import parameters_of
 
 WHOLE = "https://ann:secret@faces.example/fer.csv?X-Amz-Signature=1f"
 KEPT = "https://faces.example/fer.csv"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from botocore.stub import Stubber
 
-from components.bad_input import BadInput
 from components.train.state import FolderStore, S3Store, State, open_state
+from ferkit.errors import OutOfReach, UserError
 
 
 def test_what_a_killed_save_left_is_removed(tmp_path: Path):
@@ -31,7 +31,7 @@ def test_a_refusal_of_s3_is_one_sentence(code: str, cure: str):
     store = S3Store("s3://faces/runs")
     with Stubber(store.client) as answers:
         answers.add_client_error("get_object", code, http_status_code=403)
-        with pytest.raises(BadInput, match=f"^s3://faces/runs/state.npz: .*{cure}"):
+        with pytest.raises(OutOfReach, match=f"^s3://faces/runs/state.npz: .*{cure}"):
             store.load()
 
 
@@ -42,12 +42,12 @@ def test_a_state_that_is_damaged_or_not_to_be_read_is_one_sentence(tmp_path: Pat
     for damaged in (whole[: len(whole) // 2], b"", b"not an archive"):
         store.path.write_bytes(damaged)
         with pytest.raises(
-            BadInput, match=f"^{store.path}: no whole training state .*; remove it to train from the start"
+            OutOfReach, match=f"^{store.path}: no whole training state .*; remove it to train from the start"
         ):
             open_state(store)
     store.path.unlink()
     store.path.mkdir()
-    with pytest.raises(BadInput, match=r"training's state: .*; give a state_dir that can be read"):
+    with pytest.raises(OutOfReach, match=r"training's state: .*; give a state_dir that can be read"):
         open_state(store)
 
 
@@ -62,9 +62,9 @@ def test_whoever_may_read_the_folder_may_read_the_state(tmp_path: Path):
 
 def test_settings_that_make_no_client_of_s3_are_one_sentence(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(BadInput, match=r"^s3://faces/runs/state.npz: .*nobody.*; check AWS_PROFILE"):
+    with pytest.raises(UserError, match=r"^s3://faces/runs/state.npz: .*nobody.*; check AWS_PROFILE"):
         S3Store("s3://faces/runs")
     monkeypatch.delenv("AWS_PROFILE")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "no address")
-    with pytest.raises(BadInput, match=r"no address.*; check AWS_PROFILE and AWS_ENDPOINT_URL"):
+    with pytest.raises(UserError, match=r"no address.*; check AWS_PROFILE and AWS_ENDPOINT_URL"):
         S3Store("s3://faces/runs")
