@@ -61,7 +61,7 @@ def untrained_lenet(tracking_uri: str, folder: Path) -> str:
     from components.train.parameters import Train
 
     candidate = parse_candidate({"architecture": "lenet", "recipe": "notebook"}, Train().model_dump())
-    save_network(build_network(candidate, 48), candidate, folder / "lenet.keras")
+    save_network(build_network(candidate, 48), candidate, 48, folder / "lenet.keras")
     client = connect(tracking_uri)
     run_id = client.create_run(tree.experiment_id(client, names.EXPERIMENT)).info.run_id
     with tree.writing_to(run_id):

@@ -50,6 +50,12 @@ RECIPES: Final[dict[str, dict[str, Any]]] = {
     },
 }
 
+SGD: Final[dict[str, dict[str, Any]]] = {
+    # What a recipe changes for optimizer `sgd`, whose steps are of another size than Adam's.
+    "notebook": {"learning_rate": 0.01},
+    "tuned": {"learning_rate": 0.1, "weight_decay": 0.005},
+}
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -99,11 +105,15 @@ class Candidate:
         asked = {key: value for key, value in train.items() if value is not None} | {
             key: value for key, value in given.items() if key in shared
         }
-        recipe = Train.parse(asked).recipe
+        said = Train.parse(asked)
+        recipe = said.recipe
         usual = dict(architecture.RECIPES.get(recipe, {}))
+        shared_usual = RECIPES[recipe] | {key: value for key, value in usual.items() if key in shared}
+        if said.optimizer == "sgd":
+            shared_usual |= SGD[recipe]
         return cls(
             architecture=name,
-            train=Train.parse(RECIPES[recipe] | {key: value for key, value in usual.items() if key in shared} | asked),
+            train=Train.parse(shared_usual | asked),
             network=architecture.Parameters.parse({key: value for key, value in (usual | given).items() if key in own}),
         )
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +21,10 @@ from components.model.metrics import accuracy_of_confusions, confusion_matrix, m
 from components.train.augment import Augment
 from components.train.candidate import Candidate
 from components.train.feed import Feed, choose_feed, in_batches
+from components.train.fused import fuse_batch_norm
 from components.train.hardware import Hardware
-from components.train.network import build_network
+from components.train.network import arithmetic_in, build_network, crop_middle
+from components.train.optimizers import assign, averaged, optimizer_for, values
 from components.train.parameters import Complete
 from components.train.state import State, Store
 from ferkit.errors import UserError
@@ -80,8 +81,10 @@ def fit(
     """
     settings: Complete = candidate.train
     seed_layers(settings.seed)
-    keras.config.set_dtype_policy(hardware.precision)
-    network: Any = build_network(candidate, train.side)
+    with arithmetic_in(hardware.precision):
+        network: Any = build_network(candidate, train.side)
+    if settings.backend == "tensorflow" and not hardware.xla:
+        fuse_batch_norm(network)
     batch = min(settings.batch_size, len(train))
     steps = len(train) // batch
     feed = choose_feed(train.pixels, settings, hardware)
@@ -138,15 +141,8 @@ def trainer(network: keras.Model, feed: Feed, settings: Complete, steps: int, ha
         hardware: what the steps run on.
     """
     sent, faces = feed.inputs()
-    if settings.augment:
-        faces = Augment(
-            rotation=settings.rotation,
-            shift=settings.shift,
-            shear=settings.shear,
-            zoom=settings.zoom,
-            flip=settings.flip,
-            seed=settings.seed,
-        )(faces)
+    if settings.augment or settings.crop_size:
+        faces = Augment.of(settings)(faces)
     model: Any = keras.Model(sent, network(ops.expand_dims(faces, -1)), name="trainer")
     model.compile(
         optimizer=optimizer_for(settings, steps),
@@ -160,67 +156,11 @@ def trainer(network: keras.Model, feed: Feed, settings: Complete, steps: int, ha
     return model
 
 
-class AveragingAdamW(keras.optimizers.AdamW):
-    """AdamW whose average of the weights stays beside them (Polyak and Juditsky, 1992).
-
-    Keras' own puts it in the weights' place whenever `fit` ends. That is after every epoch here, and the next one would
-    go on from an average that lags behind.
-    """
-
-    def finalize_variable_values(self, var_list: Any) -> None:
-        """Leaves the weights as they are."""
-
-    @property
-    def averages(self) -> list[Any]:
-        """The average of each trainable variable, in their order; empty where none are kept."""
-        return self._model_variables_moving_average if self.use_ema else []
-
-
-@contextmanager
-def averaged(model: Any) -> Iterator[None]:
-    """Within it, a model's weights are their averages over the last steps, where its optimizer keeps averages.
-
-    Batch norm's running mean and variance have an average of their own, and stay what they are.
-    """
-    weights = model.trainable_variables if model.optimizer.averages else []
-    trained, averages = _values(weights), _values(model.optimizer.averages)
-    _assign(weights, averages)
-    try:
-        yield
-    finally:
-        _assign(weights, trained)
-
-
-def _values(variables: Iterable[Any]) -> list[np.ndarray]:
-    """Copies: on JAX, a variable given another's array would share it, and `predict` frees its model's arrays."""
-    return [np.array(ops.convert_to_numpy(variable)) for variable in variables]
-
-
-def _assign(variables: Iterable[Any], values: Iterable[np.ndarray]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-
-
-def optimizer_for(settings: Complete, steps: int) -> AveragingAdamW:
-    """Adam, or AdamW with weight decay, with its schedule and average over all epochs of `steps` steps."""
-    total = steps * settings.epochs
-    rate: Any = settings.learning_rate
-    rising = int(settings.warmup * total)
-    if settings.schedule == "cosine" or rising:
-        start, end = 0.0 if rising else rate, 0.0 if settings.schedule == "cosine" else 1.0
-        rate = keras.optimizers.schedules.CosineDecay(
-            start, total - rising, alpha=end, warmup_target=rate, warmup_steps=rising
-        )
-    momentum = 1 - 1 / max(1.0, settings.ema * total)
-    optimizer = AveragingAdamW(rate, weight_decay=settings.weight_decay, use_ema=momentum > 0, ema_momentum=momentum)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
-
-
 def score(network: keras.Model, faces: Faces) -> Epoch:
-    """Loss, accuracy and macro-F1 on validation faces, without augmentation."""
+    """Loss, accuracy and macro-F1 on validation faces, without augmentation; for a network of crops, on middles."""
     predict: Any = network.predict
-    logits = predict(**in_batches(VALIDATION_BATCH, x=faces.pixels[..., None]), verbose=0).astype(np.float64)
+    pixels = crop_middle(faces.pixels, network.input_shape[1])[..., None]
+    logits = predict(**in_batches(VALIDATION_BATCH, x=pixels), verbose=0).astype(np.float64)
     truth = faces.emotion.astype(np.int64)
     exponent = logits - logits.max(axis=1, keepdims=True)
     likelihood = exponent - np.log(np.exp(exponent).sum(axis=1, keepdims=True))
@@ -283,12 +223,12 @@ def _variables(model: Any, network: keras.Model) -> list[Any]:
 
 
 def _snapshot(model: Any, network: keras.Model, best: list[np.ndarray]) -> dict[str, np.ndarray]:
-    now = {f"now/{i}": value for i, value in enumerate(_values(_variables(model, network)))}
+    now = {f"now/{i}": value for i, value in enumerate(values(_variables(model, network)))}
     return now | {f"best/{i}": weight for i, weight in enumerate(best)}
 
 
 def _restore(model: Any, network: keras.Model, state: State) -> list[np.ndarray]:
     """Puts the state's values into the variables, and gives the weights of the best epoch."""
     variables = _variables(model, network)
-    _assign(variables, [state.arrays[f"now/{i}"] for i in range(len(variables))])
+    assign(variables, [state.arrays[f"now/{i}"] for i in range(len(variables))])
     return [state.arrays[f"best/{i}"] for i in range(len(network.weights))]

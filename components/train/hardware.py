@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from components.cores import usable_cores
 from components.train.parameters import Complete
@@ -61,6 +62,8 @@ def choose(settings: Complete) -> Hardware:
             f"train.require_gpu: {settings.backend} finds no GPU here; run on a machine that has one with its drivers, "
             "or give require_gpu=false"
         )
+    if not gpu:
+        has_bfloat16 = settings.backend == "tensorflow" and cpu_has_bfloat16()
     bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and has_bfloat16)
     return Hardware(
         device="gpu" if gpu else "cpu",
@@ -69,6 +72,19 @@ def choose(settings: Complete) -> Hardware:
         xla=settings.backend == "jax" or settings.compile == "xla" or (settings.compile == "auto" and bool(gpu)),
         memory=memory,
     )
+
+
+def cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor multiplies bfloat16: AVX512-BF16, which those with AMX have too. False where none can tell.
+
+    With TensorFlow's oneDNN, both networks train faster so; with JAX there is little in it (see docs/training.md).
+    Elsewhere bfloat16 is emulated, and slower than float32.
+    """
+    try:
+        lines = cpuinfo.read_text().splitlines()
+    except OSError:  # not Linux
+        return False
+    return any(line.startswith("flags") and "avx512_bf16" in line.split() for line in lines)
 
 
 def _find_gpu_in_tensorflow(settings: Complete) -> tuple[str, bool, int]:

@@ -5,27 +5,61 @@ Everything here is made of Keras' own layers, so that the saved file loads where
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import keras
 from keras import layers, ops
 
+from components.bad_input import BadInput
 from components.train.architectures import find
 from components.train.candidate import Candidate
 from components.train.parameters import Averaging, Complete, Scaling
 
 CROPPED = 4
-"""Pixels of each side that a crop leaves away."""
+"""Pixels of each side that a crop leaves away, where the network was trained on whole faces."""
 
 
 def build_network(candidate: Candidate, side: int) -> keras.Model:
-    """A fresh network: grey levels 0..255, float32 or uint8 (n, side, side, 1), to logits float32 (n, 7)."""
+    """A fresh network: grey levels 0..255, float32 or uint8 (n, seen, seen, 1), to logits float32 (n, 7).
+
+    Args:
+        candidate: which network.
+        side: of the faces, pixels. What the network sees of them, `seen`, is their crop, or all of it.
+
+    Raises:
+        BadInput: the faces are smaller than the crop, or too small for the network.
+    """
     settings: Complete = candidate.train
-    faces = keras.Input((side, side, 1), name="faces")
+    if settings.crop_size > side:
+        raise BadInput(
+            f"train.crop_size: a face has {side}x{side} pixels; give at most {side}, or 0 for whole faces "
+            f"(received {settings.crop_size})"
+        )
+    seen = settings.crop_size or side
+    faces = keras.Input((seen, seen, 1), name="faces")
     scaled = scale(faces, settings.scaling)
-    logits = find(candidate.architecture).build(candidate.network, side)(scaled)
+    logits = find(candidate.architecture).build(candidate.network, seen)(scaled)
     return keras.Model(faces, logits, name="network")
+
+
+@contextmanager
+def arithmetic_in(precision: str) -> Iterator[None]:
+    """Layers made within it compute in `precision`, a dtype policy of Keras'."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def crop_middle(faces: Any, size: int) -> Any:
+    """The middle of faces (n, side, side), arrays or tensors: (n, size, size)."""
+    first = (faces.shape[1] - size) // 2
+    return faces[:, first : first + size, first : first + size]
 
 
 def scale(faces: Any, scaling: Scaling) -> Any:
@@ -39,40 +73,49 @@ def scale(faces: Any, scaling: Scaling) -> Any:
     return faces
 
 
-def exported(network: keras.Model, averaging: Averaging) -> keras.Model:
+def exported(network: keras.Model, averaging: Averaging, side: int) -> keras.Model:
     """What users get: grey levels (n, side, side, 1) to probabilities float32 (n, 7), the average over its views."""
-    faces = keras.Input(network.input_shape[1:], name="faces")
+    faces = keras.Input((side, side, 1), name="faces")
     probabilities = layers.Softmax(dtype="float32")
-    views = [probabilities(network(view)) for view in views_of(faces, averaging)]
+    views = [probabilities(network(view)) for view in views_of(faces, averaging, network.input_shape[1])]
     averaged = layers.Average(dtype="float32")(views) if len(views) > 1 else views[0]
     return keras.Model(faces, averaged, name="faces_to_emotions")
 
 
-def views_of(faces: Any, averaging: Averaging) -> list[Any]:
-    """The face, or the face and its mirror image, or its middle and corners cropped and enlarged, each mirrored too."""
-    views = [faces]
+def views_of(faces: Any, averaging: Averaging, seen: int) -> list[Any]:
+    """What the network is shown of a face (n, side, side, 1): views (n, seen, seen, 1).
+
+    `none` is the face, or its middle where the network sees crops; `flip` that and its mirror image; `crops` its middle
+    and four corners, each mirrored too (ten-crop, Krizhevsky et al., 2012). A network of whole faces is shown crops of
+    `CROPPED` pixels less, enlarged.
+    """
+    side = faces.shape[1]
+    size = side - CROPPED if averaging == "crops" and seen == side else seen
+    left = side - size
+    middle = ((left // 2, left - left // 2), (left // 2, left - left // 2))
+    margins = [middle]
     if averaging == "crops":
-        side = faces.shape[1]
-        half = CROPPED // 2
-        corners = [(0, CROPPED), (CROPPED, 0)]
-        margins = [((half, half), (half, half)), *((rows, columns) for rows in corners for columns in corners)]
-        views = [layers.Resizing(side, side)(layers.Cropping2D(margin)(faces)) for margin in margins]
-    if averaging != "none":
-        views += [ops.flip(view, axis=2) for view in views]
-    return views
+        corners = [(0, left), (left, 0)]
+        margins += [(rows, columns) for rows in corners for columns in corners]
+    views = [layers.Cropping2D(margin)(faces) for margin in margins] if left else [faces]
+    if size != seen:
+        views = [layers.Resizing(seen, seen)(view) for view in views]
+    return views if averaging == "none" else [*views, *(ops.flip(view, axis=2) for view in views)]
 
 
-def save_network(network: keras.Model, candidate: Candidate, path: Path) -> keras.Model:
-    """Writes the exported model, in float32 whatever it was trained in, without augmentation, and gives it back."""
+def save_network(network: keras.Model, candidate: Candidate, side: int, path: Path) -> keras.Model:
+    """Writes the exported model, in float32 whatever it was trained in, without augmentation, and gives it back.
+
+    Args:
+        network: trained.
+        candidate: what it was made of.
+        side: of the faces, pixels.
+        path: of the `.keras` file.
+    """
     settings: Complete = candidate.train
-    side = int(network.input_shape[1])
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
+    with arithmetic_in("float32"):
         plain = build_network(candidate, side)
         plain.set_weights(network.get_weights())
-        model = exported(plain, settings.averaging)
-    finally:
-        keras.config.set_dtype_policy(policy)
+        model = exported(plain, settings.averaging, side)
     model.save(path)
     return model

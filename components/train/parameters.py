@@ -36,8 +36,16 @@ class Train(Section):
     batch_size: int | None = Field(
         default=None, ge=1, le=65_536, description="faces per step; recipes: 128 (multi_kernel's notebook 1000)"
     )
+    optimizer: Literal["adamw", "sgd"] = Field(
+        default="adamw",
+        description="`adamw`, which without weight decay is Adam, or `sgd` with Nesterov momentum 0.9, which wants "
+        "batch norm after every convolution and a long training",
+    )
     learning_rate: float | None = Field(
-        default=None, gt=0, le=10, description="Adam's peak step size; recipes: 0.001 and 0.002"
+        default=None,
+        gt=0,
+        le=10,
+        description="the optimizer's peak step size; recipes: 0.001 and 0.002, with sgd 0.01 and 0.1",
     )
     schedule: Literal["constant", "cosine"] | None = Field(
         default=None,
@@ -50,7 +58,10 @@ class Train(Section):
         description="share of all steps in which the learning rate rises from 0; recipes: 0 and 0.05",
     )
     weight_decay: float | None = Field(
-        default=None, ge=0, le=1, description="decoupled (AdamW), not on biases and batch norm; recipes: 0 and 0.02"
+        default=None,
+        ge=0,
+        le=1,
+        description="decoupled (AdamW, SGDW), not on biases and batch norm; recipes: 0 and 0.02, with sgd 0 and 0.005",
     )
     label_smoothing: float | None = Field(
         default=None, ge=0, lt=1, description="probability mass spread over all emotions; recipes: 0 and 0.1"
@@ -103,15 +114,23 @@ class Train(Section):
         "0.2)",
     )
     flip: bool | None = Field(default=None, description="left to right, every other face; recipes: yes")
+    crop_size: int = Field(
+        default=0,
+        ge=0,
+        description="side, in pixels, of the window that training sees of each face, at random, anew in every epoch; "
+        "prediction sees windows of that size (see averaging); 0 for whole faces",
+    )
     averaging: Averaging | None = Field(
         default=None,
-        description="what the exported model averages: `none`, `flip` (the face and its mirror image: twice the time), "
-        "`crops` (five crops and their mirror images: ten times); recipes: notebook none, tuned flip",
+        description="what the exported model averages: `none`, `flip` (the face, or its middle where there is a "
+        "crop_size, and its mirror image: twice the time), `crops` (its middle and corners and their mirror images: "
+        "ten times); recipes: notebook none, tuned flip",
     )
     backend: Literal["tensorflow", "jax"] = Field(default="tensorflow", description="Keras backend that trains")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
-        description="of the arithmetic; `auto`: bfloat16 on a GPU that has it, else float32. Weights are float32",
+        description="of the arithmetic; `auto`: bfloat16 on a GPU that has it, and on a CPU that has it (AVX512-BF16) "
+        "where TensorFlow trains, else float32. Weights are float32",
     )
     compile: Literal["auto", "xla", "graph"] = Field(
         default="auto",

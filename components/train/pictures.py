@@ -11,6 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from components.train.network import crop_middle
+
 PANELS = (("loss", "loss"), ("accuracy", "accuracy"), ("macro_f1", "macro-F1"))
 ops: Any = keras.ops
 
@@ -62,10 +64,12 @@ def draw_activations(network: keras.Model, face: np.ndarray, path: Path) -> None
 def layer_outputs(network: keras.Model, face: np.ndarray) -> list[tuple[str, np.ndarray]]:
     """Name and output float32 (h, w, channels) of every convolution and pooling, for one face uint8 (side, side).
 
-    Of the architecture's own layers: what lies within a model inside it is not looked at.
+    A network of crops is shown the middle. Of the architecture's own layers: what lies within a model inside it is
+    not looked at.
     """
     architecture: Any = network.layers[-1]
-    scaled = keras.Model(network.input, network.layers[-2].output)(face[None, :, :, None].astype(np.float32))
+    seen = crop_middle(face[None], network.input_shape[1])[..., None].astype(np.float32)
+    scaled = keras.Model(network.input, network.layers[-2].output)(seen)
     kinds = (keras.layers.Conv2D, keras.layers.MaxPooling2D)
     shown = [layer for layer in architecture.layers if isinstance(layer, kinds)]
     if not shown:

@@ -177,7 +177,7 @@ def log_results(candidate: Candidate, trained: Trained, validation: Faces, secon
             rows.writeheader()
             rows.writerows({"epoch": number, **epoch} for number, epoch in enumerate(trained.history, 1))
         mlflow.log_artifacts(name, "training")
-        save_network(trained.network, candidate, folder / "network.keras")
+        save_network(trained.network, candidate, validation.side, folder / "network.keras")
         log_face_model(folder / "network.keras", side=validation.side, example=validation.pixels[:1])
 
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from scipy import ndimage
 
-from components.train.augment import Augment, compose_maps, warp
+from components.train.augment import Augment, compose_maps, crop_maps, warp
 
 FACE = np.arange(1, 17, dtype=np.float32).reshape(4, 4)
 RAMP = np.tile(np.arange(5, dtype=np.float32), (5, 1))  # each column its number
@@ -57,6 +57,26 @@ for rotation, shift, shear, zoom in [(17.0, (3.3, -2.1), 0.0, (1.1, 0.9)), (-11.
     wanted = ndimage.affine_transform(face, whole[:2, :2], whole[:2, 2], order=1, mode="nearest")
     check("as ImageDataGenerator", moved(face, rotation, shift, shear, zoom), wanted, 0.05)
 
+# A window of a moved face is that part of the moved face, whatever the move and wherever the window.
+for side, size in ((48, 40), (48, 41), (5, 2)):
+    faces = ops.convert_to_tensor(rng.integers(0, 256, (3, side, side)).astype(np.float32))
+    columns = ([0.3, 0, -0.1], [[2.5, -1], [0, 0], [-3, 4]], [0.1, 0, 0], [[1.1, 0.9], [1, 1], [0.8, 1.2]], [1, -1, 1])
+    maps = compose_maps(*(ops.convert_to_tensor(np.array(column, np.float32)) for column in columns))
+    last = side - size
+    corners = np.array([[0, 0], [last, 1], [1, last]], np.int32)
+    windows = warp(faces, crop_maps(maps, ops.convert_to_tensor(corners), side, size), size)
+    whole = np.asarray(warp(faces, maps))
+    wanted = [face[row : row + size, left : left + size] for face, (row, left) in zip(whole, corners, strict=True)]
+    check("a window is cut out of the moved face", np.asarray(windows), wanted, 0.01)
+still = np.tile(np.float32([[1, 0, 0], [0, 1, 0]]), (1, 1, 1))
+window = crop_maps(ops.convert_to_tensor(still), ops.convert_to_tensor(np.array([[1, 2]], np.int32)), 4, 2)
+check(
+    "not moved, it is not interpolated",
+    np.asarray(warp(ops.convert_to_tensor(FACE[None]), window, 2))[0],
+    FACE[1:3, 2:],
+    0,
+)
+
 layer = Augment(rotation=10, shift=0.1, shear=5, zoom=0.1, flip=True, seed=0)
 faces = ops.convert_to_tensor(np.repeat(face[None], 64, axis=0))
 check("off at inference", np.asarray(layer(faces, training=False)), faces, 0)
@@ -83,8 +103,21 @@ check("rotated as far as asked", furthest("rotation", 10)[:, 1, 0], [-sine, sine
 check("shifted as far as asked", furthest("shift", 0.1)[:, :, 2], [[-tenth, -tenth], [tenth, tenth]], 0.02)
 check("sheared as far as asked", furthest("shear", 10)[:, 0, 1], [-sine, sine], 0.002)
 check("zoomed as far as asked", furthest("zoom", 0.1)[:, (0, 1), (0, 1)], [[0.9, 0.9], [1.1, 1.1]], 0.002)
-still = Augment(rotation=0, shift=0, shear=0, zoom=0, flip=False, seed=0)
-check("nothing asked, nothing moved", np.asarray(still(faces, training=True)), faces, 0)
+still = {"rotation": 0, "shift": 0, "shear": 0, "zoom": 0, "flip": False, "seed": 0}
+check("nothing asked, nothing moved", np.asarray(Augment(**still)(faces, training=True)), faces, 0)
+
+cropped = Augment(**still, crop_size=46)
+check("the middle at inference", np.asarray(cropped(faces, training=False)), np.asarray(faces)[:, 1:47, 1:47], 0)
+corners = np.asarray(cropped.draw_corners(9000, 48))
+places, counts = np.unique(corners, axis=0, return_counts=True)
+assert places.tolist() == [[row, left] for row in range(3) for left in range(3)], places
+assert counts.min() > 850, f"not every place is as likely: {counts}"
+windows = np.asarray(cropped(faces, training=True))
+assert windows.shape == (64, 46, 46), windows.shape
+possible = [face[row : row + 46, left : left + 46] for row in range(3) for left in range(3)]
+seen = {min(range(9), key=lambda place: np.abs(window - possible[place]).max()) for window in windows}
+assert len(seen) > 5, "faces of a batch get one window"
+assert all(min(np.abs(window - part).max() for part in possible) == 0 for window in windows)
 
 if keras.backend.backend() == "jax":
     assert "tensorflow" not in sys.modules, "TensorFlow was imported"

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 
 from components.bad_input import BadInput
@@ -73,6 +74,24 @@ def test_a_scaled_variant_is_wider_deeper_and_residual(architecture: str):
     assert len(shapes(scaled, keras.layers.Add)) == len(find(architecture).Parameters().filters)  # pyright: ignore
     assert len(shapes(scaled, keras.layers.BatchNormalization)) == len(shapes(scaled, keras.layers.Conv2D))
     assert shapes(scaled, keras.layers.Dense)[0][0] == shapes(plain, keras.layers.Dense)[0][0] // 2
+
+
+def test_the_scaled_family_ends_in_the_mean_over_its_last_block():
+    """Two convolutions a block with batch norm after each, global average pooling and no dense layer: VGG's shape."""
+    family = {"depth": 2, "padding": "same", "batch_norm": "convolution", "global_pool": "avg", "dense": 0}
+    network = build("lenet", side=40, filters=[32, 64, 128, 256], **family)
+    sides = [40, 40, 20, 20, 10, 10, 5, 5]
+    channels = [32, 32, 64, 64, 128, 128, 256, 256]
+    assert shapes(network, keras.layers.Conv2D) == [(s, s, c) for s, c in zip(sides, channels, strict=True)]
+    assert shapes(network, keras.layers.MaxPooling2D) == [(20, 20, 32), (10, 10, 64), (5, 5, 128)]
+    assert shapes(network, keras.layers.GlobalAveragePooling2D) == [(256,)]
+    assert shapes(network, keras.layers.Dense) == [(7,)]
+    convolutions = sum(9 * a * b for a, b in pairwise([1, *channels]))  # batch norm's offset is their bias
+    assert network.count_params() == convolutions + 4 * sum(channels) + dense(256, 7) == 1_176_359
+    face = np.random.default_rng(0).normal(size=(1, 40, 40, 1)).astype(np.float32)
+    last = keras.Model(network.input, network.layers[-4].output)(face)
+    pooled = keras.Model(network.input, network.layers[-3].output)(face)
+    np.testing.assert_allclose(np.asarray(pooled), np.asarray(last).mean(axis=(1, 2)), rtol=1e-5)
 
 
 @pytest.mark.parametrize("architecture", ["lenet", "multi_kernel"])

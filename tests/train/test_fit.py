@@ -23,7 +23,7 @@ from components.train.state import FolderStore
 def small(**changes: Any) -> Candidate:
     """A network of a few thousand parameters, with dropout, augmentation and all; averages if `ema` says so."""
     sizes = {"architecture": "lenet", "filters": [8, 16], "dense": 16, "batch_size": 32, "epochs": 3, "warmup": 0.0}
-    return parse_candidate({**sizes, **changes}, {})
+    return parse_candidate({**sizes, "precision": "float32", **changes}, {})
 
 
 def train(candidate: Candidate, faces: Faces, **more: Any) -> Trained:
@@ -35,9 +35,8 @@ def test_a_network_overfits_one_batch(stripes: Faces, architecture: str):
     batch = stripes.take(np.arange(32))
     sizes = {"lenet": {"filters": [16, 32], "dense": 32}, "multi_kernel": {"width": 0.25}}[architecture]
     still = {"augment": False, "dropout": 0.0, "weight_decay": 0.0, "label_smoothing": 0.0, "patience": 0, "ema": 0.0}
-    candidate = parse_candidate(
-        {"architecture": architecture, **sizes, **still, "epochs": 40, "batch_size": 32, "learning_rate": 0.003}, {}
-    )
+    long = {"epochs": 40, "batch_size": 32, "learning_rate": 0.003, "precision": "float32"}
+    candidate = parse_candidate({"architecture": architecture, **sizes, **still, **long}, {})
     trained = fit(candidate, batch, batch, choose(candidate.train))
     assert trained.history[-1]["train/accuracy"] == 1.0
     assert trained.history[-1]["train/loss"] < 0.05
@@ -46,6 +45,20 @@ def test_a_network_overfits_one_batch(stripes: Faces, architecture: str):
 def test_it_learns_with_everything_on(stripes: Faces):
     candidate = small(epochs=12, batch_size=16, learning_rate=0.005, rotation=3, flip=False, dropout=0.1, ema=0.1)
     assert score(train(candidate, stripes).network, stripes)["val/accuracy"] > 0.75  # chance is 0.14
+
+
+def test_it_learns_in_bfloat16_with_sgd_on_crops(stripes: Faces):
+    family = {"filters": [8, 16, 16], "depth": 2, "padding": "same", "batch_norm": "convolution", "global_pool": "avg"}
+    pieces = {"optimizer": "sgd", "crop_size": 20, "precision": "bfloat16", "dense": 0, "batch_norm_momentum": 0.5}
+    candidate = small(**family, **pieces, epochs=15, batch_size=16, learning_rate=0.1, rotation=3, flip=False, shift=0)
+    assert score(train(candidate, stripes).network, stripes)["val/accuracy"] > 0.75  # chance is 0.14
+
+
+def test_a_crop_larger_than_a_face_is_refused(stripes: Faces):
+    with pytest.raises(
+        BadInput, match=r"train.crop_size: a face has 24x24 pixels; give at most 24, or 0 .*\(received 25\)"
+    ):
+        train(small(crop_size=25), stripes)
 
 
 def test_equal_seeds_give_equal_weights_and_another_seed_does_not(stripes: Faces):
@@ -72,8 +85,17 @@ def test_the_state_holds_seed_generators_and_averages_which_are_scored_and_kept(
     assert again == {name: trained.history[0][name] for name in again}
 
 
-def test_broken_off_and_started_again_it_ends_in_the_same_state(stripes: Faces, tmp_path: Path):
-    candidate = small(epochs=4, batch_size=16, ema=0.1)
+PIECES: dict[str, dict[str, Any]] = {
+    "adamw": {},
+    "sgd": {"optimizer": "sgd", "learning_rate": 0.01, "batch_norm": "convolution", "global_pool": "avg"},
+    "crops": {"crop_size": 20},
+    "bfloat16": {"precision": "bfloat16", "batch_norm": "convolution"},
+}
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_broken_off_and_started_again_it_ends_in_the_same_state(stripes: Faces, tmp_path: Path, piece: str):
+    candidate = small(epochs=4, batch_size=16, ema=0.1, **PIECES[piece])
 
     def break_off(number: int, epoch: Epoch) -> None:
         if number == 3:  # whose state is not saved yet
@@ -109,15 +131,10 @@ def test_averages_are_what_is_kept_and_change_nothing_in_the_training(stripes: F
 
 
 def test_trained_in_bfloat16_it_is_exported_in_float32(stripes: Faces, tmp_path: Path):
-    import keras
-
     candidate = small(epochs=1, precision="bfloat16", averaging="crops")
-    try:
-        network: Any = train(candidate, stripes).network
-        assert "bfloat16" in {layer.compute_dtype for layer in network.get_layer("lenet").layers}
-        model: Any = save_network(network, candidate, tmp_path / "network.keras")
-    finally:
-        keras.config.set_dtype_policy("float32")
+    network: Any = train(candidate, stripes).network
+    assert "bfloat16" in {layer.compute_dtype for layer in network.get_layer("lenet").layers}
+    model: Any = save_network(network, candidate, stripes.side, tmp_path / "network.keras")
     inner = next(layer for layer in model.layers if layer.name.startswith("network"))
     assert {layer.compute_dtype for layer in [*model.layers, *inner.get_layer("lenet").layers]} == {"float32"}
     faces = stripes.pixels[:8, :, :, None]

@@ -33,10 +33,17 @@ assert not [name for name in sys.modules if name.startswith("components")]
 
 def test_the_saved_file_loads_without_this_project(stripes: Faces, tmp_path: Path):
     models: dict[str, Any] = {}
-    for architecture, averaging in (("lenet", "none"), ("multi_kernel", "flip"), ("lenet", "crops")):
-        candidate = parse_candidate({"architecture": architecture, "averaging": averaging, **SMALL[architecture]}, {})
-        path = tmp_path / f"{architecture}-{averaging}.keras"
-        models[path.stem] = save_network(build_network(candidate, stripes.side), candidate, path)
+    for architecture, averaging, crop_size in (
+        ("lenet", "none", 0),
+        ("multi_kernel", "flip", 0),
+        ("lenet", "crops", 0),
+        ("lenet", "none", 20),
+        ("lenet", "crops", 20),
+    ):
+        changes = {"averaging": averaging, "crop_size": crop_size, **SMALL[architecture]}
+        candidate = parse_candidate({"architecture": architecture, **changes}, {})
+        path = tmp_path / f"{architecture}-{averaging}-{crop_size}.keras"
+        models[path.stem] = save_network(build_network(candidate, stripes.side), candidate, stripes.side, path)
         check_only_keras(path)
     np.save(tmp_path / "faces.npy", stripes.pixels[:8, :, :, None])
     subprocess.run([sys.executable, "-c", LOAD_AND_PREDICT], cwd=tmp_path, check=True, capture_output=True)
@@ -52,14 +59,14 @@ def test_averaged_with_its_mirror_image_a_face_and_its_mirror_image_are_alike(st
     network = build_network(candidate, stripes.side)
     faces = stripes.pixels[:4, :, :, None]
     for averaging, alike in (("none", False), ("flip", True)):
-        model: Any = exported(network, averaging)  # pyright: ignore[reportArgumentType]
+        model: Any = exported(network, averaging, stripes.side)  # pyright: ignore[reportArgumentType]
         one, two = model.predict_on_batch(faces), model.predict_on_batch(faces[:, :, ::-1])
         assert np.allclose(one, two, atol=1e-6) == alike
 
 
 def test_crops_are_the_middle_the_corners_and_their_mirror_images():
     faces: Any = keras.Input((24, 24, 1))
-    model: Any = keras.Model(faces, views_of(faces, "crops"))
+    model: Any = keras.Model(faces, views_of(faces, "crops", 24))
     ramp = np.tile(np.arange(24, dtype=np.float32), (24, 1))[None, :, :, None]
     views = [np.asarray(view)[0, :, :, 0] for view in model.predict_on_batch(ramp)]
     assert len(views) == 10
@@ -67,6 +74,25 @@ def test_crops_are_the_middle_the_corners_and_their_mirror_images():
     assert [round(float(view[12, 12]), 3) for view in views[:5]] == [11.917, 9.917, 13.917, 9.917, 13.917]
     for view, mirrored in zip(views[:5], views[5:], strict=True):
         np.testing.assert_array_equal(view[:, ::-1], mirrored)
+
+
+@pytest.mark.parametrize("seen", [20, 19])
+def test_a_network_of_crops_is_shown_windows_as_they_are(seen: int):
+    faces: Any = keras.Input((24, 24, 1))
+    face = np.arange(24 * 24, dtype=np.float32).reshape(24, 24)
+    places = [(2, 2), (0, 0), (0, 24 - seen), (24 - seen, 0), (24 - seen, 24 - seen)]
+    windows = [face[row : row + seen, left : left + seen] for row, left in places]
+    wanted = {
+        "none": windows[:1],
+        "flip": [windows[0], windows[0][:, ::-1]],
+        "crops": [*windows, *(window[:, ::-1] for window in windows)],
+    }
+    averaging: Any
+    for averaging, windows_of in wanted.items():
+        model: Any = keras.Model(faces, views_of(faces, averaging, seen))
+        views: Any = model.predict_on_batch(face[None, :, :, None])
+        got = [np.asarray(view)[0, :, :, 0] for view in (views if isinstance(views, list) else [views])]
+        np.testing.assert_array_equal(got, windows_of, err_msg=averaging)
 
 
 @pytest.mark.parametrize(("scaling", "low", "high"), [("none", 0.0, 255.0), ("symmetric", -1.0, 1.0)])

@@ -51,10 +51,11 @@ class Scaled(Section):
         return max(1, round(filters * self.width))
 
 
-def block(x: Any, filters: int, parameters: Scaled) -> keras.KerasTensor:
+def block(x: Any, filters: int, parameters: Scaled, pool: bool = True) -> keras.KerasTensor:
     """`depth` 3x3 convolutions with ReLU, then 2x2 max pooling: (n, h, w, c) -> (n, h // 2, w // 2, filters).
 
-    With padding `valid`, the first convolution takes a pixel off every border before that.
+    With padding `valid`, the first convolution takes a pixel off every border before that. Without `pool`, the result
+    is (n, h, w, filters).
     """
     from keras import layers
 
@@ -64,7 +65,8 @@ def block(x: Any, filters: int, parameters: Scaled) -> keras.KerasTensor:
         x = convolve(x, filters, 3, parameters, padding="same")
     if parameters.residual:
         x = layers.Add()([first, x])
-    x = layers.MaxPooling2D(2)(x)
+    if pool:
+        x = layers.MaxPooling2D(2)(x)
     return normalise(x, parameters) if parameters.batch_norm == "pool" else x
 
 
