@@ -89,7 +89,10 @@ def ways_to_train(
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
     from components.train.feed import FromDevice, in_batches
-    from components.train.fit import build_network, optimizer_for, seed_layers, trainer
+    from components.train.fit import seed_layers
+    from components.train.network import build_network
+    from components.train.optimizers import optimizer_for
+    from components.train.step import trainer
 
     keras.config.set_dtype_policy(hardware.precision)
 
@@ -128,7 +131,7 @@ def flops_of(architecture: str) -> float:
     """Floating-point operations of one face's forward pass: those of convolutions and dense layers."""
     import keras
 
-    from components.train.fit import build_network
+    from components.train.network import build_network
 
     network: Any = build_network(parse_candidate({"architecture": architecture}, {}), SIDE)
     multiplies = keras.layers.Conv2D | keras.layers.Dense

@@ -42,9 +42,22 @@ class FromDevice:
         numbers = keras.Input((), dtype="int32", name="numbers")
         return numbers, self._fetch(numbers)
 
-    def batches(self, size: int, order: np.ndarray, **arrays: np.ndarray) -> dict[str, Any]:
-        """Arguments for Keras' `fit`: faces in the given order, int32 (n,), with `arrays` in that order beside them."""
-        return in_batches(size, x=order, **arrays)
+    def send(self, numbers: np.ndarray) -> np.ndarray:
+        """What a step is sent for the faces of these numbers, int32 (n,)."""
+        return numbers
+
+    def batches(
+        self, size: int, order: np.ndarray, shares: np.ndarray | None = None, **arrays: np.ndarray
+    ) -> dict[str, Any]:
+        """Arguments for Keras' `fit`: faces in the given order, int32 (n,), with `arrays` in that order beside them.
+
+        Args:
+            size: of a batch.
+            order: numbers of faces, int32 (n,).
+            shares: a second input, (n,), for a model that has one.
+            arrays: `y`, and `sample_weight` where there is any.
+        """
+        return in_batches(size, x=order if shares is None else (order, shares), **arrays)
 
 
 class FromHost:
@@ -58,17 +71,25 @@ class FromHost:
         faces = keras.Input(self._pixels.shape[1:], dtype="uint8", name="faces")
         return faces, ops.cast(faces, "float32")
 
-    def batches(self, size: int, order: np.ndarray, **arrays: np.ndarray) -> dict[str, Any]:
+    def send(self, numbers: np.ndarray) -> np.ndarray:
+        """As `FromDevice.send`."""
+        return self._pixels[numbers]
+
+    def batches(
+        self, size: int, order: np.ndarray, shares: np.ndarray | None = None, **arrays: np.ndarray
+    ) -> dict[str, Any]:
         """As `FromDevice.batches`."""
         if keras.backend.backend() != "tensorflow":
-            return {"x": _Batches(self._pixels, size, order, *arrays.values())}
+            return {"x": _Batches(self._pixels, size, order, shares, *arrays.values())}
         import tensorflow as tf
 
         def send(numbers: Any, *others: Any) -> Any:
-            faces = tf.numpy_function(lambda wanted: self._pixels[wanted], [numbers], tf.uint8, stateful=False)
-            return tf.ensure_shape(faces, (None, *self._pixels.shape[1:])), *others
+            faces = tf.numpy_function(self.send, [numbers], tf.uint8, stateful=False)
+            faces = tf.ensure_shape(faces, (None, *self._pixels.shape[1:]))
+            return (faces, *others) if shares is None else ((faces, others[0]), *others[1:])
 
-        return {"x": _in_tensorflow(size, order, *arrays.values()).map(send).prefetch(2)}
+        beside = [] if shares is None else [shares]
+        return {"x": _in_tensorflow(size, order, *beside, *arrays.values()).map(send).prefetch(2)}
 
 
 Feed = FromDevice | FromHost
@@ -87,7 +108,7 @@ def choose_feed(pixels: np.ndarray, settings: Complete, hardware: Hardware) -> F
     return FromHost(pixels) if on_host else FromDevice(pixels)
 
 
-def in_batches(size: int, **arrays: np.ndarray) -> dict[str, Any]:
+def in_batches(size: int, **arrays: Any) -> dict[str, Any]:
     """The arguments with which Keras' `fit` and `predict` take arrays in batches, in order.
 
     TensorFlow gets them without tf.data's autotuner, which is on where Keras is given plain arrays: its thread sleeps
@@ -96,14 +117,15 @@ def in_batches(size: int, **arrays: np.ndarray) -> dict[str, Any]:
 
     Args:
         size: of a batch; the last one has what is left.
-        arrays: `x`, and `y` and `sample_weight` where there are any, of the same length.
+        arrays: `x` (a tuple of arrays, for a model of several inputs), and `y` and `sample_weight` where there are any,
+            of the same length.
     """
     if keras.backend.backend() != "tensorflow":
         return {**arrays, "batch_size": size}
     return {"x": _in_tensorflow(size, *arrays.values()).prefetch(2)}
 
 
-def _in_tensorflow(size: int, *arrays: np.ndarray) -> Any:
+def _in_tensorflow(size: int, *arrays: Any) -> Any:
     import tensorflow as tf
 
     options = tf.data.Options()
@@ -114,13 +136,17 @@ def _in_tensorflow(size: int, *arrays: np.ndarray) -> Any:
 class _Batches(keras.utils.PyDataset):
     """Batches of faces and what stands beside them, made when Keras asks for them."""
 
-    def __init__(self, pixels: np.ndarray, size: int, order: np.ndarray, *others: np.ndarray) -> None:
+    def __init__(
+        self, pixels: np.ndarray, size: int, order: np.ndarray, shares: np.ndarray | None, *others: np.ndarray
+    ) -> None:
         super().__init__()
-        self._pixels, self._size, self._order, self._others = pixels, size, order, others
+        self._pixels, self._size, self._order, self._shares, self._others = pixels, size, order, shares, others
 
     def __len__(self) -> int:
         return math.ceil(len(self._order) / self._size)
 
-    def __getitem__(self, number: int) -> tuple[np.ndarray, ...]:
+    def __getitem__(self, number: int) -> tuple[Any, ...]:
         batch = slice(number * self._size, (number + 1) * self._size)
-        return self._pixels[self._order[batch]], *(array[batch] for array in self._others)
+        faces = self._pixels[self._order[batch]]
+        sent = faces if self._shares is None else (faces, self._shares[batch])
+        return sent, *(array[batch] for array in self._others)

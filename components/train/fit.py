@@ -10,6 +10,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,24 +19,23 @@ import numpy as np
 
 from components.faces import EMOTIONS, Faces
 from components.model.metrics import accuracy_of_confusions, confusion_matrix, macro_f1_of_confusions
-from components.train.augment import Augment
+from components.train.batch_statistics import FACES, BatchStatistics
 from components.train.candidate import Candidate
 from components.train.feed import Feed, choose_feed, in_batches
 from components.train.fused import fuse_batch_norm
 from components.train.hardware import Hardware
+from components.train.mixing import draw_shares, mix_targets
 from components.train.network import arithmetic_in, build_network, crop_middle
-from components.train.optimizers import assign, averaged, optimizer_for, values
+from components.train.optimizers import assign, averaged, values
 from components.train.parameters import Complete
 from components.train.state import State, Store
+from components.train.step import draws_of, trainer
 from ferkit.errors import UserError
 
 ops: Any = keras.ops
 
 Epoch = dict[str, float]
 """The figures of one epoch, under the names they have in MLflow."""
-
-STEPS_PER_EXECUTION = 16
-"""Steps in one call from Python, on a GPU; a CPU's steps are long enough one by one."""
 
 VALIDATION_BATCH = 512
 
@@ -89,6 +89,7 @@ def fit(
     steps = len(train) // batch
     feed = choose_feed(train.pixels, settings, hardware)
     model = trainer(network, feed, settings, steps, hardware)
+    statistics = _statistics(model, network, feed, settings, len(train), batch)
     labels = train.emotion.astype(np.int32)
     targets = np.eye(len(EMOTIONS), dtype=np.float32)[labels]
     emphasis = None if weights is None else weights[labels]
@@ -104,8 +105,7 @@ def fit(
         # Shuffled by seed and epoch alone, so that a resumed training meets the faces in the same order. The faces left
         # over by the last whole batch differ from epoch to epoch.
         order = np.random.default_rng((settings.seed, number)).permutation(len(train))[: steps * batch].astype(np.int32)
-        arrays = {"y": targets[order]} | ({} if emphasis is None else {"sample_weight": emphasis[order]})
-        batches = feed.batches(batch, order, **arrays)
+        batches = _batches(feed, batch, order, targets, emphasis, settings, number)
         fitted = model.fit(**batches, shuffle=False, verbose=0, callbacks=list(on_step)).history
         seconds = time.perf_counter() - started
         _refuse_divergence(fitted["loss"][0], model, network, number, settings)
@@ -116,7 +116,7 @@ def fit(
             "epoch_seconds": seconds,
             "images_per_second": steps * batch / seconds,
         }
-        with averaged(model):
+        with averaged(model), statistics.measured() if statistics else nullcontext():
             epoch |= score(network, validation)
             _refuse_divergence(epoch["val/loss"], model, network, number, settings)
             state.history.append(epoch)
@@ -130,30 +130,38 @@ def fit(
     return Trained(network, state.history, best_epoch(state.history, settings))
 
 
-def trainer(network: keras.Model, feed: Feed, settings: Complete, steps: int, hardware: Hardware) -> Any:
-    """The compiled model that is fitted: what `feed` sends for n faces to logits float32 (n, 7).
+def _batches(
+    feed: Feed,
+    batch: int,
+    order: np.ndarray,
+    targets: np.ndarray,
+    emphasis: np.ndarray | None,
+    settings: Complete,
+    epoch: int,
+) -> dict[str, Any]:
+    """Arguments for Keras' `fit` of one epoch: faces in the given order, blended where there is mixup."""
+    targets, shares = targets[order], None
+    emphasis = None if emphasis is None else emphasis[order]
+    if settings.mixup:
+        shares = draw_shares(settings.mixup, len(order), settings.seed, epoch)
+        targets, emphasis = mix_targets(targets, emphasis, shares, batch)
+    arrays = {"y": targets} | ({} if emphasis is None else {"sample_weight": emphasis})
+    return feed.batches(batch, order, shares, **arrays)
 
-    Args:
-        network: shares its weights with the result.
-        feed: brings the training faces.
-        settings: optimizer, schedule, loss, augmentation.
-        steps: per epoch.
-        hardware: what the steps run on.
-    """
-    sent, faces = feed.inputs()
-    if settings.augment or settings.crop_size:
-        faces = Augment.of(settings)(faces)
-    model: Any = keras.Model(sent, network(ops.expand_dims(faces, -1)), name="trainer")
-    model.compile(
-        optimizer=optimizer_for(settings, steps),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing),
-        metrics=["accuracy"],
-        jit_compile=hardware.xla,
-        steps_per_execution=min(steps, STEPS_PER_EXECUTION) if hardware.device == "gpu" else 1,
-    )
-    network.jit_compile = hardware.xla
-    model.optimizer.build(model.trainable_variables)
-    return model
+
+def _statistics(
+    model: Any, network: Any, feed: Feed, settings: Complete, faces: int, batch: int
+) -> BatchStatistics | None:
+    """What measures batch norm's statistics, on training faces chosen by the seed; None where nothing is to."""
+    if not settings.precise_batch_norm:
+        return None
+    several = max(1, min(FACES, faces) // batch)
+    chosen = np.random.default_rng((settings.seed, 0)).permutation(faces)[: several * batch].astype(np.int32)
+    sent: list[Any] = [feed.send(numbers) for numbers in chosen.reshape(several, batch)]
+    if settings.mixup:
+        shares = draw_shares(settings.mixup, len(chosen), settings.seed, 0).reshape(several, batch)
+        sent = list(zip(sent, shares, strict=True))
+    return BatchStatistics(model, network, draws_of(model), sent)
 
 
 def score(network: keras.Model, faces: Faces) -> Epoch:
@@ -218,8 +226,7 @@ def _patience_is_over(history: list[Epoch], settings: Complete) -> bool:
 
 def _variables(model: Any, network: keras.Model) -> list[Any]:
     """Everything the next step depends on, seed generators included, but for the training faces."""
-    augment = [layer for layer in model.layers if isinstance(layer, Augment)]
-    return [*network.variables, *(v for layer in augment for v in layer.variables), *model.optimizer.variables]
+    return [*network.variables, *draws_of(model), *model.optimizer.variables]
 
 
 def _snapshot(model: Any, network: keras.Model, best: list[np.ndarray]) -> dict[str, np.ndarray]:

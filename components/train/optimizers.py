@@ -93,7 +93,7 @@ def learning_rate_for(settings: Complete, total: int) -> Any:
 def averaged(model: Any) -> Iterator[None]:
     """Within it, a model's weights are their averages over the last steps, where its optimizer keeps averages.
 
-    Batch norm's running mean and variance have an average of their own, and stay what they are.
+    Batch norm's running mean and variance stay what they are: see `components.train.batch_statistics`.
     """
     weights = model.trainable_variables if model.optimizer.averages else []
     trained, averages = values(weights), values(model.optimizer.averages)

@@ -72,6 +72,11 @@ class Train(Section):
         le=0.5,
         description="average of the weights: share of all steps that it looks back over, 0 for none; recipes: 0, 0.02",
     )
+    precise_batch_norm: bool | None = Field(
+        default=None,
+        description="batch norm's mean and variance measured anew, on 2,048 training faces, for the weights that are "
+        "scored and kept; recipes: notebook no, tuned yes",
+    )
     select_by: Literal["accuracy", "macro_f1", "loss"] | None = Field(
         default=None,
         description="validation figure whose best epoch is kept; recipes: notebook accuracy, tuned macro_f1",
@@ -119,6 +124,19 @@ class Train(Section):
         ge=0,
         description="side, in pixels, of the window that training sees of each face, at random, anew in every epoch; "
         "prediction sees windows of that size (see averaging); 0 for whole faces",
+    )
+    random_erasing: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of the faces of which a rectangle, 0.02 to 0.4 of them, is noise; 0.5 for long trainings",
+    )
+    mixup: float = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        description="each face is blended with another, by shares from a beta distribution of this alpha; 0 for none, "
+        "0.2 for long trainings",
     )
     averaging: Averaging | None = Field(
         default=None,

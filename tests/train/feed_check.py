@@ -24,7 +24,7 @@ faces = Faces(
     technique=np.array(["original"] * n, object),
     in_train=np.zeros(n, bool),
 )
-sizes = {"architecture": "lenet", "filters": [8], "dense": 8, "batch_size": 32, "epochs": 3, "ema": 0.5}
+sizes = {"architecture": "lenet", "filters": [8], "dense": 8, "batch_size": 32, "epochs": 3, "ema": 0.5, "mixup": 0.2}
 given: dict[str, Any] = {**sizes, "backend": os.environ["KERAS_BACKEND"]}
 device, host = (parse_candidate({**given, "faces_on": place}, {}) for place in ("device", "host"))
 hardware = choose(device.train)

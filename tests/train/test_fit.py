@@ -14,9 +14,10 @@ import pytest
 from components.bad_input import BadInput
 from components.faces import Faces
 from components.train.candidate import Candidate, parse_candidate
-from components.train.fit import Diverged, Epoch, Trained, _patience_is_over, best_epoch, fit, optimizer_for, score
+from components.train.fit import Diverged, Epoch, Trained, _patience_is_over, best_epoch, fit, score
 from components.train.hardware import choose
 from components.train.network import build_network, save_network
+from components.train.optimizers import optimizer_for
 from components.train.state import FolderStore
 
 
@@ -90,6 +91,8 @@ PIECES: dict[str, dict[str, Any]] = {
     "sgd": {"optimizer": "sgd", "learning_rate": 0.01, "batch_norm": "convolution", "global_pool": "avg"},
     "crops": {"crop_size": 20},
     "bfloat16": {"precision": "bfloat16", "batch_norm": "convolution"},
+    "erasing": {"random_erasing": 0.5},
+    "mixup": {"mixup": 0.2, "precise_batch_norm": False},
 }
 
 

@@ -1,0 +1,57 @@
+"""The compiled step: from what is sent for some faces to moved and blended faces, and to a loss that moves weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from components.train.augment import Augment
+from components.train.erasing import RandomErasing
+from components.train.feed import Feed
+from components.train.hardware import Hardware
+from components.train.mixing import Mixup
+from components.train.optimizers import optimizer_for
+from components.train.parameters import Complete
+
+ops: Any = keras.ops
+
+STEPS_PER_EXECUTION = 16
+"""Steps in one call from Python, on a GPU; a CPU's steps are long enough one by one."""
+
+
+def trainer(network: keras.Model, feed: Feed, settings: Complete, steps: int, hardware: Hardware) -> Any:
+    """The compiled model that is fitted: what `feed` sends for n faces to logits float32 (n, 7).
+
+    Args:
+        network: shares its weights with the result.
+        feed: brings the training faces.
+        settings: optimizer, schedule, loss, augmentation.
+        steps: per epoch.
+        hardware: what the steps run on.
+    """
+    sent, faces = feed.inputs()
+    if settings.augment or settings.crop_size:
+        faces = Augment.of(settings)(faces)
+    if settings.random_erasing:
+        faces = RandomErasing(settings.random_erasing, settings.seed)(faces)
+    if settings.mixup:
+        shares = keras.Input((), name="shares")
+        sent, faces = (sent, shares), Mixup()(faces, shares)
+    model: Any = keras.Model(sent, network(ops.expand_dims(faces, -1)), name="trainer")
+    model.compile(
+        optimizer=optimizer_for(settings, steps),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing),
+        metrics=["accuracy"],
+        jit_compile=hardware.xla,
+        steps_per_execution=min(steps, STEPS_PER_EXECUTION) if hardware.device == "gpu" else 1,
+    )
+    network.jit_compile = hardware.xla
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def draws_of(model: Any) -> list[Any]:
+    """Variables of a trainer that say where the draws of moving and erasing have got to."""
+    drawing = [layer for layer in model.layers if isinstance(layer, Augment | RandomErasing)]
+    return [variable for layer in drawing for variable in layer.variables]
