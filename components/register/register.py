@@ -19,9 +19,10 @@ from components.model.report import write_report
 from components.register import registry
 from components.register.judge import TEST_DIGEST, judge
 from components.register.parameters import Register
-from components.register.promotion import Standing, settle, who
+from components.register.promotion import who
 from components.register.registry import MODEL, PARENT_RUN, Version
 from components.register.seen import KEPT_IN, keep_training_faces
+from components.register.standing import Standing, settle
 from components.register.verdict import NOT_GATED, REJECTED, Verdict
 from components.tracking import names
 from components.tracking.names import metric
