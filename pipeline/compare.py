@@ -25,7 +25,7 @@ from components.model.evaluation import FOLDER
 from components.model.intervals import joint_counts
 from components.register import registry
 from components.register.gate import Differences, compare_on_same_rows
-from components.register.promotion import settle
+from components.register.standing import look
 from components.register.verdict import Difference
 from ferkit.tracking import names, tree
 from ferkit.tracking.names import metric
@@ -167,7 +167,7 @@ def find_candidates(client: mlflow.MlflowClient, given: Sequence[str], last: int
 def find_champion(client: mlflow.MlflowClient) -> str:
     """The run of today's champion; empty when there is none, or it has none."""
     try:
-        number = settle(client).champion
+        number = look(client).champion
     except BadInput:  # nothing is registered yet
         return ""
     version = registry.find_version(client, number) if number else None
