@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from components.addresses import without_secrets
 from components.bad_input import BadInput
 from components.open_run.code_version import code_version
-from components.tracking.addresses import without_secrets
 from pipeline.cluster import Cluster, Images, Placing
 from pipeline.git import git_commit
 from pipeline.parameters import Parameters, parse_heeded, read_values

@@ -31,12 +31,12 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
+from components.addresses import without_secrets
 from components.bad_input import BadInput
 from components.open_run.code_version import code_version
 from components.open_run.open_run import LOCAL_PROCESS, process_mark
 from components.step import ERROR_MARK, LINE_MARK, WARNING_MARK
 from components.tracking import names, runs
-from components.tracking.addresses import without_secrets
 from components.tracking.store import connect
 from pipeline.git import git_commit
 from pipeline.parameters import Parameters

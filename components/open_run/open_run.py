@@ -18,10 +18,10 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE
 
 from components import __version__
+from components.addresses import without_secrets
 from components.bad_input import BadInput
 from components.open_run.code_version import code_version as code_here
 from components.tracking import names, runs
-from components.tracking.addresses import without_secrets
 from components.train.candidate import parse_candidate
 
 LOCAL_PROCESS = "local.process"
