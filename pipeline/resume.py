@@ -7,7 +7,7 @@ import yaml
 from mlflow.artifacts import load_text
 
 from ferkit.errors import UserError
-from ferkit.tracking.addresses import without_secrets
+from ferkit.addresses import without_secrets
 from ferkit.tracking.store import connect
 from pipeline.parameters import Parameters
 

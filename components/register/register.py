@@ -27,7 +27,7 @@ from components.register.standing import Standing, settle
 from components.register.verdict import NOT_GATED, REJECTED, Verdict
 from ferkit.errors import UserError
 from ferkit.tracking import names, tree
-from ferkit.tracking.addresses import run_address
+from ferkit.addresses import run_address
 from ferkit.tracking.candidates import state_of
 from ferkit.tracking.markdown import escape
 from ferkit.tracking.names import State, metric

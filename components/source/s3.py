@@ -10,6 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 from urllib3.exceptions import HTTPError
 
+from ferkit.addresses import split_member
 from components.bad_input import BadInput
 from components.source.remote import RemoteFile, Stream
 
@@ -32,8 +33,8 @@ class S3Object:
     pins = True
 
     def __init__(self, address: str) -> None:
-        self.address = address
-        self._bucket, _, self._key = address.removeprefix("s3://").partition("/")
+        self.address, self.member = split_member(address)
+        self._bucket, _, self._key = self.address.removeprefix("s3://").partition("/")
         self.name = self._key.rpartition("/")[2]
         if not self._bucket or not self.name:
             raise BadInput(f"{address}: names no object; give s3://bucket/key")
