@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from ferkit.addresses import without_secrets
 from components.bad_input import BadInput
+from ferkit.addresses import without_secrets
 from pipeline.cluster import Cluster, Images, Placing
 from pipeline.git import git_commit
 from pipeline.parameters import Parameters, parse_heeded, read_values

@@ -22,8 +22,8 @@ import mlflow
 from mlflow.entities import Run
 from rich.console import Console
 
-from ferkit.tracking import names, tree
 from ferkit.addresses import WHOLE_ADDRESS, without_secrets
+from ferkit.tracking import names, tree
 from ferkit.tracking.owner import Heart, Owner, local_owner
 from ferkit.tracking.store import connect
 from pipeline.git import git_commit

@@ -6,8 +6,8 @@ import mlflow
 import yaml
 from mlflow.artifacts import load_text
 
-from ferkit.errors import UserError
 from ferkit.addresses import without_secrets
+from ferkit.errors import UserError
 from ferkit.tracking.store import connect
 from pipeline.parameters import Parameters
 

@@ -17,10 +17,10 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFL
 
 from components import __version__
 from components.open_run.resolve import resolve_candidates, whole_numbers
+from ferkit.addresses import without_secrets
 from ferkit.code_version import code_version, weights_version
 from ferkit.errors import UserError
 from ferkit.tracking import names, tree
-from ferkit.addresses import without_secrets
 from ferkit.tracking.candidates import open_candidates
 from ferkit.tracking.owner import Owner, claim, forget, has_stopped, holds_lock, owner_of
 from ferkit.tracking.store import plugins_experiment_id

@@ -25,9 +25,9 @@ from components.register.registry import MODEL, PARENT_RUN, Version
 from components.register.seen import KEPT_IN, keep_training_faces
 from components.register.standing import Standing, settle
 from components.register.verdict import NOT_GATED, REJECTED, Verdict
+from ferkit.addresses import run_address
 from ferkit.errors import UserError
 from ferkit.tracking import names, tree
-from ferkit.addresses import run_address
 from ferkit.tracking.candidates import state_of
 from ferkit.tracking.markdown import escape
 from ferkit.tracking.names import State, metric

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 from urllib.parse import parse_qsl, urlsplit
 
-from ferkit.addresses import split_member
 from components.bad_input import BadInput, nearest
-from ferkit.addresses import with_secrets
+from ferkit.addresses import split_member, with_secrets
 from ferkit.written import shown
 
 

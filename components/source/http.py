@@ -10,9 +10,9 @@ from urllib.parse import unquote, urlunsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from ferkit.addresses import split_address
 from components.bad_input import BadInput
 from components.source.remote import RemoteFile, Stream
+from ferkit.addresses import split_address
 
 TIMEOUT: Final = (10, 30)
 """Seconds to connect, and between two bytes."""

@@ -10,9 +10,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 from urllib3.exceptions import HTTPError
 
-from ferkit.addresses import split_member
 from components.bad_input import BadInput
 from components.source.remote import RemoteFile, Stream
+from ferkit.addresses import split_member
 
 SETTINGS: Final = Config(
     retries={"max_attempts": 3, "mode": "standard"},

@@ -99,8 +99,8 @@ def test_the_cells_of_a_row_are_counted_where_they_are_not_the_headers():
 def test_doctests_hold():
     import doctest
 
-    from components import addresses, written
     from components.source import digits
+    from ferkit import addresses, written
 
     for module in (forms, digits, written, addresses):
         found = doctest.testmod(module)

@@ -10,9 +10,9 @@ import mlflow
 import pytest
 
 from components.close_run.close_run import close_run, find_run
+from ferkit.addresses import without_secrets
 from ferkit.errors import UserError
 from ferkit.tracking import names, tree
-from ferkit.addresses import without_secrets
 from ferkit.tracking.candidates import NewCandidate, open_candidates, set_state
 from ferkit.tracking.names import State
 from ferkit.tracking.owner import Owner, claim
