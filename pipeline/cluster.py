@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
-from kfp import kubernetes
-from kfp.dsl import PipelineTask
+from kfp.dsl import PipelineConfig
 from pydantic import Field, field_validator
 
-from components.bad_input import BadInput, nearest
-from components.open_run.open_run import IMAGE_VARIABLE
 from components.section import Section
+from ferkit.errors import UserError, nearest
 
 TRAIN = "train"
 READS_CSV = ("locate", "ingest")
+
+LONGEST_WAIT = 24 * 3600
+"""Seconds between two attempts."""
 
 Cpu = re.compile(r"(\d+\.)?\d+m?")
 Memory = re.compile(r"\d+(E|Ei|P|Pi|T|Ti|G|Gi|M|Mi|K|Ki)?")
@@ -37,7 +37,11 @@ class Step(Section):
     memory_limit: str = Field(default="", description="memory at most; empty for none")
     timeout_minutes: int = Field(default=60, ge=0, description="an attempt's pod is ended after this long; 0 for never")
     retries: int = Field(
-        default=2, ge=0, le=20, description="further attempts after a failure; training goes on where it was"
+        default=2,
+        ge=0,
+        le=20,
+        description="further attempts; training goes on where it was. With Kubeflow's own Argo settings only after a "
+        "pod was deleted or lost, not after a step failed or was killed for memory: docs/kubeflow.md has the cure",
     )
 
     @field_validator("cpu", "cpu_limit")
@@ -62,6 +66,7 @@ STEPS: Mapping[str, Step] = {
     "balance": Step(cpu="2", memory="2Gi", memory_limit="4Gi"),
     "profile": Step(cpu="1", memory="2Gi", memory_limit="4Gi"),
     "train": Step(cpu="4", memory="8Gi", memory_limit="16Gi", timeout_minutes=24 * 60, retries=3),
+    "finalists": Step(memory="512Mi", memory_limit="2Gi", timeout_minutes=10),
     "evaluate": Step(cpu="2", memory="4Gi", memory_limit="8Gi"),
     "ensemble": Step(cpu="2", memory="4Gi", memory_limit="8Gi"),
     "register": Step(cpu="2", memory="4Gi", memory_limit="8Gi"),
@@ -96,13 +101,22 @@ class Toleration(Section):
 
 
 class Retry(Section):
-    """How long to wait before a further attempt."""
+    """How long to wait before a further attempt. Each step's `retries` and `timeout_minutes` bound the attempts."""
 
     section: ClassVar[str] = "cluster.retry"
 
     wait_seconds: int = Field(default=30, ge=0, description="before the first further attempt")
-    factor: float = Field(default=2.0, ge=1, description="the wait grows by this with every attempt")
-    longest_seconds: int = Field(default=600, ge=0, description="the wait grows no further than this")
+    factor: int = Field(
+        default=2, ge=1, description="the wait grows by this with every attempt; whole, as Argo takes it"
+    )
+
+    def longest_wait(self, retries: int) -> int:
+        """Seconds before the last of so many further attempts.
+
+        >>> Retry(wait_seconds=30, factor=2).longest_wait(3)
+        120
+        """
+        return self.wait_seconds * self.factor ** (retries - 1) if retries else 0
 
 
 class Claim(Section):
@@ -165,14 +179,32 @@ class Cluster(Section):
     data: Claim | None = Field(default=None, description="volume that holds CSVs, for locate and ingest")
     secrets: list[FromSecret] = Field(default=[], description="credentials: MLflow's, S3's, the webhook's address")
     config_maps: list[FromSecret] = Field(default=[], description="settings that are no secret, such as an S3 endpoint")
-    service_account: str = Field(default="", description="that pods run as; empty for the namespace's own")
+    service_account: str = Field(
+        default="",
+        description="that pods run as; empty for the namespace's own. `submit` sends it: a run started in Kubeflow's "
+        "UI has the one that is chosen there",
+    )
     image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = Field(
         default="IfNotPresent", description="as Kubernetes has it"
     )
     image_pull_secrets: list[str] = Field(default=[], description="Secrets with the registry's credentials")
-    labels: dict[str, str] = Field(default={}, description="on every pod")
+    labels: dict[str, str] = Field(
+        default={}, description="on the pods of the steps, not of the drivers before them: docs/kubeflow.md"
+    )
     annotations: dict[str, str] = Field(
-        default={}, description="on every pod, such as sidecar.istio.io/inject: 'false'"
+        default={},
+        description="on the pods of the steps, such as sidecar.istio.io/inject: 'false'; those of the drivers follow "
+        "the administrator's DRIVER_POD_ANNOTATIONS: docs/kubeflow.md",
+    )
+    deadline_hours: int | None = Field(
+        default=None, ge=1, le=50_000, description="the whole run is ended after this long; never if left out"
+    )
+    time_to_live_hours: int | None = Field(
+        default=None,
+        ge=1,
+        le=50_000,
+        description="Kubernetes keeps an ended run's Workflow and pods, and their logs, for this long; for an hour "
+        "with Kubeflow's own Argo settings if left out. Kubeflow's and MLflow's records stay",
     )
     run_as_user: int | None = Field(
         default=None, ge=1, description="user id of the containers; the image's own (10001) if left out"
@@ -183,7 +215,7 @@ class Cluster(Section):
         """The section with `values` in place of the defaults; a step's values in place of that step's defaults.
 
         Raises:
-            BadInput: naming the first key that is unknown or whose value does not fit.
+            UserError: naming the first key that is unknown or whose value does not fit.
         """
         values = dict(_mapping("cluster", values))
         one = {"gpu": Gpu, "retry": Retry, "state": Claim, "data": Claim}
@@ -197,10 +229,24 @@ class Cluster(Section):
         values["steps"] = _steps(_mapping("cluster.steps", values.get("steps") or {}))
         parsed = super().parse(values)
         if parsed.state and parsed.state_prefix:
-            raise BadInput(
+            raise UserError(
                 "cluster.state and cluster.state_prefix: training keeps its state in one place; give one of them"
             )
+        for name, step in parsed.steps.items():
+            if (wait := parsed.retry.longest_wait(step.retries)) > LONGEST_WAIT:
+                raise UserError(
+                    f"cluster.steps.{name}.retries: the wait before the last of {step.retries} further attempts would "
+                    f"be {wait / 3600:.0f} hours, and a day is the most; lower cluster.retry.factor "
+                    f"(received {parsed.retry.factor})"
+                )
         return parsed
+
+    def limits(self) -> PipelineConfig:
+        """How long a run may take, and how long Kubernetes keeps it."""
+        return PipelineConfig(
+            ttl_seconds_after_finished=_seconds(self.time_to_live_hours),
+            active_deadline_seconds=_seconds(self.deadline_hours),
+        )
 
     @property
     def state_dir(self) -> str:
@@ -208,15 +254,31 @@ class Cluster(Section):
         return self.state.mount if self.state else self.state_prefix or "/tmp/state"
 
 
+def take_outdated(values: Mapping[str, Any]) -> list[str]:
+    """Takes settings of earlier versions out of a `cluster` section, and says for each why it is not heeded."""
+    retry = values.get("retry") if isinstance(values, Mapping) else None
+    if not isinstance(retry, dict) or "longest_seconds" not in retry:
+        return []
+    del retry["longest_seconds"]
+    return [
+        "cluster.retry.longest_seconds: no longer heeded, and refused from 0.3 on: Argo counts it from the first "
+        "attempt's start, and ended healthy attempts; leave it out, timeout_minutes bounds each one"
+    ]
+
+
+def _seconds(hours: int | None) -> int | None:
+    return None if hours is None else hours * 3600
+
+
 def _list(where: str, values: object) -> list[Any]:
     if not isinstance(values, list):
-        raise BadInput(f"{where}: takes a list (received {values!r})")
+        raise UserError(f"{where}: takes a list (received {values!r})")
     return values
 
 
 def _mapping(where: str, values: object) -> Mapping[str, Any]:
     if not isinstance(values, Mapping):
-        raise BadInput(f"{where}: takes `name: value` lines (received {values!r})")
+        raise UserError(f"{where}: takes `name: value` lines (received {values!r})")
     return values
 
 
@@ -224,103 +286,6 @@ def _steps(given: Mapping[str, Any]) -> dict[str, Any]:
     steps = {name: step.model_dump() for name, step in STEPS.items()}
     for name, values in given.items():
         if name not in steps:
-            raise BadInput(f"cluster.steps.{name}: no such step; {nearest(str(name), steps)}")
+            raise UserError(f"cluster.steps.{name}: no such step; {nearest(str(name), steps)}")
         steps[name] = Step.parse({**steps[name], **_mapping(f"cluster.steps.{name}", values)}).model_dump()
     return steps
-
-
-@dataclass(frozen=True)
-class Images:
-    """The addresses of the two images, checked to be immutable."""
-
-    cpu: str
-    gpu: str
-
-    def of(self, step: str) -> str:
-        """The image in which a step runs."""
-        return self.gpu if step == TRAIN else self.cpu
-
-
-@dataclass(frozen=True)
-class Placing:
-    """Puts the cluster's settings on the pipeline's tasks; called once for each task."""
-
-    cluster: Cluster
-    images: Images
-
-    def __call__(self, task: PipelineTask, step: str) -> PipelineTask:
-        """The task of step `step`, with its image, resources, retries, volumes and references to Secrets."""
-        image = self.images.of(step)
-        task.set_container_image(image).set_env_variable(IMAGE_VARIABLE, image)
-        self._ask_for_resources(task, self.cluster.steps[step])
-        self._keep_trying(task, self.cluster.steps[step])
-        self._say_who_it_is(task)
-        self._give_environment(task, step)
-        self._mount_volumes(task, step)
-        if step == TRAIN:
-            self._go_where_the_gpus_are(task)
-        return task
-
-    def _ask_for_resources(self, task: PipelineTask, step: Step) -> None:
-        task.set_cpu_request(step.cpu).set_memory_request(step.memory)
-        if step.cpu_limit:
-            task.set_cpu_limit(step.cpu_limit)
-        if step.memory_limit:
-            task.set_memory_limit(step.memory_limit)
-
-    def _keep_trying(self, task: PipelineTask, step: Step) -> None:
-        retry = self.cluster.retry
-        if step.retries:
-            longest = f"{retry.longest_seconds}s"
-            task.set_retry(step.retries, f"{retry.wait_seconds}s", retry.factor, longest)
-        if step.timeout_minutes:
-            kubernetes.set_timeout(task, step.timeout_minutes * 60)
-
-    def _say_who_it_is(self, task: PipelineTask) -> None:
-        kubernetes.set_image_pull_policy(task, self.cluster.image_pull_policy)
-        if self.cluster.image_pull_secrets:
-            kubernetes.set_image_pull_secrets(task, self.cluster.image_pull_secrets)
-        kubernetes.set_security_context(task, run_as_user=self.cluster.run_as_user, run_as_non_root=True)
-        for key, value in self.cluster.labels.items():
-            kubernetes.add_pod_label(task, key, value)
-        for key, value in self.cluster.annotations.items():
-            kubernetes.add_pod_annotation(task, key, value)
-
-    def _give_environment(self, task: PipelineTask, step: str) -> None:
-        for secret in self.cluster.secrets:
-            if not secret.steps or step in secret.steps:
-                kubernetes.use_secret_as_env(task, secret.name, secret.keys, secret.optional)
-        for config_map in self.cluster.config_maps:
-            if not config_map.steps or step in config_map.steps:
-                kubernetes.use_config_map_as_env(task, config_map.name, config_map.keys, config_map.optional)
-
-    def _mount_volumes(self, task: PipelineTask, step: str) -> None:
-        kubernetes.empty_dir_mount(task, volume_name="scratch", mount_path="/tmp", size_limit=self.cluster.scratch)
-        if self.cluster.data and step in READS_CSV:
-            _mount(task, self.cluster.data)
-        if step != TRAIN:
-            return
-        if self.cluster.state:
-            _mount(task, self.cluster.state)
-        if self.cluster.shared_memory:
-            kubernetes.empty_dir_mount(
-                task,
-                volume_name="shared-memory",
-                mount_path="/dev/shm",
-                medium="Memory",
-                size_limit=self.cluster.shared_memory,
-            )
-
-    def _go_where_the_gpus_are(self, task: PipelineTask) -> None:
-        if self.cluster.gpu.count:
-            task.set_accelerator_type(self.cluster.gpu.type).set_accelerator_limit(self.cluster.gpu.count)
-        for key, value in self.cluster.node_selector.items():
-            kubernetes.add_node_selector(task, key, value)
-        for taint in self.cluster.tolerations:
-            kubernetes.add_toleration(
-                task, taint.key, taint.operator, taint.value or None, taint.effect or None, taint.seconds
-            )
-
-
-def _mount(task: PipelineTask, volume: Claim) -> None:
-    kubernetes.mount_pvc(task, pvc_name=volume.claim, mount_path=volume.mount, sub_path=volume.sub_path)

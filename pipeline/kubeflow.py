@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
+import copy
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 
-from components.bad_input import BadInput
+from ferkit.errors import UserError
 from ferkit.addresses import without_secrets
-from pipeline.cluster import Cluster, Images, Placing
+from pipeline.cluster import Cluster, take_outdated
 from pipeline.git import git_commit
 from pipeline.parameters import Parameters, parse_heeded, read_values
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
-
-    from pipeline.backend import Outcome
+from pipeline.placing import Images, Placing
 
 COMMIT = re.compile(r"[0-9a-f]{7,40}")
 VERSION = re.compile(r"v?\d+\.\d+\.\d+")
@@ -33,10 +27,17 @@ GPU_SUFFIX = "-gpu"
 
 @dataclass(frozen=True)
 class Asked:
-    """What a person asked for: the pipeline's parameters, and the cluster's settings."""
+    """What a person asked for: the pipeline's parameters, and the cluster's settings.
+
+    Attributes:
+        parameters: of the pipeline.
+        cluster: where and with what its steps run.
+        outdated: a sentence for each setting that is no longer heeded.
+    """
 
     parameters: Parameters
     cluster: Cluster
+    outdated: tuple[str, ...] = ()
 
 
 def read_asked(csv: str | None, config: Path | None, assignments: Iterable[str] = ()) -> Asked:
@@ -45,33 +46,61 @@ def read_asked(csv: str | None, config: Path | None, assignments: Iterable[str] 
     An assignment such as `cluster.gpu.count=2` or `cluster.steps.train.memory=32Gi` goes to the cluster's settings.
 
     Raises:
-        BadInput: naming the first key that is unknown, with the nearest right one, or whose value does not fit; or an
+        UserError: naming the first key that is unknown, with the nearest right one, or whose value does not fit; or an
             assignment that no candidate would heed.
     """
+    for_pipeline, for_cluster = split_assignments(assignments)
+    values = read_values(csv, config, for_pipeline)
+    cluster, outdated = read_cluster(values.pop(Cluster.section, None) or {}, for_cluster)
+    return Asked(parse_heeded(values, for_pipeline), cluster, outdated)
+
+
+def split_assignments(assignments: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The `name=value` assignments for the pipeline, and those for the cluster, without their `cluster.`."""
     prefix = f"{Cluster.section}."
     for_pipeline, for_cluster = [], []
     for assignment in assignments:
-        (for_cluster if assignment.startswith(prefix) else for_pipeline).append(assignment)
-    values = read_values(csv, config, for_pipeline)
-    cluster = values.pop(Cluster.section, None) or {}
-    for assignment in for_cluster:
-        _put_in_cluster(cluster, assignment.removeprefix(prefix))
-    return Asked(parse_heeded(values, for_pipeline), Cluster.parse(cluster))
+        if assignment.startswith(prefix):
+            for_cluster.append(assignment.removeprefix(prefix))
+        else:
+            for_pipeline.append(assignment)
+    return for_pipeline, for_cluster
+
+
+def read_cluster(values: Mapping[str, Any], assignments: Iterable[str] = ()) -> tuple[Cluster, tuple[str, ...]]:
+    """The cluster's settings out of a `cluster` section and assignments, and a sentence for each outdated one.
+
+    Raises:
+        UserError: naming the first key that is unknown, or whose value does not fit.
+    """
+    values = copy.deepcopy(dict(values)) if isinstance(values, Mapping) else values
+    for assignment in assignments:
+        _put_in_cluster(values, assignment)
+    outdated = take_outdated(values)
+    return Cluster.parse(values), tuple(outdated)
 
 
 def _put_in_cluster(cluster: dict[str, Any], assignment: str) -> None:
     name, equals, text = assignment.partition("=")
     if not equals:
-        raise BadInput(f"cluster.{assignment}: write name=value, such as cluster.gpu.count=2")
+        raise UserError(f"cluster.{assignment}: write name=value, such as cluster.gpu.count=2")
     *sections, last = name.split(".")
     for section in sections:
         cluster = cluster.setdefault(section, {})
         if not isinstance(cluster, dict):
-            raise BadInput(f"cluster.{name}: {section} has no parts; give it whole, as YAML")
+            raise UserError(f"cluster.{name}: {section} has no parts; give it whole, as YAML")
     try:
-        cluster[last] = yaml.safe_load(text)
+        cluster[last] = yaml.safe_load(text) if text.strip() else _emptied(name)
     except yaml.YAMLError:
-        raise BadInput(f"cluster.{name}: {text!r} is not a YAML value") from None
+        raise UserError(f"cluster.{name}: {text!r} is not a YAML value") from None
+
+
+def _emptied(name: str) -> Any:
+    """What a setting holds when it is emptied (`cluster.service_account=`): nothing, in its own kind."""
+    default: Any = Cluster().model_dump()
+    for part in name.split("."):
+        default = default.get(part) if isinstance(default, dict) else None
+    return type(default)() if isinstance(default, (str, list, dict)) else None
 
 
 def immutable_images(cpu: str, gpu: str = "") -> Images:
@@ -82,12 +111,12 @@ def immutable_images(cpu: str, gpu: str = "") -> Images:
         gpu: address of the training image; empty for the same tag with `-gpu` behind it, as `images/build` names it.
 
     Raises:
-        BadInput: there is no tag, or one that moves, such as `latest`: kfp's cache would not see it change.
+        UserError: there is no tag, or one that moves, such as `latest`: kfp's cache would not see it change.
     """
     _check_immutable("--image", cpu)
     if not gpu:
         if "@" in cpu:
-            raise BadInput(f"--gpu-image: give the training image as well; its digest cannot be told from {cpu}")
+            raise UserError(f"--gpu-image: give the training image as well; its digest cannot be told from {cpu}")
         gpu = cpu + GPU_SUFFIX
     _check_immutable("--gpu-image", gpu)
     return Images(cpu, gpu)
@@ -96,21 +125,21 @@ def immutable_images(cpu: str, gpu: str = "") -> Images:
 def _check_immutable(option: str, address: str) -> None:
     cure = "give a digest (name@sha256:…) or the tag of a commit, as `make images` prints it"
     if re.search(r"\s", address) or not address:
-        raise BadInput(f"{option}: {address!r} is not an image's address; {cure}")
+        raise UserError(f"{option}: {address!r} is not an image's address; {cure}")
     if "@" in address:
         if not DIGEST.fullmatch(address):
-            raise BadInput(f"{option}: {address} has no complete digest; {cure}")
+            raise UserError(f"{option}: {address} has no complete digest; {cure}")
         return
     _, colon, tag = address.rpartition("/")[2].partition(":")
     if not colon:
-        raise BadInput(
+        raise UserError(
             f"{option}: {address} has no tag, which means `latest`, and kfp's cache would not see it change; {cure}"
         )
     if tag.endswith(("-dirty", f"-dirty{GPU_SUFFIX}")):
-        raise BadInput(f"{option}: {address} was built from a tree with uncommitted changes; commit, build and {cure}")
+        raise UserError(f"{option}: {address} was built from a tree with uncommitted changes; commit, build and {cure}")
     tag = tag.removesuffix(GPU_SUFFIX)
     if not (COMMIT.fullmatch(tag) or VERSION.fullmatch(tag)):
-        raise BadInput(
+        raise UserError(
             f"{option}: the tag {tag!r} may come to mean another image, and kfp's cache would not see it; {cure}"
         )
 
@@ -119,11 +148,11 @@ def check_reachable(csv: str, cluster: Cluster) -> None:
     """Refuses a CSV that the cluster's pods could not read, or whose address would give others access.
 
     Raises:
-        BadInput: with the cure.
+        UserError: with the cure.
     """
     scheme = urlsplit(csv).scheme
     if without_secrets(csv) != csv:
-        raise BadInput(
+        raise UserError(
             f"{without_secrets(csv)}: the address holds a key, which Kubeflow would show to everyone; "
             "give an s3:// address, and its keys as a Secret under cluster.secrets"
         )
@@ -131,7 +160,7 @@ def check_reachable(csv: str, cluster: Cluster) -> None:
         return
     if cluster.data and Path(csv).is_relative_to(cluster.data.mount):
         return
-    raise BadInput(
+    raise UserError(
         f"{csv}: the cluster's pods cannot see a file of this machine; give --upload s3://bucket/prefix to put it "
         "there, an s3:// or http(s):// address, or a path on the volume of cluster.data"
     )
@@ -141,27 +170,34 @@ def check_tracking(tracking_uri: str) -> None:
     """Refuses an MLflow address that means another place in every pod, or that would give others access.
 
     Raises:
-        BadInput: it is not http(s)://, or holds a user, a password or a query.
+        UserError: it is not http(s)://, or holds a user, a password or a query.
     """
     if urlsplit(tracking_uri).scheme not in ("http", "https"):
-        raise BadInput(
+        raise UserError(
             f"--tracking-uri: {without_secrets(tracking_uri) or 'nothing'}: every pod would have an MLflow of its own; "
             "give the address of a server, such as http://mlflow.mlflow.svc:5000"
         )
     if without_secrets(tracking_uri) != tracking_uri:
-        raise BadInput(
+        raise UserError(
             f"--tracking-uri: {without_secrets(tracking_uri)}: give it without user, password and query, for Kubeflow "
             "shows parameters to everyone; MLflow's credentials reach the pods from a Secret under cluster.secrets"
         )
 
 
-def arguments(asked: Asked, tracking_uri: str) -> dict[str, Any]:
-    """The pipeline's arguments, every one of them, for a run on the cluster."""
+def arguments(asked: Asked, tracking_uri: str, parent_run_id: str = "") -> dict[str, Any]:
+    """The pipeline's arguments, every one of them, for a run on the cluster.
+
+    Args:
+        asked: parameters and cluster settings.
+        tracking_uri: the MLflow server, as pods reach it.
+        parent_run_id: the MLflow run in which a resumed run goes on; empty for a new one.
+    """
     return {
         **asked.parameters.dump(),
         "tracking_uri": tracking_uri,
         "state_dir": asked.cluster.state_dir,
         "git_commit": git_commit(),
+        "parent_run_id": parent_run_id,
     }
 
 
@@ -182,7 +218,7 @@ def compile_pipeline(asked: Asked, images: Images, tracking_uri: str, out: Path,
 
     from pipeline.dag import pipeline_for
 
-    pipeline = pipeline_for(Placing(asked.cluster, images), asked.cluster.candidates_at_once)
+    pipeline = pipeline_for(Placing(asked.cluster, images), asked.cluster.candidates_at_once, asked.cluster.limits())
     half = out.with_name(f".{out.name}.half.yaml")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -191,7 +227,7 @@ def compile_pipeline(asked: Asked, images: Images, tracking_uri: str, out: Path,
             half.write_text(_uncached(half.read_text()))
         half.replace(out)
     except OSError as error:
-        raise BadInput(f"{out}: {error.strerror}; give another path with --out") from None
+        raise UserError(f"{out}: {error.strerror}; give another path with --out") from None
     finally:
         half.unlink(missing_ok=True)
 
@@ -204,100 +240,3 @@ def _uncached(compiled: str) -> str:
         for task in dag.get("dag", {}).get("tasks", {}).values():
             task["cachingOptions"] = {}
     return yaml.safe_dump_all(documents, sort_keys=True)
-
-
-def with_uploaded_csv(asked: Asked, prefix: str) -> Asked:
-    """Puts a CSV of this machine under an `s3://bucket/prefix`, by its content's digest, unless it is there already.
-
-    Keys and endpoint are boto3's own (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, profiles).
-
-    Raises:
-        BadInput: no such file, no such bucket, or no right to write there.
-    """
-    import boto3
-    from boto3.exceptions import S3UploadFailedError
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    bucket, _, folder = prefix.removeprefix("s3://").strip("/").partition("/")
-    if not prefix.startswith("s3://") or not bucket:
-        raise BadInput(f"--upload: {prefix!r} is no place to put a file; give s3://bucket/prefix")
-    path = Path(asked.parameters.csv)
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}; --upload takes a CSV of this machine, named by --csv") from None
-    key = "/".join(part for part in (folder, f"{digest}-{path.name}") if part)
-    try:
-        client = boto3.Session().client("s3")
-        if not _is_there(client, bucket, key, path.stat().st_size):
-            client.upload_file(str(path), bucket, key)
-    except (BotoCoreError, ClientError, S3UploadFailedError) as error:
-        raise BadInput(
-            f"s3://{bucket}/{key}: {error}; check the bucket, and the keys in AWS_ACCESS_KEY_ID or a profile"
-        ) from None
-    return replace(asked, parameters=asked.parameters.model_copy(update={"csv": f"s3://{bucket}/{key}"}))
-
-
-def _is_there(client: Any, bucket: str, key: str, size: int) -> bool:
-    from botocore.exceptions import ClientError
-
-    try:
-        return client.head_object(Bucket=bucket, Key=key)["ContentLength"] == size
-    except ClientError as error:
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
-            return False
-        raise
-
-
-def close_orphan(tracking_uri: str, run_id: str, outcome: Outcome) -> None:
-    """Ends the MLflow runs of a pipeline run that was terminated before its exit handler could.
-
-    The address is the pods'; where it does not answer from here, nothing is closed.
-    """
-    from mlflow import MlflowException
-
-    from ferkit.tracking import tree
-    from ferkit.tracking.store import connect
-
-    with contextlib.suppress(MlflowException):
-        client = connect(tracking_uri)
-        parent = tree.find_parent(client, run_id)
-        if parent is not None and tree.is_open(parent):
-            _close(client, parent, outcome)
-
-
-def close_orphans(tracking_uri: str, outcome_of: Callable[[str], Outcome | None]) -> int:
-    """Ends the MLflow runs of all pipeline runs that the backend says have ended, such as those terminated in its UI.
-
-    Args:
-        tracking_uri: the pods' MLflow; where it does not answer from here, nothing is closed.
-        outcome_of: how a pipeline run of the backend ended, by its id; None for one that runs or is not known there.
-
-    Returns:
-        How many pipeline runs were closed.
-    """
-    import requests
-    from mlflow import MlflowException
-
-    from components.open_run.open_run import LOCAL_PROCESS
-    from ferkit.tracking import names, tree
-    from ferkit.tracking.store import connect
-
-    closed = 0
-    with contextlib.suppress(MlflowException, requests.RequestException):
-        requests.get(f"{tracking_uri.rstrip('/')}/health", timeout=3)  # MLflow's own client would try for a minute
-        client = connect(tracking_uri)
-        for parent in tree.open_parents(client):
-            run_id = parent.data.tags.get(names.PIPELINE_RUN_ID, "")
-            if run_id and not parent.data.tags.get(LOCAL_PROCESS) and (outcome := outcome_of(run_id)):
-                _close(client, parent, outcome)
-                closed += 1
-    return closed
-
-
-def _close(client: MlflowClient, parent: Run, outcome: Outcome) -> None:
-    from ferkit.tracking import tree
-
-    status = {"SUCCEEDED": "FINISHED", "CANCELED": "KILLED"}.get(outcome.state, "FAILED")
-    tree.close_tree(client, parent, status, outcome.why or f"pipeline run {outcome.state.lower()}")

@@ -78,6 +78,8 @@ def compile(
     from pipeline import kubeflow
 
     asked = kubeflow.read_asked(csv, config, assignments)
+    for sentence in asked.outdated:
+        warn(sentence)
     images = kubeflow.immutable_images(image, gpu_image)
     kubeflow.check_reachable(asked.parameters.csv, asked.cluster)
     kubeflow.check_tracking(tracking_uri)
@@ -88,3 +90,8 @@ def compile(
         click.echo(
             f"{out}: {out.stat().st_size / 1e3:.0f} kB. Upload it in Kubeflow's UI, or: ferpipe submit --image {image}"
         )
+
+
+def warn(sentence: str) -> None:
+    """Says what is not heeded, or not as it seems, without ending the command."""
+    click.echo(f"Warning: {sentence}", err=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from click.testing import Result
+
 IMAGE = "registry.example/fer-pipeline:0123abcd"
+CODE_VERSION = "0123456789abcdef"
 MLFLOW = "http://mlflow.mlflow.svc:5000"
 
 SECRETS = {
@@ -27,7 +31,9 @@ shared_memory: 4Gi
 candidates_at_once: 3
 steps:
   train: {cpu: "6", cpu_limit: "8", memory: 24Gi, memory_limit: 32Gi, timeout_minutes: 90, retries: 5}
-retry: {wait_seconds: 20, factor: 3, longest_seconds: 400}
+retry: {wait_seconds: 20, factor: 3}
+deadline_hours: 48
+time_to_live_hours: 2
 state: {claim: training-state, mount: /state, sub_path: fer}
 data: {claim: csv-files, mount: /data}
 secrets:
@@ -42,6 +48,10 @@ labels: {team: faces}
 annotations: {sidecar.istio.io/inject: "false"}
 run_as_user: 20001
 """
+
+
+Submit = Callable[..., Result]
+"""`ferpipe submit` with the arguments given; `tracking_uri=` and `host=` for other addresses."""
 
 
 @dataclass(frozen=True)

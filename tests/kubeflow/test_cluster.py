@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
+from compiled_pipeline import Compiled
 
-from components.bad_input import BadInput
-from pipeline.cluster import STEPS, Cluster
+from ferkit.errors import UserError
+from pipeline.cluster import LONGEST_WAIT, STEPS, Cluster
 from pipeline.kubeflow import check_reachable, check_tracking, immutable_images, read_asked
+from pipeline.placing import LONGEST_SECONDS
 
 DIGEST = f"registry.example/fer-pipeline@sha256:{'0' * 64}"
 
@@ -31,11 +33,18 @@ DIGEST = f"registry.example/fer-pipeline@sha256:{'0' * 64}"
         ({"secrets": [{"name": "s3", "keys": {"a": "A"}, "steps": ["trian"]}]}, r"did you mean 'train'\?"),
         ({"state": {"claim": "c", "mount": "state"}}, r"cluster\.claim\.mount: .*\(received 'state'\)"),
         ({"state_prefix": "/mnt/state"}, r"cluster\.state_prefix: .*\(received '/mnt/state'\)"),
+        ({"retry": {"factor": 1.5}}, r"cluster\.retry\.factor: .*integer.*\(received 1\.5\)"),
+        ({"retry": {"longest": 5}}, r"cluster\.retry\.longest: no such parameter"),
+        (
+            {"steps": {"train": {"retries": 20}}},
+            r"cluster\.steps\.train\.retries: .* 4369 hours, .* cluster\.retry\.factor",
+        ),
+        ({"deadline_hours": 0}, r"cluster\.deadline_hours: .*\(received 0\)"),
         ({"state": {"claim": "c", "mount": "/s"}, "state_prefix": "s3://b/p"}, r"give one of them"),
     ],
 )
 def test_a_wrong_setting_is_named(values: dict, sentence: str) -> None:
-    with pytest.raises(BadInput, match=sentence):
+    with pytest.raises(UserError, match=sentence):
         Cluster.parse(values)
 
 
@@ -44,6 +53,63 @@ def test_a_steps_value_takes_the_place_of_that_steps_default_only() -> None:
     assert steps["train"].memory == "64Gi"
     assert steps["train"].cpu == STEPS["train"].cpu
     assert steps["ingest"] == STEPS["ingest"]
+
+
+def test_many_attempts_are_taken_where_the_wait_does_not_grow() -> None:
+    cluster = Cluster.parse({"steps": {"train": {"retries": 20}}, "retry": {"factor": 1}})
+    assert cluster.steps["train"].retries == 20
+
+
+def test_no_attempts_take_longer_than_argo_is_told() -> None:
+    """Argo ends a healthy attempt, or begins no further one, once that time has passed since the first one's start."""
+    longest = max(step.timeout_minutes * 60 * (1 + step.retries) for step in STEPS.values())
+    assert longest + 20 * LONGEST_WAIT < LONGEST_SECONDS < 2**31
+
+
+def test_a_runs_limits_are_compiled_in(compiled: Compiled) -> None:
+    _, platforms = yaml.safe_load_all(compiled.path.read_text())
+    limits = platforms["platforms"]["kubernetes"]["pipelineConfig"]
+    assert limits == {"activeDeadlineSeconds": 48 * 3600, "resourceTtlOnCompletion": 2 * 3600}
+
+
+def test_a_setting_of_an_earlier_version_is_taken_out_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({"cluster": {"retry": {"wait_seconds": 5, "longest_seconds": 600}}}))
+    asked = read_asked("s3://b/f.csv", path)
+    assert asked.cluster.retry.wait_seconds == 5
+    [sentence] = asked.outdated
+    assert sentence.startswith("cluster.retry.longest_seconds: no longer heeded")
+    assert read_asked("s3://b/f.csv", None).outdated == ()
+
+
+@pytest.mark.parametrize(
+    ("setting", "emptied"),
+    [
+        ("service_account", ""),
+        ("shared_memory", ""),
+        ("tolerations", []),
+        ("node_selector", {}),
+        ("state", None),
+        ("steps.train.memory_limit", ""),
+    ],
+)
+def test_an_empty_value_empties_a_setting(tmp_path: Path, setting: str, emptied: Any) -> None:
+    path = tmp_path / "config.yaml"
+    given = {
+        "service_account": "trainer",
+        "node_selector": {"pool": "a100"},
+        "state": {"claim": "c", "mount": "/state"},
+    }
+    path.write_text(yaml.safe_dump({"cluster": given}))
+    found: Any = read_asked("s3://b/f.csv", path, [f"cluster.{setting}="]).cluster.model_dump()
+    for part in setting.split("."):
+        found = found[part]
+    assert found == emptied
+
+
+def test_a_number_cannot_be_emptied() -> None:
+    with pytest.raises(UserError, match=r"cluster\.gpu\.count: .*\(received None\)"):
+        read_asked("s3://b/f.csv", None, ["cluster.gpu.count="])
 
 
 def test_training_state_lies_where_told() -> None:
@@ -59,7 +125,7 @@ def test_a_config_file_and_assignments_reach_both_sides(tmp_path: Path) -> None:
     assert (asked.cluster.gpu.count, asked.cluster.steps["train"].memory) == (4, "48Gi")
     assert asked.parameters.csv == "s3://b/f.csv"
     assert read_asked(None, None, ["csv=s3://b/f.csv"]).parameters.candidates == asked.parameters.candidates
-    with pytest.raises(BadInput, match=r"train\.seed: every candidate gives seed itself"):
+    with pytest.raises(UserError, match=r"train\.seed: every candidate gives seed itself"):
         read_asked("s3://b/f.csv", path, ["candidates=[{architecture: lenet, seed: 1}]", "train.seed=7"])
 
 
@@ -82,7 +148,7 @@ def test_a_config_file_and_assignments_reach_both_sides(tmp_path: Path) -> None:
     ],
 )
 def test_an_image_that_may_come_to_mean_another_is_refused(address: str) -> None:
-    with pytest.raises(BadInput, match=r"--image: .*give a digest"):
+    with pytest.raises(UserError, match=r"--image: .*give a digest"):
         immutable_images(address)
 
 
@@ -93,12 +159,12 @@ def test_immutable_images_are_taken() -> None:
 
 
 def test_a_digest_alone_does_not_name_the_training_image() -> None:
-    with pytest.raises(BadInput, match="--gpu-image: give the training image"):
+    with pytest.raises(UserError, match="--gpu-image: give the training image"):
         immutable_images(DIGEST)
 
 
 def test_a_mutable_training_image_is_refused() -> None:
-    with pytest.raises(BadInput, match="--gpu-image: the tag 'latest'"):
+    with pytest.raises(UserError, match="--gpu-image: the tag 'latest'"):
         immutable_images(DIGEST, "registry.example/f:latest")
 
 
@@ -108,38 +174,38 @@ def test_a_csv_that_pods_can_read_is_taken(csv: str) -> None:
 
 
 def test_a_csv_of_this_machine_is_refused_with_the_cure() -> None:
-    with pytest.raises(BadInput, match=r"fer\.csv: .* --upload s3://bucket/prefix"):
+    with pytest.raises(UserError, match=r"fer\.csv: .* --upload s3://bucket/prefix"):
         check_reachable("data/fer.csv", Cluster())
 
 
 def test_a_csv_on_the_clusters_volume_is_taken() -> None:
     cluster = Cluster.parse({"data": {"claim": "c", "mount": "/data"}})
     check_reachable("/data/fer.csv", cluster)
-    with pytest.raises(BadInput):
+    with pytest.raises(UserError):
         check_reachable("/database/fer.csv", cluster)
 
 
 @pytest.mark.parametrize("csv", ["https://ann:planted@host/f.csv", "https://host/f.csv?X-Amz-Signature=planted"])
 def test_an_address_that_gives_access_is_refused_without_repeating_it(csv: str) -> None:
-    with pytest.raises(BadInput, match=r"cluster\.secrets") as refused:
+    with pytest.raises(UserError, match=r"cluster\.secrets") as refused:
         check_reachable(csv, Cluster())
     assert "planted" not in str(refused.value)
 
 
 @pytest.mark.parametrize("address", ["https://ann:planted@mlflow.example", "http://mlflow.example/?token=planted"])
 def test_an_mlflow_address_that_gives_access_is_refused_without_repeating_it(address: str) -> None:
-    with pytest.raises(BadInput, match=r"cluster\.secrets") as refused:
+    with pytest.raises(UserError, match=r"cluster\.secrets") as refused:
         check_tracking(address)
     assert "planted" not in str(refused.value)
 
 
 @pytest.mark.parametrize("values", ["text", ["x"], {"tolerations": 5}, {"secrets": {"name": "a"}}])
 def test_settings_of_another_kind_are_one_sentence(values: Any) -> None:
-    with pytest.raises(BadInput, match=r"^cluster"):
+    with pytest.raises(UserError, match=r"^cluster"):
         Cluster.parse(values)
 
 
 @pytest.mark.parametrize("tracking_uri", ["", "sqlite:///mlflow.db", "./mlruns"])
 def test_an_mlflow_that_every_pod_would_have_alone_is_refused(tracking_uri: str) -> None:
-    with pytest.raises(BadInput, match="give the address of a server"):
+    with pytest.raises(UserError, match="give the address of a server"):
         check_tracking(tracking_uri)

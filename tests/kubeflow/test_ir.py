@@ -22,6 +22,7 @@ from components.images import CPU_IMAGE, GPU_IMAGE
 from pipeline.cluster import STEPS
 from pipeline.kubeflow import Asked, compile_pipeline, immutable_images
 from pipeline.parameters import Parameters
+from pipeline.placing import LONGEST_SECONDS
 
 # Protobuf makes its messages when it is imported, where no type checker sees them.
 KubernetesExecutorConfig: Any = vars(kubernetes_executor_config_pb2)["KubernetesExecutorConfig"]
@@ -180,7 +181,7 @@ def test_every_step_is_tried_again_with_growing_waits(compiled: Compiled) -> Non
         assert (policy["backoffDuration"], policy["backoffFactor"], policy["backoffMaxDuration"]) == (
             "20s",
             3.0,
-            "400s",
+            f"{LONGEST_SECONDS}s",
         )
 
 

@@ -1,4 +1,4 @@
-"""An MLflow tracking server as a team runs one: on PostgreSQL, with its artifacts in an S3 bucket.
+"""An MLflow tracking server as a team runs one: on PostgreSQL with its artifacts in an S3 bucket, or smaller.
 
 with mlflow_server(folder, postgres.store, "s3://mlflow", s3.environment()) as address:
 
@@ -16,17 +16,25 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import yaml
-from postgres import PostgresServer
 
-IMAGES = Path(__file__).parents[2] / "images"
+if TYPE_CHECKING:
+    from postgres import PostgresServer
+
+IMAGES = Path(__file__).parents[1] / "images"
 ADMIN = {"MLFLOW_AUTH_ADMIN_USERNAME": "admin", "MLFLOW_AUTH_ADMIN_PASSWORD": "administrator-4711"}
 
 
 @contextlib.contextmanager
 def mlflow_server(
-    folder: Path, store: str, artifacts: str, environment: Mapping[str, str], options: Sequence[str] = ()
+    folder: Path,
+    store: str,
+    artifacts: str,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    options: Sequence[str] = (),
 ) -> Iterator[str]:
     """Starts the server (10 s, with the schema), and stops it at the end.
 
@@ -34,8 +42,8 @@ def mlflow_server(
 
     Args:
         folder: for its log.
-        store: postgresql+psycopg2://… of a database.
-        artifacts: s3://bucket/prefix.
+        store: postgresql+psycopg2://… of a database, or sqlite:///….
+        artifacts: s3://bucket/prefix, or a folder.
         environment: the bucket's endpoint and keys, and what else the server reads.
         options: of `mlflow server`, beside those for address, store and artifacts.
 
