@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from components.balance.draws import key_of
 from components.balance.parameters import TECHNIQUES, Balance
@@ -23,6 +21,8 @@ from components.faces import (
     Faces,
     Profile,
     SplitWriter,
+    read_column,
+    read_columns_in_chunks,
     read_profile,
     read_split_in_chunks,
     split_path,
@@ -34,6 +34,8 @@ CHUNK = 2048
 """Faces in work at a time (5 MB of 48x48). The order of faces depends on it, and peak memory; no face does."""
 
 ORIGINAL = "original"
+
+NOT_ONCE = "the balanced train does not have every face of train once"
 
 
 class LeakedParent(RuntimeError):
@@ -67,7 +69,7 @@ def balance_classes(faces: Path | str, balanced: Path | str, parameters: Balance
             shutil.copyfile(split_path(faces, split), split_path(part, split))
         record = profile.splits["train"]
         if makes_faces:
-            plan = plan_new_faces(_column(faces, "train", "emotion"), parameters)
+            plan = plan_new_faces(read_column(faces, "train", "emotion"), parameters)
             made = plan.quotas
             with SplitWriter(split_path(part, "train"), profile.side) as writer:
                 _write_behind(writer, make_chunks(faces, plan, parameters))
@@ -106,16 +108,21 @@ def prove_parents(faces: Path | str, balanced: Path | str) -> None:
     Raises:
         LeakedParent: naming the first row that fails.
     """
-    source_row, source_emotion = _column(faces, "train", "row"), _column(faces, "train", "emotion")
-    row, emotion = _column(balanced, "train", "row"), _column(balanced, "train", "emotion")
-    emotion_of = np.full(max(source_row.max(initial=-1), row.max(initial=-1)) + 1, 255, np.uint8)
+    source_row, source_emotion = (read_column(faces, "train", name) for name in ("row", "emotion"))
+    emotion_of = np.full(source_row.max(initial=-1) + 1, 255, np.uint8)
     emotion_of[source_row] = source_emotion
-    wrong = np.flatnonzero(emotion_of[row] != emotion)
-    if len(wrong):
-        raise LeakedParent(f"row {row[wrong[0]]} of the source is in the balanced train, but is no face of train")
-    technique = _read_columns(balanced, "train", ["technique"]).column("technique").cast(pa.string()).to_numpy()
-    if not np.array_equal(row[technique == ORIGINAL], source_row):
-        raise LeakedParent("the balanced train does not have every face of train once")
+    originals = 0
+    for row, emotion, technique in read_columns_in_chunks(balanced, "train", "row", "emotion", "technique"):
+        known = row < len(emotion_of)
+        wrong = row[~known | (emotion_of[np.where(known, row, 0)] != emotion)]
+        if len(wrong):
+            raise LeakedParent(f"row {wrong[0]} of the source is in the balanced train, but is no face of train")
+        own = row[technique == ORIGINAL]
+        if not np.array_equal(own, source_row[originals : originals + len(own)]):
+            raise LeakedParent(NOT_ONCE)
+        originals += len(own)
+    if originals != len(source_row):
+        raise LeakedParent(NOT_ONCE)
     for split in ("validation", "test"):
         if not filecmp.cmp(split_path(faces, split), split_path(balanced, split), shallow=False):
             raise LeakedParent(f"{split} was changed")
@@ -139,14 +146,13 @@ def _make(chunk: Faces, start: int, parent: np.ndarray, child: np.ndarray, plan:
     which = plan.techniques(parent, child)
     faces = chunk.take(parent - start)
     key = key_of(parameters.seed, parent, child)
-    pixels = faces.pixels.copy()
     for number, technique in enumerate(techniques):
         at = np.flatnonzero(which == number)
         if len(at) and technique in TECHNIQUES:
-            pixels[at] = _technique(technique, parameters)(faces.pixels[at], key[at])
+            faces.pixels[at] = _technique(technique, parameters)(faces.pixels[at], key[at])
     name = np.array(techniques, object)[which]
     # A copy has a training row's pixels, as the contract's column says; what augmentation makes does not.
-    return Faces(faces.row, faces.emotion, pixels, name, faces.in_train & (name == COPY))
+    return Faces(faces.row, faces.emotion, faces.pixels, name, faces.in_train & (name == COPY))
 
 
 def _technique(name: str, parameters: Balance) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
@@ -166,18 +172,10 @@ def _write_behind(writer: SplitWriter, chunks: Iterator[Faces]) -> None:
         waiting = []
         for chunk in chunks:
             waiting.append(thread.submit(writer.write, chunk))
-            if len(waiting) > 2:
+            if len(waiting) > 1:
                 waiting.pop(0).result()
         for written in waiting:
             written.result()
-
-
-def _read_columns(folder: Path | str, split: str, columns: list[str]) -> pa.Table:
-    return pq.read_table(split_path(folder, split), columns=columns)
-
-
-def _column(folder: Path | str, split: str, name: str) -> np.ndarray:
-    return _read_columns(folder, split, [name]).column(name).to_numpy()
 
 
 def _by_emotion(number: np.ndarray) -> dict[str, Any]:

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from components.faces import EMOTIONS, SPLITS, Faces, read_profile, read_split_in_chunks, split_path
+from components.faces import EMOTIONS, SPLITS, Faces, read_column, read_profile, read_split_in_chunks
 from components.faces.dataset import DIGEST, digest_pixels
 from components.profile.near_duplicates import hash_faces
 from components.profile.typical import StandardisedSums, rank_training_faces
@@ -125,24 +123,22 @@ def pick_augmented(folder: Path | str, measured: Measured) -> list[Augmented]:
         folder: data set folder of `balance`.
         measured: the faces it was made from.
     """
-    table = pq.read_table(split_path(folder, "train"), columns=["row", "emotion", "technique"])
-    row, emotion = table.column("row").to_numpy(), table.column("emotion").to_numpy()
-    technique = table.column("technique").cast(pa.string()).combine_chunks().dictionary_encode()
-    names, code = technique.dictionary.to_pylist(), technique.indices.to_numpy()
+    row, emotion, technique = (read_column(folder, "train", name) for name in ("row", "emotion", "technique"))
+    made_by = {name: technique == name for name in sorted(set(technique.tolist()))}
     trained, phash = measured.row[: len(measured.typical)], measured.phash
     place = np.zeros(max(int(row.max(initial=0)), int(trained.max(initial=0))) + 1, np.int64)
     place[trained] = np.arange(len(trained))
     chosen: dict[tuple[int, str], int] = {}
     for label in range(len(EMOTIONS)):
         shown: list[int] = []
-        for number in sorted(range(len(names)), key=names.__getitem__):
-            parents = place[np.unique(row[(emotion == label) & (code == number)])]
-            if names[number] != ORIGINAL and len(parents):
+        for name, made in made_by.items():
+            parents = place[np.unique(row[(emotion == label) & made])]
+            if name != ORIGINAL and len(parents):
                 unlike = [np.bitwise_count(phash[parents] ^ phash[one]) > ALIKE for one in shown]
                 others = parents[np.logical_and.reduce(unlike)] if unlike else parents
                 parents = others if len(others) else parents
                 shown.append(int(parents[measured.typical[parents].argmax()]))
-                chosen[label, names[number]] = int(trained[shown[-1]])
+                chosen[label, name] = int(trained[shown[-1]])
     found: dict[int, dict[str, np.ndarray]] = {one: {} for one in chosen.values()}
     for chunk in read_split_in_chunks(folder, "train"):
         for at in np.flatnonzero(np.isin(chunk.row, list(found))).tolist():

@@ -14,8 +14,8 @@ from typing import Final
 import mlflow
 import numpy as np
 
-from components.faces import read_split
-from components.faces.dataset import digest_pixels
+from components.faces import read_split_in_chunks
+from components.faces.dataset import READ_AT_A_TIME, digest_pixels
 from components.register.registry import Version
 
 ARTIFACT: Final = "data/training_faces.npy"
@@ -32,10 +32,16 @@ def digest_faces(pixels: np.ndarray) -> np.ndarray:
     return np.frombuffer(digest_pixels(pixels), np.uint64).reshape(len(pixels), -1)[:, 0]
 
 
+def digest_training_faces(folder: Path) -> np.ndarray:
+    """The digests of a data set's training faces without the augmented ones: uint64, sorted, each once."""
+    train = read_split_in_chunks(folder, "train", READ_AT_A_TIME)
+    digests = [digest_faces(chunk.pixels[chunk.technique == "original"]) for chunk in train]
+    return np.unique(np.concatenate(digests))
+
+
 def keep_training_faces(client: mlflow.MlflowClient, run_id: str, faces: Path) -> None:
-    """Logs the digests of a data set's training faces, without the augmented ones, to a run."""
-    train = read_split(faces, "train")
-    digests = np.unique(digest_faces(train.pixels[train.technique == "original"]))
+    """Logs the digests of a data set's training faces to a run."""
+    digests = digest_training_faces(faces)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / Path(ARTIFACT).name
         np.save(path, digests)
