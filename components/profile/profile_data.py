@@ -6,7 +6,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -15,7 +14,7 @@ from components.faces.dataset import PROFILE
 from components.faces.style import figure_style
 from components.profile import pictures, tables
 from components.profile.measure import Measured, measure_faces, pick_augmented
-from components.profile.near_duplicates import NearPairs, find_near_pairs
+from components.profile.near_duplicates import find_near_duplicates
 
 REJECTED = "rejected.csv"
 
@@ -60,16 +59,19 @@ def profile_data(faces: Path | str, balanced: Path | str, folder: Path) -> Findi
     """
     before, after = read_profile(faces), read_profile(balanced)
     measured = measure_faces(faces)
-    pairs = _without_identical(measured, find_near_pairs(measured.phash))
+    near = find_near_duplicates(measured.phash, measured.exact)
     frames = {
         "classes": tables.count_classes(before, after),
         "techniques": tables.count_techniques(after),
         "rejected": tables.list_rejected(before.rejected),
         "duplicates": tables.count_identical(before.duplicates),
         "brightness_contrast": tables.describe_light(measured),
-        "near_duplicates": tables.count_near_duplicates(measured, pairs),
-        "near_duplicate_pairs": tables.list_near_pairs(measured, pairs),
+        "near_duplicates": tables.count_near_duplicates(measured, near),
+        "near_duplicate_pairs": tables.list_near_pairs(measured, near.list_pairs()),
     }
+    groups = tables.describe_large_groups(measured, near)
+    if len(groups):
+        frames["near_duplicate_groups"] = groups
     for name, frame in frames.items():
         frame.to_csv(folder / f"{name}.csv", index=False)
     shutil.copyfile(Path(balanced) / PROFILE, folder / PROFILE)
@@ -79,7 +81,8 @@ def profile_data(faces: Path | str, balanced: Path | str, folder: Path) -> Findi
         for name, figure in _draw_all(before, after, measured, balanced, frames).items():
             figure.savefig(folder / f"{name}.png")
     files = tuple(sorted(path.name for path in folder.iterdir()))
-    return Findings(before, after, len(pairs.first), _count_leaked(measured, pairs), files)
+    leaked = tables.count_leaked(measured, near)
+    return Findings(before, after, int(frames["near_duplicates"]["pairs"].to_numpy().sum()), leaked, files)
 
 
 def _draw_all(
@@ -101,15 +104,3 @@ def _draw_all(
         made = [name for name, counts in after.balance.get("made", {}).items() if any(counts.values())]
         drawn["techniques"] = pictures.draw_techniques(augmented, made)
     return drawn
-
-
-def _without_identical(measured: Measured, pairs: NearPairs) -> NearPairs:
-    """Only the pairs whose pixels differ: identical ones are ingest's to count."""
-    differ = measured.exact[pairs.first] != measured.exact[pairs.second]
-    return NearPairs(pairs.first[differ], pairs.second[differ], pairs.bits[differ])
-
-
-def _count_leaked(measured: Measured, pairs: NearPairs) -> int:
-    """Faces of validation and test that have a near-duplicate in train. Positions follow the order of splits."""
-    in_train = measured.split == SPLITS.index("train")
-    return len(np.unique(pairs.second[in_train[pairs.first] & ~in_train[pairs.second]]))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from components.faces import EMOTIONS, SPLITS, Profile
 from components.profile.measure import Measured
-from components.profile.near_duplicates import NearPairs
+from components.profile.near_duplicates import LISTED, NearDuplicates, NearPairs
 
 
 def count_classes(before: Profile, after: Profile) -> pd.DataFrame:
@@ -80,27 +80,41 @@ def describe_light(measured: Measured) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def count_near_duplicates(measured: Measured, pairs: NearPairs) -> pd.DataFrame:
+def count_near_duplicates(measured: Measured, near: NearDuplicates) -> pd.DataFrame:
     """Near-duplicates within and across splits: pairs, those with two labels, faces of each split that are in one."""
-    first, second = measured.split[pairs.first], measured.split[pairs.second]
-    conflict = measured.emotion[pairs.first] != measured.emotion[pairs.second]
+    kind = measured.split.astype(np.int64) * len(EMOTIONS) + measured.emotion
+    partners = near.count_partners(kind, len(SPLITS) * len(EMOTIONS)).reshape(-1, len(SPLITS), len(EMOTIONS))
+    of_split = partners.sum(axis=2)
+    same_label = np.take_along_axis(partners, measured.emotion[:, None, None].astype(np.int64), axis=2)[:, :, 0]
     rows = []
     for one, other in combinations_with_replacement(range(len(SPLITS)), 2):
-        here = (first == one) & (second == other)
-        faces = np.unique(np.concatenate([pairs.first[here], pairs.second[here]]))
+        here = measured.split == one
+        halves = 2 if one == other else 1  # a pair within a split is counted from both of its faces
+        pairs = int(of_split[here, other].sum()) // halves
+        faces = dict.fromkeys(range(len(SPLITS)), 0)
+        faces[one], faces[other] = (
+            int((of_split[measured.split == this, that] > 0).sum()) for this, that in ((one, other), (other, one))
+        )
         rows.append(
             {
                 "splits": SPLITS[one] if one == other else f"{SPLITS[one]} and {SPLITS[other]}",
-                "pairs": int(here.sum()),
-                "pairs_with_two_labels": int((here & conflict).sum()),
-                **{f"faces_in_{split}": int((measured.split[faces] == n).sum()) for n, split in enumerate(SPLITS)},
+                "pairs": pairs,
+                "pairs_with_two_labels": pairs - int(same_label[here, other].sum()) // halves,
+                **{f"faces_in_{split}": faces[n] for n, split in enumerate(SPLITS)},
             }
         )
     return pd.DataFrame(rows)
 
 
+def count_leaked(measured: Measured, near: NearDuplicates) -> int:
+    """Faces of validation and test that have a near-duplicate in train."""
+    train = SPLITS.index("train")
+    partners = near.count_partners(measured.split.astype(np.int64), len(SPLITS))
+    return int((partners[measured.split != train, train] > 0).sum())
+
+
 def list_near_pairs(measured: Measured, pairs: NearPairs) -> pd.DataFrame:
-    """Every near-duplicate pair: both rows of the source, their splits and labels, and how many of 64 bits differ."""
+    """Pairs of near-duplicates: both rows of the source, their splits and labels, and how many of 64 bits differ."""
     names, splits = np.array(EMOTIONS), np.array(SPLITS)
     return pd.DataFrame(
         {
@@ -113,3 +127,27 @@ def list_near_pairs(measured: Measured, pairs: NearPairs) -> pd.DataFrame:
             "bits": pairs.bits,
         }
     )
+
+
+def describe_large_groups(measured: Measured, near: NearDuplicates) -> pd.DataFrame:
+    """Hashes that more than `LISTED` faces share, the largest first: how many faces, pictures and labels they have.
+
+    `row` is that of the first face, which stands for the others in `list_near_pairs`.
+    """
+    rows = []
+    size = np.bincount(near.group, minlength=len(near.hashes))
+    members = np.argsort(near.group, kind="stable")
+    start = np.cumsum(size) - size
+    for group in sorted(np.flatnonzero(size > LISTED), key=lambda one: -size[one]):
+        faces = members[start[group] : start[group] + size[group]]
+        rows.append(
+            {
+                "row": measured.row[faces[0]],
+                "hash": f"{near.hashes[group]:016x}",
+                "faces": len(faces),
+                "pictures": len(np.unique(near.picture[faces])),
+                "labels": len(np.unique(measured.emotion[faces])),
+                **{split: int((measured.split[faces] == n).sum()) for n, split in enumerate(SPLITS)},
+            }
+        )
+    return pd.DataFrame(rows, columns=["row", "hash", "faces", "pictures", "labels", *SPLITS])

@@ -231,6 +231,33 @@ def test_planted_near_duplicates_across_splits_are_counted(tmp_path: Path) -> No
     assert findings.leaked >= 1
 
 
+def test_a_hash_that_many_faces_share_has_a_line_of_its_own(tmp_path: Path) -> None:
+    face, records = draw_faces(np.zeros(1, np.uint8), [0])[0], {}
+    for number, split in enumerate(SPLITS):
+        pixels = np.repeat(face[None], 50, axis=0)
+        pixels[np.arange(50), 0, 0] = np.arange(50) + 50 * number  # 150 pictures of one hash
+        row, emotion = np.arange(50, dtype=np.int32) + 50 * number, (np.arange(50) % 2).astype(np.uint8)
+        with SplitWriter(split_path(tmp_path, split), 48) as writer:
+            writer.write(Faces(row, emotion, pixels, np.full(50, "original", object), np.full(50, split == "train")))
+        records[split] = writer.record()
+    write_profile(tmp_path, Profile({"rows": 150}, 48, records))
+    (tmp_path / "profile").mkdir()
+    findings = profile_data(tmp_path, tmp_path, tmp_path / "profile")
+    assert (findings.near_pairs, findings.leaked) == (150 * 149 // 2, 100)
+    (group,) = pd.read_csv(tmp_path / "profile" / "near_duplicate_groups.csv").to_dict("records")
+    assert {name: group[name] for name in ("row", "faces", "pictures", "labels", *SPLITS)} == {
+        "row": 0, "faces": 150, "pictures": 150, "labels": 2, "train": 50, "validation": 50, "test": 50
+    }  # fmt: skip
+    pairs = pd.read_csv(tmp_path / "profile" / "near_duplicate_pairs.csv")
+    assert (pairs["row"] == 0).all()
+    assert sorted(pairs["near_row"]) == list(range(1, 150))
+    counts = pd.read_csv(tmp_path / "profile" / "near_duplicates.csv").set_index("splits").to_dict("index")
+    faces_in = {f"faces_in_{split}": 0 for split in SPLITS}
+    assert counts["train"] == faces_in | {"pairs": 1225, "pairs_with_two_labels": 625, "faces_in_train": 50}
+    across = {"pairs": 2500, "pairs_with_two_labels": 1250, "faces_in_train": 50, "faces_in_test": 50}
+    assert counts["train and test"] == faces_in | across
+
+
 def test_the_component_logs_to_the_parent_run(
     sample_faces: Path, balanced: Path, new_store: Callable[[Path], str], tmp_path: Path
 ) -> None:
