@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from ferkit.errors import UserError
 from ferkit.addresses import without_secrets
+from ferkit.errors import UserError
 from pipeline.cluster import Cluster, take_outdated
 from pipeline.git import git_commit
 from pipeline.parameters import Parameters, parse_heeded, read_values

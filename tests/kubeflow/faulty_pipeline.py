@@ -3,7 +3,8 @@
 kfp takes its items for strings. Without postponed annotations, which kfp cannot read.
 """
 
-# A type checker does not see that components become tasks: pyright: reportAttributeAccessIssue=false
+# A type checker does not see that components become tasks.
+# pyright: reportAttributeAccessIssue=false
 
 from kfp import dsl
 
