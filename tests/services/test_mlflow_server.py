@@ -12,9 +12,11 @@ from mlflow_server import mlflow_server
 from postgres import postgres_server
 from swift import S3Server, swift_server
 
-from components.bad_input import BadInput
 from components.close_run.close_run import close_run
+from ferkit.errors import UserError
 from ferkit.tracking import names, tree
+from ferkit.tracking.candidates import NewCandidate, open_candidates, set_state
+from ferkit.tracking.owner import Owner, claim, owners
 from ferkit.tracking.store import connect
 from pipeline.cluster import Cluster
 from pipeline.kubeflow import Asked
@@ -55,7 +57,7 @@ def test_the_plugins_parent_is_adopted_and_not_its_tasks_run(address: str, monke
     parent = client.create_run(experiment, tags={names.PIPELINE_RUN_ID: "kfp-1"})
     task = {names.PIPELINE_RUN_ID: "kfp-1", "mlflow.parentRunId": parent.info.run_id}
     client.create_run(experiment, tags=task)
-    found = tree.find_parent(client, "kfp-1")
+    found = tree.find_parent(client, Owner("kfp-1"), names.EXPERIMENT, plugins_experiment_id=experiment)
     assert found is not None
     assert found.info.run_id == parent.info.run_id
 
@@ -67,19 +69,25 @@ def test_the_plugins_parent_is_adopted_and_not_its_tasks_run(address: str, monke
 def test_every_open_run_of_the_tree_is_closed(address: str, state: str, status: str) -> None:
     client = connect(address)
     experiment = tree.experiment_id(client, "closing")
-    parent = client.create_run(experiment, tags={names.PIPELINE_RUN_ID: f"kfp-{state}"})
-    candidate = {
-        "candidate_id": "c",
-        "parent_run_id": parent.info.run_id,
-        "experiment_id": experiment,
-        "architecture": "lenet",
-        "name": "lenet-s0",
-    }
-    child = tree.open_candidate(client, candidate)
-    assert tree.open_candidate(client, candidate).info.run_id == child.info.run_id
-    close_run(client, f"kfp-{state}", state, "because")
-    assert client.get_run(parent.info.run_id).info.status == status
-    assert client.get_run(child.info.run_id).info.status == status
+    owner = Owner(f"kfp-{state}")
+    parent = client.create_run(experiment, tags={names.PIPELINE_RUN_ID: owner.id, names.RUN_KIND: "pipeline"})
+    claim(client, parent, owner)
+    candidates = [NewCandidate(name, name, "lenet", {"seed": 0}) for name in ("lenet-s0", "lenet-s1")]
+    evaluated, waiting = open_candidates(client, parent, candidates)
+    assert open_candidates(client, parent, candidates) == [evaluated, waiting]
+    set_state(client, evaluated, names.State.EVALUATED)
+    close_run(client, client.get_run(parent.info.run_id), owner, state, "because")
+    statuses = [client.get_run(run_id).info.status for run_id in (parent.info.run_id, evaluated, waiting)]
+    assert statuses == [status, "FINISHED", "KILLED" if status == "FINISHED" else status]
+
+
+def test_of_two_that_found_a_run_free_one_gets_it(address: str) -> None:
+    client = connect(address)
+    free = client.create_run(tree.experiment_id(client, "claimed"))
+    claim(client, free, Owner("first"))
+    with pytest.raises(UserError, match="another command took it over at this moment"):
+        claim(client, free, Owner("second"))
+    assert [owner.id for owner in owners(client.get_run(free.info.run_id))] == ["first"]
 
 
 def test_artifacts_go_through_the_server_without_keys(address: str, tmp_path: Path) -> None:
@@ -107,10 +115,10 @@ def test_a_csv_of_this_machine_is_put_under_the_prefix_once(
     with_uploaded_csv(asked, "s3://csvs/team")
     [again] = client_of(s3).list_objects_v2(Bucket="csvs")["Contents"]
     assert again["LastModified"] == item["LastModified"]
-    with pytest.raises(BadInput, match=r"s3://absent/.*check the bucket"):
+    with pytest.raises(UserError, match=r"s3://absent/.*check the bucket"):
         with_uploaded_csv(asked, "s3://absent/team")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     boto3.setup_default_session()  # which has read the right one
-    with pytest.raises(BadInput, match="check the bucket, and the keys") as refused:
+    with pytest.raises(UserError, match="check the bucket, and the keys") as refused:
         with_uploaded_csv(asked, "s3://csvs/other")
     assert s3.key not in str(refused.value)
