@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from components.bad_input import BadInput
-from pipeline.verbs.compile import config_option, csv_option, gpu_image_option, image_option, server_option, set_option
+from ferkit.errors import UserError
+from pipeline.verbs.compile import (
+    config_option,
+    csv_option,
+    gpu_image_option,
+    image_option,
+    server_option,
+    set_option,
+    warn,
+)
 from pipeline.verbs.options import json_option
 from pipeline.verbs.run import WithParameters
 
 if TYPE_CHECKING:
-    from pipeline.backend import Backend, Started
+    from pipeline.backend import Started
+    from pipeline.watch import Watch
 
 PIPELINE = "facial-expression"
 CANCELED_STATUS = 3
@@ -52,6 +61,12 @@ CANCELED_STATUS = 3
 )
 @click.option("--name", default="", help="Of the run, or of the schedule. Default: experiment, commit and time.")
 @click.option("--cron", default="", metavar="'M H D M W'", help="Start runs by this schedule instead of now.")
+@click.option(
+    "--resume",
+    metavar="RUN_ID",
+    help="Go on in this MLflow run, the parent of a pipeline run that failed or was terminated: with its parameters "
+    "and its training state, and the same code. Of --config, the cluster section counts.",
+)
 @click.option("--no-cache", is_flag=True, help="Do ingest and balance again even if nothing they see has changed.")
 @click.option("--wait", is_flag=True, help="Follow the run to its end; the exit status says how it ended.")
 @click.option("--every", default=10.0, show_default=True, help="Seconds between two looks at a run that is followed.")
@@ -73,6 +88,7 @@ def submit(
     authorities: str | None,
     name: str,
     cron: str,
+    resume: str | None,
     no_cache: bool,
     wait: bool,
     every: float,
@@ -88,59 +104,78 @@ def submit(
         --image registry.example/fer-pipeline:0123abc --tracking-uri http://mlflow.mlflow.svc:5000 --wait
     """
     from pipeline import kubeflow
-    from pipeline.backend import Backend, Login, six_fields
+    from pipeline.backend import Backend, Request, six_fields
+    from pipeline.connection import Login
     from pipeline.git import git_commit
+    from pipeline.orphans import close_orphans
     from pipeline.parameters import Parameters
+    from pipeline.resubmit import check_resumable, read_resumed
+    from pipeline.upload import with_uploaded_csv
+    from pipeline.watch import Watch
 
-    if cron and wait:
-        raise click.UsageError("--cron starts runs later; leave --wait away")
+    if cron and (wait or resume):
+        raise click.UsageError(f"--cron starts runs later; leave {'--wait' if wait else '--resume'} away")
     if cron:
         six_fields(cron)
-    asked = kubeflow.read_asked(csv, config, assignments)
+    if resume and (csv or upload):
+        raise click.UsageError("--resume goes on with the run's own CSV; leave --csv and --upload away")
     images = kubeflow.immutable_images(image, gpu_image)
     kubeflow.check_tracking(tracking_uri)
+    if resume:
+        asked = read_resumed(tracking_uri, resume, config, assignments)
+    else:
+        asked = kubeflow.read_asked(csv, config, assignments)
+    for sentence in asked.outdated:
+        warn(sentence)
     if upload:
-        asked = kubeflow.with_uploaded_csv(asked, upload)
+        asked = with_uploaded_csv(asked, upload)
     kubeflow.check_reachable(asked.parameters.csv, asked.cluster)
 
     login = Login(
         host, namespace, _secret(token_file, "KFP_TOKEN"), _secret(cookies_file, "KFP_COOKIES"), authorities or ""
     )
-    backend = Backend(login)
-    if closed := kubeflow.close_orphans(tracking_uri, backend.outcome_of):
-        click.echo(f"ended the MLflow runs of {closed} pipeline runs that were terminated", err=True)
-    arguments = kubeflow.arguments(asked, tracking_uri)
-    commit, experiment, account = git_commit(), asked.parameters.experiment, asked.cluster.service_account
+    backend = Backend(login, warn)
+    watch = Watch(backend)
+    commit, experiment = git_commit(), asked.parameters.experiment
+    if closed := close_orphans(tracking_uri, experiment, watch.outcome_of):
+        click.echo(
+            f"in MLflow, ended what {closed} ended pipeline run{'s' if closed > 1 else ''} had left open", err=True
+        )
+    if resume:
+        check_resumable(tracking_uri, resume, watch)
+        if not (asked.cluster.state or asked.cluster.state_prefix):
+            warn("trainings that had not ended begin anew: neither cluster.state nor cluster.state_prefix kept them")
     # A schedule is replaced by the next one of its name, so its name does not hold the time.
     name = name or experiment if cron else name or f"{experiment} {commit[:8]} {datetime.now():%Y-%m-%d %H:%M:%S}"
+    arguments = kubeflow.arguments(asked, tracking_uri, resume or "")
+    request = Request(name, experiment, arguments, asked.cluster.service_account, adopts=bool(resume))
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / f"{PIPELINE}.yaml"
         # The run's parameters travel with the run: the same code and cluster settings are the same version.
         kubeflow.compile_pipeline(replace(asked, parameters=Parameters()), images, tracking_uri, package, not no_cache)
         uploaded = backend.upload(package, PIPELINE, commit)
-    if cron:
-        started = backend.schedule(name, experiment, uploaded, arguments, cron, account)
-    else:
-        started = backend.start(name, experiment, uploaded, arguments, account)
+    started = backend.schedule(request, uploaded, cron) if cron else backend.start(request, uploaded)
     if not as_json:
         click.echo(f"{'schedule' if cron else 'run'} {name}, version {started.version}\n{started.address}")
     elif not wait:
         click.echo(json.dumps(asdict(started), indent=2))
     if wait:
-        ctx.exit(_follow(backend, started, tracking_uri, every, as_json))
+        ctx.exit(_follow(watch, started, experiment, tracking_uri, every, as_json))
 
 
-def _follow(backend: Backend, started: Started, tracking_uri: str, every: float, as_json: bool) -> int:
+def _follow(watch: Watch, started: Started, experiment: str, tracking_uri: str, every: float, as_json: bool) -> int:
     """Follows the run to its end; returns the exit status."""
-    from pipeline.kubeflow import close_orphan
+    from pipeline.orphans import Candidates, close_orphan
+    from pipeline.watch import Progress, follow
 
+    progress = Progress(lambda line: click.echo(line, err=as_json), Candidates(tracking_uri))
     try:
-        outcome = backend.follow(started.id, lambda line: click.echo(line, err=as_json), every)
+        outcome = follow(watch, started.id, progress, every)
     except KeyboardInterrupt:
-        raise BadInput(f"no longer followed; the run goes on at {started.address}") from None
+        raise UserError(f"no longer followed; the run goes on at {started.address}") from None
     if outcome.state != "SUCCEEDED":
-        # A run that was terminated may never have run its exit handler.
-        close_orphan(tracking_uri, started.id, outcome)
+        # A run that was terminated may never have run its exit handler, and none is told why a step failed.
+        close_orphan(tracking_uri, experiment, started.id, outcome)
     if as_json:
         click.echo(json.dumps({**asdict(started), **asdict(outcome)}, indent=2))
     else:

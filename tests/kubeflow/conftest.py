@@ -1,13 +1,18 @@
-"""The compiled pipeline, made once."""
+"""The compiled pipeline, made once; a Kubeflow to submit to; an MLflow server."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from compiled_pipeline import CLUSTER, IMAGE, MLFLOW, SECRETS, Compiled
+from click.testing import CliRunner, Result
+from compiled_pipeline import CLUSTER, CODE_VERSION, IMAGE, MLFLOW, SECRETS, Compiled, Submit
+from kubeflow_api import KubeflowApi, serving
+from mlflow_server import mlflow_server
 
+from pipeline.cli import cli
 from pipeline.kubeflow import compile_pipeline, immutable_images, read_asked
 
 
@@ -29,3 +34,36 @@ def compiled(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Compiled
         compile_pipeline(read_asked(None, config), immutable_images(IMAGE), MLFLOW, path)
     ir, platforms = yaml.safe_load_all(path.read_text())
     return Compiled(path, ir, platforms["platforms"]["kubernetes"]["deploymentSpec"]["executors"])
+
+
+@pytest.fixture
+def api() -> Iterator[KubeflowApi]:
+    """A Kubeflow that answers, and wants a token."""
+    with serving(KubeflowApi(token=SECRETS["KFP_TOKEN"])) as api:
+        yield api
+
+
+@pytest.fixture(scope="session")
+def mlflow_address(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an MLflow server on SQLite."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    with mlflow_server(folder, new_store(folder), str(folder / "artifacts")) as address:
+        yield address
+
+
+@pytest.fixture
+def submit(api: KubeflowApi, monkeypatch: pytest.MonkeyPatch) -> Submit:
+    """`ferpipe submit` to that Kubeflow, with secrets in the environment that must not show in what it says."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    # The working tree may change while the tests run.
+    monkeypatch.setattr("pipeline.dag.step_version", lambda step: CODE_VERSION)
+    monkeypatch.setattr("pipeline.resubmit.weights_version", lambda: CODE_VERSION)
+
+    def submit(*arguments: str, host: str = "", tracking_uri: str = MLFLOW) -> Result:
+        command = ["submit", "--host", host or api.host, "--image", IMAGE, "--tracking-uri", tracking_uri]
+        result = CliRunner().invoke(cli, [*command, "--every", "0.01", *arguments])
+        assert [name for name, value in SECRETS.items() if value in result.output] == []
+        return result
+
+    return submit

@@ -1,13 +1,26 @@
-"""A server that answers as Kubeflow Pipelines' API does (/apis/v2beta1), for the real client to talk to.
+"""A server that answers as Kubeflow Pipelines' API does (/apis/v2beta1, and runs of /apis/v1beta1).
 
-The answers are made of `kfp_server_api`'s models, so their shapes are those of the API's own definition. It keeps
-what it is sent, checks a bearer token, refuses a second pipeline or version of the same name, and plays runs through
-the states that a test gives it.
+It keeps what it is sent, checks a bearer token, refuses a second pipeline or version of the same name, and plays runs
+through the looks that a test gives it. Runs are answered as a real backend was seen to answer (Kubeflow Pipelines 2.17,
+Argo Workflows 4.0; issue 13):
+
+- `task_details` are all of Argo's nodes (argo_nodes.py), in no order, some without a state; the first look has none;
+- neither a run nor a task ever has an `error`: why a step failed is in v1beta1's `workflow_manifest` alone;
+- a run that was terminated is FAILED, after CANCELING in its `state_history`;
+- one user: a namespace is ignored;
+- a schedule that is deleted takes its runs' Workflows along, and these runs stay RUNNING for ever;
+- refusals come with a stack in brackets before the reason.
+
+Runs are written out as JSON: made of `kfp_server_api`'s models, every field would be there, with a value that they
+allow. Everything else is made of these models, whose shapes are those of the API's own definition.
 """
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
+import random
 import re
 import threading
 import uuid
@@ -23,13 +36,38 @@ from urllib.parse import parse_qs, urlsplit
 
 import kfp_server_api as models
 import yaml
+from argo_nodes import WORKFLOW, Nodes, Steps
 
 TO_JSON = models.ApiClient().sanitize_for_serialization
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
+TASK_STATES = {"Error": "FAILED", "Omitted": None}
+STACK = "[github.com/kubeflow/pipelines/backend/src/common/util.NewInvalidInputError /go/src/backend/error.go:185 " + (
+    "github.com/kubeflow/pipelines/backend/src/apiserver/server.(*RunServer).CreateRun /go/src/run_server.go:530 " * 3
+)
+
+
+@dataclass(frozen=True)
+class Played:
+    """What one look at a run finds.
+
+    Attributes:
+        state: the run's.
+        steps: how they stand; None for a run that Argo has not begun.
+        message: what the Workflow says as a whole.
+        meanwhile: states that the run had since the look before, and has no more.
+    """
+
+    state: str
+    steps: Steps | None = None
+    message: str = ""
+    meanwhile: tuple[str, ...] = ()
+
+
 SUCCEEDING = [
-    ("RUNNING", {"locate": "RUNNING"}),
-    ("RUNNING", {"locate": "SUCCEEDED", "ingest": "RUNNING"}),
-    ("SUCCEEDED", {"locate": "SUCCEEDED", "ingest": "SUCCEEDED"}),
+    Played("PENDING"),
+    Played("RUNNING", {"locate": "Running"}),
+    Played("RUNNING", {"locate": "Succeeded", "ingest": "Running"}),
+    Played("SUCCEEDED", {"locate": "Succeeded", "ingest": "Succeeded", "close-run": "Succeeded"}),
 ]
 
 
@@ -40,26 +78,33 @@ class KubeflowApi:
     Attributes:
         token: the bearer token it wants; empty for none.
         multi_user: whether experiments need a namespace.
-        play: for each look at a run, (its state, its tasks' states); the last one stays.
-        error: the message of the failed run.
+        play: what each look at a run finds; the last one stays.
+        nodes: how Argo is set up, and the candidates of the loop.
+        packed: whether Argo compresses its nodes, as it does above a megabyte.
         broken: (method, path's end) -> (status, body) instead of an answer.
     """
 
     token: str = ""
     multi_user: bool = False
-    play: list[tuple[str, dict[str, str]]] = field(default_factory=lambda: list(SUCCEEDING))
-    error: str = ""
+    play: list[Played] = field(default_factory=lambda: list(SUCCEEDING))
+    nodes: Nodes = field(default_factory=Nodes)
+    packed: bool = False
     broken: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     pipelines: list[Any] = field(default_factory=list)
     versions: list[Any] = field(default_factory=list)
     experiments: list[Any] = field(default_factory=list)
     runs: list[Any] = field(default_factory=list)
     recurring_runs: list[Any] = field(default_factory=list)
+    histories: dict[str, list[str]] = field(default_factory=dict)
+    last: dict[str, Played] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
     cookies: list[str] = field(default_factory=list)
     host: str = ""
 
     def answer(self, method: str, path: str, query: dict[str, str], body: bytes, content_type: str) -> Any:
         """The model, or the list of models, that answers a request; LookupError or FileExistsError as the API would."""
+        if path.startswith("/apis/v1beta1/"):
+            return self._manifest(path.removeprefix("/apis/v1beta1/runs/"))
         parts = path.removeprefix("/apis/v2beta1/").split("/")
         match [method, *parts]:
             case ["GET", "healthz"]:
@@ -78,19 +123,28 @@ class KubeflowApi:
                     raise ValueError("Invalid input error: A resource reference must be specified in multi-user mode")
                 return models.V2beta1ListExperimentsResponse(experiments=_filtered(self.experiments, query) or None)
             case ["POST", "experiments"]:
-                return _add(self.experiments, models.V2beta1Experiment, body, "experiment_id")
+                made = _add(self.experiments, models.V2beta1Experiment, body, "experiment_id")
+                made.namespace = made.namespace if self.multi_user else ""
+                return made
             case ["POST", "runs"]:
                 return _add(self.runs, models.V2beta1Run, body, "run_id")
+            case ["GET", "runs"]:
+                return models.V2beta1ListRunsResponse(runs=_filtered(self.runs, query) or None)
             case ["GET", "runs", run]:
-                return self._played(next(one for one in self.runs if one.run_id == run))
+                return self._played(self._run(run))
+            case ["GET", "recurringruns", schedule]:
+                return self._schedule(schedule)
             case ["GET", "recurringruns"]:
                 return models.V2beta1ListRecurringRunsResponse(
                     recurring_runs=_filtered(self.recurring_runs, query) or None
                 )
             case ["POST", "recurringruns"]:
                 return _add(self.recurring_runs, models.V2beta1RecurringRun, body, "recurring_run_id", unique=False)
+            case ["POST", "recurringruns", asked] if asked.endswith(":disable"):
+                self._schedule(asked.removesuffix(":disable")).mode = "DISABLE"
+                return {}
             case ["DELETE", "recurringruns", schedule]:
-                self.recurring_runs = [one for one in self.recurring_runs if one.recurring_run_id != schedule]
+                self.recurring_runs.remove(self._schedule(schedule))
                 return {}
         raise LookupError(f"{method} {path}")
 
@@ -112,24 +166,72 @@ class KubeflowApi:
         self.versions.append(version)
         return version
 
-    def _played(self, run: Any) -> Any:
-        state, tasks = self.play[0]
-        if len(self.play) > 1:
-            del self.play[0]
-        details = [
-            models.V2beta1PipelineTaskDetail(
-                run_id=run.run_id,
-                task_id=name,
-                display_name=name,
-                state=of_task,
-                start_time=WHEN,
-                error=models.GoogleRpcStatus(code=13, message=self.error) if of_task == "FAILED" else None,
-            )
-            for name, of_task in {**tasks, "ingest-driver": "SUCCEEDED"}.items()
+    def _run(self, run_id: str) -> Any:
+        if found := [one for one in self.runs if one.run_id == run_id]:
+            return found[0]
+        raise LookupError(f"run {run_id} not found")
+
+    def _schedule(self, schedule_id: str) -> Any:
+        if found := [one for one in self.recurring_runs if one.recurring_run_id == schedule_id]:
+            return found[0]
+        raise LookupError(f"recurring run {schedule_id} not found")
+
+    def _played(self, run: Any) -> dict[str, Any]:
+        gone = run.recurring_run_id and run.recurring_run_id not in [
+            one.recurring_run_id for one in self.recurring_runs
         ]
-        run.state = state
-        run.run_details = models.V2beta1RunDetails(task_details=details)
-        return run
+        play = Played("RUNNING") if gone else self.play[0]
+        if not gone and len(self.play) > 1:
+            del self.play[0]
+        self.last[run.run_id] = play
+        history = self.histories.setdefault(run.run_id, [])
+        history += [state for state in (*play.meanwhile, play.state) if history[-1:] != [state]]
+        run.state = play.state
+        answer: dict[str, Any] = dict(TO_JSON(run))  # type: ignore[arg-type]
+        answer |= {
+            "state": play.state,
+            "state_history": [{"update_time": "2026-11-25T08:00:00Z", "state": state} for state in history],
+        }
+        if play.steps is not None:
+            answer["run_details"] = {"task_details": self._task_details(run.run_id, self.nodes.of(play.steps))}
+        return answer
+
+    def _task_details(self, run_id: str, nodes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+        details = []
+        for node in nodes.values():
+            state = TASK_STATES.get(node["phase"], node["phase"].upper())
+            pod = (
+                WORKFLOW if node["id"] == WORKFLOW else f"{WORKFLOW}-{node['templateName']}-{node['id'].split('-')[-1]}"
+            )
+            details.append(
+                {
+                    "run_id": run_id,
+                    "task_id": str(uuid.uuid5(uuid.NAMESPACE_URL, node["id"])),
+                    "display_name": node["displayName"],
+                    "create_time": "2026-11-25T08:00:00Z",
+                    "start_time": node["startedAt"],
+                    "end_time": node["finishedAt"] or "0001-01-01T00:00:00Z",
+                    "pod_name": pod,
+                    "child_tasks": [{"pod_name": child} for child in node.get("children", [])],
+                }
+                | ({"state": state} if state else {})
+            )
+        random.Random(run_id).shuffle(details)
+        return details
+
+    def _manifest(self, run_id: str) -> dict[str, Any]:
+        run = self._run(run_id)
+        play = self.last.get(run_id, Played("PENDING"))
+        nodes = self.nodes.of(play.steps) if play.steps is not None else {}
+        status: dict[str, Any] = {"phase": "Running", "nodes": nodes} | (
+            {"message": play.message} if play.message else {}
+        )
+        if self.packed:
+            del status["nodes"]
+            status["compressedNodes"] = base64.b64encode(gzip.compress(json.dumps(nodes).encode())).decode()
+        manifest = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "spec": {}, "status": status}
+        runtime = {"workflow_manifest": json.dumps(manifest)} if play.steps is not None else {}
+        return {"run": {"id": run_id, "name": run.display_name, "status": "Running"}, "pipeline_runtime": runtime}
 
 
 def _add(there: list[Any], kind: type, body: bytes, key: str, unique: bool = True) -> Any:
@@ -148,8 +250,8 @@ def _filtered(found: list[Any], query: dict[str, str]) -> list[Any]:
         return found
     [predicate] = json.loads(query["filter"])["predicates"]
     assert predicate["operation"] in ("EQUALS", 1)  # protobuf takes a name and its number
-    assert predicate["key"] == "display_name"
-    return [one for one in found if one.display_name == predicate["stringValue"]]
+    assert predicate["key"] in ("display_name", "recurring_run_id")
+    return [one for one in found if getattr(one, predicate["key"]) == predicate["stringValue"]]
 
 
 @contextmanager
@@ -161,6 +263,7 @@ def serving(api: KubeflowApi) -> Iterator[KubeflowApi]:
             url = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(url.query).items()}
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            api.asked.append(f"{self.command} {url.path}")
             api.cookies.append(self.headers.get("Cookie") or "")
             for (method, end), (status, text) in list(api.broken.items()):
                 if method == self.command and re.search(end, url.path):
@@ -169,15 +272,18 @@ def serving(api: KubeflowApi) -> Iterator[KubeflowApi]:
                 return self._refuse(401, 16, "Request header error: there is no user identity header: Unauthenticated")
             try:
                 made = api.answer(self.command, url.path, query, body, self.headers.get("Content-Type") or "")
-            except LookupError:
-                return self._refuse(404, 5, "Not Found")
+            except LookupError as error:
+                return self._refuse(404, 5, f"ResourceNotFoundError: {error}")
             except FileExistsError as error:
                 return self._refuse(409, 6, str(error))
             except ValueError as error:
                 return self._refuse(400, 3, str(error))
+            except RuntimeError as error:
+                return self._refuse(500, 13, str(error))
             return self._say(200, json.dumps(TO_JSON(made)).encode())
 
         def _refuse(self, status: int, code: int, message: str) -> None:
+            message = f"Failed to do what was asked: {STACK}]: {message}"
             answer = {"error": message, "code": code, "message": message, "details": []}
             self._say(status, json.dumps(answer).encode())
 

@@ -14,13 +14,12 @@ from swift import S3Server, swift_server
 
 from components.bad_input import BadInput
 from components.close_run.close_run import close_run
-from components.open_run.open_run import LOCAL_PROCESS
 from ferkit.tracking import names, tree
 from ferkit.tracking.store import connect
-from pipeline.backend import Outcome
 from pipeline.cluster import Cluster
-from pipeline.kubeflow import Asked, close_orphan, close_orphans, with_uploaded_csv
+from pipeline.kubeflow import Asked
 from pipeline.parameters import Parameters
+from pipeline.upload import with_uploaded_csv
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 
@@ -91,32 +90,6 @@ def test_artifacts_go_through_the_server_without_keys(address: str, tmp_path: Pa
     assert run.info.artifact_uri.startswith("mlflow-artifacts:")
     [item] = client.list_artifacts(run.info.run_id, "deep")
     assert Path(client.download_artifacts(run.info.run_id, item.path, str(tmp_path))).read_text() == "seven"
-
-
-@pytest.mark.parametrize(("state", "status"), [("CANCELED", "KILLED"), ("FAILED", "FAILED")])
-def test_waiting_closes_what_a_terminated_run_left_open(address: str, state: str, status: str) -> None:
-    client = connect(address)
-    experiment = tree.experiment_id(client, "orphans")
-    parent = client.create_run(experiment, tags={names.PIPELINE_RUN_ID: f"orphan-{state}"})
-    close_orphan(address, f"orphan-{state}", Outcome(state, "terminated by ann"))
-    closed = client.get_run(parent.info.run_id)
-    assert closed.info.status == status
-    assert closed.data.tags[names.FAILURE] == "terminated by ann"
-
-
-def test_submit_ends_what_the_backend_says_has_ended(address: str) -> None:
-    client = connect(address)
-    experiment = tree.experiment_id(client, "orphans")
-    outcomes = {"gone": Outcome("CANCELED", "terminated by ann"), "done": Outcome("SUCCEEDED", ""), "here": None}
-    opened = {}
-    for name in (*outcomes, "local"):
-        tags = {names.PIPELINE_RUN_ID: name, names.RUN_KIND: "pipeline"}
-        tags |= {LOCAL_PROCESS: "a laptop 1 2.00"} if name == "local" else {}
-        opened[name] = client.create_run(experiment, tags=tags).info.run_id
-    assert close_orphans(address, outcomes.get) == 2
-    statuses = {name: client.get_run(run_id).info.status for name, run_id in opened.items()}
-    assert statuses == {"gone": "KILLED", "done": "FINISHED", "here": "RUNNING", "local": "RUNNING"}
-    assert close_orphans("http://127.0.0.1:9", outcomes.get) == 0  # nobody answers there
 
 
 def test_a_csv_of_this_machine_is_put_under_the_prefix_once(

@@ -1,4 +1,4 @@
-"""An MLflow tracking server as a team runs one: on PostgreSQL, with its artifacts in an S3 bucket.
+"""An MLflow tracking server as a team runs one: on PostgreSQL with its artifacts in an S3 bucket, or smaller.
 
 with mlflow_server(folder, postgres.store, "s3://mlflow", s3.environment()) as address:
 """
@@ -14,18 +14,21 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 
 @contextlib.contextmanager
-def mlflow_server(folder: Path, store: str, artifacts: str, environment: Mapping[str, str]) -> Iterator[str]:
+def mlflow_server(
+    folder: Path, store: str, artifacts: str, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[str]:
     """Starts the server (10 s, with the schema), and stops it at the end.
 
     Clients need no keys of the bucket: the server passes artifacts on.
 
     Args:
         folder: for its log.
-        store: postgresql+psycopg2://… of a database.
-        artifacts: s3://bucket/prefix.
+        store: postgresql+psycopg2://… of a database, or sqlite:///….
+        artifacts: s3://bucket/prefix, or a folder.
         environment: the bucket's endpoint and keys.
 
     Yields:
