@@ -119,7 +119,8 @@ def steps_seen(tasks: Iterable[Any]) -> list[Attempt]:
 
     These have neither messages nor candidates, and an attempt is not told from the next.
     """
-    tasks = [task for task in tasks if task.display_name]
+    # Kubeflow has them in no order.
+    tasks = sorted((task for task in tasks if task.display_name), key=lambda task: str(task.start_time))
     drivers = {SUFFIX.sub("", task.display_name) for task in tasks}
     seen = []
     for task in tasks:

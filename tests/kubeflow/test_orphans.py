@@ -31,9 +31,9 @@ def open_parent(address: str, experiment: str, pipeline_run_id: str, lock: str =
     found = client.get_experiment_by_name(experiment)
     assert found is not None
     tags = {names.PIPELINE_RUN_ID: pipeline_run_id, names.RUN_KIND: "pipeline"}
-    run_id = client.create_run(found.experiment_id, tags=tags).info.run_id
-    claim(client, run_id, Owner(pipeline_run_id, lock))
-    return run_id
+    run = client.create_run(found.experiment_id, tags=tags)
+    claim(client, run, Owner(pipeline_run_id, lock))
+    return run.info.run_id
 
 
 def run_of(address: str, run_id: str) -> Any:

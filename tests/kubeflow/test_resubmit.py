@@ -28,7 +28,7 @@ def earlier(api: KubeflowApi, submit: Submit, mlflow_address: str, request: pyte
     client = connect(mlflow_address)
     tags = {names.PIPELINE_RUN_ID: run.run_id, names.RUN_KIND: "pipeline", names.WEIGHTS_VERSION: CODE_VERSION}
     parent = client.create_run(client.create_experiment(experiment), tags=tags).info.run_id
-    claim(client, parent, Owner(run.run_id))
+    claim(client, client.get_run(parent), Owner(run.run_id))
     client.log_dict(parent, Parameters.parse(OWN | {"experiment": experiment}).dump(), "parameters.yaml")
     client.set_terminated(parent, "FAILED")
     return parent
@@ -125,7 +125,7 @@ def test_refuses_what_runs_elsewhere(
     submit: Submit, earlier: str, mlflow_address: str, owner: Owner, sentence: str
 ) -> None:
     client = connect(mlflow_address)
-    claim(client, earlier, owner)
+    claim(client, client.get_run(earlier), owner)
     client.update_run(earlier, status="RUNNING")
     assert sentence in one_sentence(submit("--resume", earlier, tracking_uri=mlflow_address))
 
