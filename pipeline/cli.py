@@ -20,6 +20,8 @@ VERBS = {
     "promote": "make an approved version the champion",
     "rollback": "make the previous champion the champion again",
     "history": "every promotion and rollback there was",
+    "repair": "put aliases where the record of promotions says",
+    "webhook": "have an MLflow server tell a service about a new champion",
     "predict": "say what the faces in images or a CSV express",
     "sample": "draw a synthetic data set in FER2013's form",
     "ui": "open the MLflow UI on this machine's runs",
@@ -72,6 +74,7 @@ def main() -> None:
     # TensorFlow's and MLflow's own chatter is for their developers; what a person acts on, we say.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a server's, into the middle of --json
     sys.exit(cli.main())
 
 

@@ -21,9 +21,10 @@ from components.model.metrics import (
 from components.register import registry
 from components.register.gate import below_floors, compare_on_same_rows, worse_than_allowed
 from components.register.parameters import Register
-from components.register.promotion import Standing, now
+from components.register.promotion import now
 from components.register.registry import Version
 from components.register.seen import find_seen
+from components.register.standing import Standing
 from components.register.verdict import APPROVED, REJECTED, Difference, Scored, Verdict
 from ferkit.tracking import names
 

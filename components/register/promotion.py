@@ -1,16 +1,13 @@
-"""Promotion and rollback. The ledger decides who is champion; the aliases and tags in the registry follow it.
+"""Promotion and rollback, written into the ledger; the aliases and tags in the registry follow it (standing.py).
 
-Whoever changes anything, or only looks, first settles: puts the alias `champion` where the ledger says, and takes down
-a `challenger` that was judged against another champion. So a promotion that was killed between its entry in the ledger
-and the alias is completed by the next command, whatever it is.
+Whoever changes anything first settles. So a promotion that was killed between its entry in the ledger and the alias is
+completed by the next command that writes, whichever it is.
 """
 
 from __future__ import annotations
 
 import getpass
 import os
-import random
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,45 +18,13 @@ import mlflow
 from components.bad_input import BadInput
 from components.register import registry
 from components.register.ledger import Entry, Ledger
-from components.register.registry import MODEL, PARENT_RUN, Version
+from components.register.registry import PARENT_RUN, Version
+from components.register.rights import check_may_promote
+from components.register.standing import Standing, look, settle
 from components.register.verdict import APPROVED, NO_CHAMPION, NOT_GATED
 from ferkit.tracking import names
 
-ATTEMPTS: Final = 6
-"""At following the ledger, while others do the same: about three seconds at most."""
-
 USER_VARIABLE: Final = "FERPIPE_USER"
-
-PROMOTED_BY: Final = "promoted_by"
-PROMOTED_AT: Final = "promoted_at"
-PROMOTED_FROM: Final = "promoted_from"
-PREVIOUS_CHAMPION: Final = "previous_champion"
-PROMOTION: Final = "promotion"
-PROMOTION_REASON: Final = "promotion_reason"
-ROLLED_BACK_BY: Final = "rolled_back_by"
-ROLLED_BACK_AT: Final = "rolled_back_at"
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Who is what in the registry, once it agrees with the ledger.
-
-    Attributes:
-        champion: version; None before the first promotion. By the ledger; by the alias while that is empty.
-        challenger: version that is approved to take the champion's place; None when there is none.
-        entries: the ledger, oldest first.
-        repaired: what had to be put right, a sentence each.
-    """
-
-    champion: str | None
-    challenger: str | None
-    entries: tuple[Entry, ...]
-    repaired: tuple[str, ...] = ()
-
-    @property
-    def compared_with(self) -> str:
-        """What a verdict that still holds was `compared_with`."""
-        return self.champion or NO_CHAMPION
 
 
 @dataclass(frozen=True)
@@ -83,98 +48,6 @@ class Outcome:
         return {"champion": self.champion, "changed": self.changed, "sentence": self.sentence, "entry": entry}
 
 
-def settle(client: mlflow.MlflowClient) -> Standing:
-    """Puts aliases and tags where the ledger says, and returns who is what.
-
-    Aliases are read before the ledger and the ledger again after every write, so that whoever is overtaken by a later
-    promotion corrects its own alias.
-
-    Raises:
-        BadInput: nothing was ever registered.
-    """
-    for attempt in range(ATTEMPTS):
-        try:
-            return _settle(client)
-        except mlflow.MlflowException:
-            # MLflow sets a tag or an alias by looking for the row and then inserting it: of two processes that complete
-            # the same promotion at once, one is told that the row is there already.
-            if attempt == ATTEMPTS - 1:
-                raise
-            time.sleep(random.uniform(0, 0.1 * 2**attempt))
-    raise AssertionError
-
-
-def _settle(client: mlflow.MlflowClient) -> Standing:
-    ledger = Ledger(client)
-    repaired: list[str] = []
-    while True:
-        aliases = registry.aliases(client)
-        entries = ledger.entries()
-        if not entries or not _follow(client, entries[-1], aliases.get(names.CHAMPION)):
-            break
-        repaired.append(_behind(entries[-1], aliases.get(names.CHAMPION)))
-    champion = entries[-1].version if entries else aliases.get(names.CHAMPION)
-    challenger = aliases.get(names.CHALLENGER)
-    judged = registry.find_version(client, challenger) if challenger else None
-    if challenger and not (judged and _may_replace(judged, champion)):
-        client.delete_registered_model_alias(MODEL, names.CHALLENGER)
-        if challenger != champion:
-            repaired.append(
-                f"challenger version {challenger} was not judged against today's champion; alias taken down"
-            )
-        challenger = None
-    return Standing(champion, challenger, tuple(entries), tuple(repaired))
-
-
-def _follow(client: mlflow.MlflowClient, last: Entry, alias: str | None) -> bool:
-    """Makes alias and tags follow the ledger's last entry; whether they were behind."""
-    version = registry.find_version(client, last.version)
-    if version is None:  # deleted since: there is nothing left that an alias could point to
-        return False
-    tagged = version.tags.get(PROMOTION) == str(last.number)
-    if alias == last.version and tagged:
-        return False
-    if alias != last.version:
-        client.set_registered_model_alias(MODEL, names.CHAMPION, last.version)
-    if not tagged:
-        if last.action == "rollback" and registry.find_version(client, last.previous):
-            registry.set_tags(client, last.previous, {ROLLED_BACK_BY: last.by, ROLLED_BACK_AT: last.at})
-        registry.set_tags(client, last.version, _tags(last))
-    return True
-
-
-def _behind(last: Entry, alias: str | None) -> str:
-    """What `_follow` put right."""
-    since = f"champion since promotion {last.number} by {last.by} at {last.at}"
-    if alias == last.version:
-        return f"the tags of version {last.version}, {since}, were incomplete; completed"
-    was = f"at version {alias}" if alias else "unset"
-    return f"alias {names.CHAMPION} was {was}; set to version {last.version}, {since}"
-
-
-def _tags(entry: Entry) -> dict[str, str]:
-    """What an entry says on its version. PROMOTION comes last: it says that the others are there."""
-    tags = {
-        PROMOTED_BY: entry.by,
-        PROMOTED_AT: entry.at,
-        PROMOTED_FROM: entry.pipeline_run,
-        PREVIOUS_CHAMPION: entry.previous or NO_CHAMPION,
-        PROMOTION_REASON: ("forced: " if entry.forced else "") + entry.reason,
-        PROMOTION: str(entry.number),
-    }
-    return {name: value for name, value in tags.items() if value}
-
-
-def _may_replace(version: Version, champion: str | None) -> bool:
-    """Whether the gate approved the version against the champion of today."""
-    tags = version.tags
-    return (
-        tags.get(names.VALIDATION_STATUS) == APPROVED
-        and tags.get(names.COMPARED_WITH) == (champion or NO_CHAMPION)
-        and version.number != champion
-    )
-
-
 def promote(
     client: mlflow.MlflowClient,
     version: str = "",
@@ -195,17 +68,18 @@ def promote(
         dry_run: says what would happen, and changes nothing.
 
     Raises:
-        BadInput: the gate did not approve it, or against another champion; or somebody else promoted a moment before.
+        BadInput: the gate did not approve it, or against another champion; this user may not; or somebody else
+            promoted a moment before.
     """
     if force and not reason:
         raise BadInput("--force: say why with --reason; it is kept in the record of promotions")
-    standing = settle(client)
+    standing, user = _standing(client, dry_run)
     chosen = registry.version_of(client, version) if version else _next_champion(client, standing)
     if chosen.number == standing.champion:
         return Outcome(chosen.number, False, f"version {chosen.number} is the champion already{_since(standing)}")
     if not force:
         _check_approved(chosen, standing)
-    entry = _entry(standing, "promote", chosen, by, reason, force)
+    entry = _entry(standing, "promote", chosen, by or who(user), reason, force)
     sentence = f"version {chosen.number} is champion{_instead_of(standing.champion)}"
     if dry_run:
         return Outcome(chosen.number, False, f"dry run: {sentence}")
@@ -225,9 +99,10 @@ def roll_back(client: mlflow.MlflowClient, *, by: str = "", reason: str = "", dr
     Versions that were deleted from the registry since are passed over.
 
     Raises:
-        BadInput: there is none to go back to; or somebody else promoted or rolled back a moment before.
+        BadInput: there is none to go back to; this user may not; or somebody else promoted or rolled back a moment
+            before.
     """
-    standing = settle(client)
+    standing, user = _standing(client, dry_run)
     if standing.champion is None:
         raise BadInput("there is no champion yet, so nothing to go back from; see `ferpipe promote --help`")
     existing = {version.number: version for version in registry.versions(client)}
@@ -241,7 +116,7 @@ def roll_back(client: mlflow.MlflowClient, *, by: str = "", reason: str = "", dr
     sentence = f"version {chosen.number} is champion again{_instead_of(standing.champion)}"
     if dry_run:
         return Outcome(chosen.number, False, f"dry run: {sentence}")
-    entry = _entry(standing, "rollback", chosen, by, reason, forced=False)
+    entry = _entry(standing, "rollback", chosen, by or who(user), reason, forced=False)
     held = Ledger(client).claim(entry)
     if held.claim != entry.claim:
         raise BadInput(
@@ -250,6 +125,14 @@ def roll_back(client: mlflow.MlflowClient, *, by: str = "", reason: str = "", dr
         )
     settle(client)
     return Outcome(chosen.number, True, sentence, entry)
+
+
+def _standing(client: mlflow.MlflowClient, dry_run: bool) -> tuple[Standing, str]:
+    """Who is what, put right where this call is going to write; and the server's name for who calls, empty for none."""
+    if dry_run:
+        return look(client), ""
+    user = check_may_promote(client)
+    return settle(client), user
 
 
 def line_of_champions(entries: Sequence[Entry]) -> list[str]:
@@ -325,7 +208,7 @@ def _entry(
         action=action,
         version=chosen.number,
         previous=standing.champion or "",
-        by=by or who(),
+        by=by,
         at=now(),
         pipeline_run=chosen.tags.get(PARENT_RUN, ""),
         reason=reason,
@@ -342,10 +225,10 @@ def _instead_of(champion: str | None) -> str:
     return f" instead of version {champion}" if champion else ", the first one"
 
 
-def who() -> str:
-    """Who promotes: `FERPIPE_USER`, else the name this process runs under."""
+def who(user: str = "") -> str:
+    """Who promotes: `FERPIPE_USER`, else the server's name for the user, else the name this process runs under."""
     try:
-        return os.environ.get(USER_VARIABLE) or getpass.getuser()
+        return os.environ.get(USER_VARIABLE) or user or getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
         return f"uid {os.getuid()}"
 

@@ -20,9 +20,10 @@ from components.register import registry
 from components.register.data import DATA_URI, data_of
 from components.register.judge import TEST_DIGEST, judge, judge_champion
 from components.register.parameters import Register
-from components.register.promotion import Standing, settle, who
+from components.register.promotion import who
 from components.register.registry import MODEL, PARENT_RUN, Version
 from components.register.seen import KEPT_IN, keep_training_faces
+from components.register.standing import Standing, settle
 from components.register.verdict import NOT_GATED, REJECTED, Verdict
 from ferkit.errors import UserError
 from ferkit.tracking import names, tree

@@ -16,18 +16,19 @@ from pipeline.verbs.options import json_option, tracking_option
 def history(tracking_uri: str, as_json: bool) -> None:
     """Print the record of promotions: who made which version champion, when, in whose place, from which pipeline run.
 
-    The record is append-only, and it decides: an alias `champion` that is not where the last line says (a promotion was
-    killed half-way, somebody moved it by hand) is put there, and that is said.
+    The record is append-only, and it decides. An alias `champion` that is not where the last line says (a promotion was
+    killed half-way, somebody moved it by hand) is named; `ferpipe repair`, or the next promotion, puts it there. This
+    command writes nothing, so it needs no more than the right to read.
     """
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    from components.register.promotion import settle
+    from components.register.standing import look
     from ferkit.tracking.store import connect
 
-    standing = settle(connect(tracking_uri))
-    for sentence in standing.repaired:
+    standing = look(connect(tracking_uri))
+    for sentence in standing.notes:
         click.echo(f"note: {sentence}", err=True)
     if as_json:
         click.echo(json.dumps([entry.to_dict() for entry in standing.entries], indent=2))

@@ -16,8 +16,9 @@ from components.faces import EMOTIONS, SPLITS, Faces, Profile, SplitWriter, spli
 from components.model.package import log_face_model
 from components.register import registry
 from components.register.parameters import Register
-from components.register.promotion import promote, settle
+from components.register.promotion import promote
 from components.register.register import gate_version, register_candidates
+from components.register.standing import settle
 from ferkit.tracking import names, tree
 from ferkit.tracking.names import metric
 from ferkit.tracking.store import connect

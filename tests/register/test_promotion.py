@@ -8,8 +8,9 @@ from promotable import AddVersion
 
 from components.bad_input import BadInput
 from components.register.ledger import Entry, Ledger
-from components.register.promotion import line_of_champions, promote, roll_back, settle
+from components.register.promotion import line_of_champions, promote, roll_back
 from components.register.registry import MODEL, PARENT_RUN
+from components.register.standing import look, settle
 from components.register.verdict import NOT_GATED, REJECTED
 from ferkit.tracking import names
 
@@ -175,12 +176,30 @@ def test_an_alias_moved_by_hand_is_put_back(client: mlflow.MlflowClient, add_ver
     first, second = add_version(), add_version()
     promote(client, first, by="ann")
     client.set_registered_model_alias(MODEL, names.CHAMPION, second)
-    (sentence,) = settle(client).repaired
+    (sentence,) = settle(client).notes
     assert sentence.startswith("alias champion was at version 2; set to version 1, champion since promotion 1 by ann")
     client.delete_registered_model_alias(MODEL, names.CHAMPION)
-    (sentence,) = settle(client).repaired
+    (sentence,) = settle(client).notes
     assert sentence.startswith("alias champion was unset")
     assert champion(client) == first
+
+
+def test_a_look_says_what_lags_behind_and_writes_nothing(client: mlflow.MlflowClient, add_version: AddVersion) -> None:
+    first, second = add_version(), add_version()
+    promote(client, first, by="ann")
+    client.set_registered_model_alias(MODEL, names.CHAMPION, second)
+    client.set_registered_model_alias(MODEL, names.CHALLENGER, second)  # judged against no champion
+    client.delete_model_version_tag(MODEL, first, "promotion")
+    alias, stale = look(client).notes
+    assert alias.startswith("alias champion is at version 2, but version 1 is champion since promotion 1 by ann")
+    assert stale.startswith("challenger version 2 was not judged against today's champion; `ferpipe repair`")
+    assert (look(client).champion, look(client).challenger) == (first, None)
+    client.set_registered_model_alias(MODEL, names.CHAMPION, first)
+    assert "the tags of version 1, champion since promotion 1 by ann" in look(client).notes[0]
+    assert champion(client) == first
+    assert has_challenger(client)
+    assert len(settle(client).notes) == 2
+    assert look(client).notes == ()
 
 
 def test_an_entry_cannot_be_written_over(client: mlflow.MlflowClient, add_version: AddVersion) -> None:

@@ -17,8 +17,9 @@ import pytest
 import requests
 from promotable import add_version_to
 
-from components.register.promotion import promote, settle
+from components.register.promotion import promote
 from components.register.registry import MODEL
+from components.register.standing import settle
 from components.register.verdict import APPROVED, NO_CHAMPION
 from ferkit.tracking import names
 from ferkit.tracking.store import connect
@@ -141,8 +142,8 @@ def test_a_promotion_killed_after_its_entry_is_completed_by_the_next_command(
     standing = settle(client)
 
     assert standing.champion == second
-    assert len(standing.repaired) == 1
+    assert len(standing.notes) == 1
     assert client.get_registered_model(MODEL).aliases[names.CHAMPION] in (second, int(second))
     tags = client.get_model_version(MODEL, second).tags
     assert (tags["promoted_by"], tags["previous_champion"], tags["promotion"]) == ("ann", first, "2")
-    assert settle(client).repaired == ()
+    assert settle(client).notes == ()

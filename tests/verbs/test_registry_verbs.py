@@ -98,12 +98,24 @@ def test_force_without_a_reason_is_wrong_usage(uri: str) -> None:
     assert ferpipe(uri, "promote", "2", "--force").exit_code == 2
 
 
-def test_history_repairs_an_alias_and_says_so(uri: str) -> None:
+def test_history_says_that_an_alias_was_moved_and_repair_puts_it_back(uri: str) -> None:
     ferpipe(uri, "promote", "1")
     client: mlflow.MlflowClient = connect(uri)
     client.set_registered_model_alias(registry.MODEL, names.CHAMPION, "2")
-    assert "note: alias champion was at version 2; set to version 1" in ferpipe(uri, "history").stderr
+    assert "note: alias champion is at version 2, but version 1 is champion since" in ferpipe(uri, "history").stderr
+    assert str(client.get_model_version_by_alias(registry.MODEL, names.CHAMPION).version) == "2"
+    assert ferpipe(uri, "repair").stdout.startswith("alias champion was at version 2; set to version 1")
     assert str(client.get_model_version_by_alias(registry.MODEL, names.CHAMPION).version) == "1"
+    assert ferpipe(uri, "repair").stdout == "nothing to repair: aliases and tags are where the record says\n"
+    assert json.loads(ferpipe(uri, "repair", "--json").stdout)["repaired"] == []
+
+
+def test_a_dry_run_repairs_nothing(uri: str) -> None:
+    ferpipe(uri, "promote", "1")
+    client: mlflow.MlflowClient = connect(uri)
+    client.set_registered_model_alias(registry.MODEL, names.CHAMPION, "2")
+    assert "version 1 is the champion already" in ferpipe(uri, "promote", "1", "--dry-run").stdout
+    assert str(client.get_model_version_by_alias(registry.MODEL, names.CHAMPION).version) == "2"
 
 
 def test_history_before_any_promotion(uri: str) -> None:
@@ -157,7 +169,7 @@ def test_compare_gives_the_address_in_the_mlflow_ui(uri: str) -> None:
     assert run_of(uri, "2") in address
 
 
-@pytest.mark.parametrize("verb", ["promote", "rollback", "history", "gate", "compare"])
+@pytest.mark.parametrize("verb", ["promote", "rollback", "history", "gate", "compare", "repair"])
 def test_help_is_the_documentation(verb: str) -> None:
     shown = CliRunner().invoke(cli, [verb, "--help"])
     assert shown.exit_code == 0

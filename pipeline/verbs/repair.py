@@ -1,0 +1,32 @@
+"""`ferpipe repair`: aliases and tags are put where the record of promotions says."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from pipeline.verbs.options import json_option, tracking_option
+
+
+@click.command()
+@tracking_option
+@json_option
+def repair(tracking_uri: str, as_json: bool) -> None:
+    """Put the aliases and tags of the registered model where the record of promotions says.
+
+    They lag behind it where a promotion was killed half-way, or where somebody moved an alias by hand. `ferpipe
+    promote`, `rollback`, `gate` and the `register` of a run do the same before anything else; `history` only says it.
+    """
+    from components.register.rights import check_may_promote
+    from components.register.standing import settle
+    from ferkit.tracking.store import connect
+
+    client = connect(tracking_uri)
+    check_may_promote(client)
+    standing = settle(client)
+    if as_json:
+        told = {"champion": standing.champion, "challenger": standing.challenger, "repaired": standing.notes}
+        click.echo(json.dumps(told, indent=2))
+    else:
+        click.echo("\n".join(standing.notes) or "nothing to repair: aliases and tags are where the record says")
