@@ -52,6 +52,26 @@ compile: $(READY) ## the pipeline as a file for Kubeflow (IMAGE=, GPU_IMAGE=, ML
 submit: $(READY) ## run it on a cluster (HOST=, IMAGE=, GPU_IMAGE=, MLFLOW=, CONFIG=, CSV=, SET=)
 	@$(BIN)/ferpipe submit $(if $(HOST),--host $(HOST)) $(CLUSTER_ARGUMENTS) $(RUN_ARGUMENTS)
 
+##@ Supply
+
+.PHONY: base
+base: ## the images' base as its tag stands today, by digest, into images/Dockerfile
+	@images/update_base
+
+.PHONY: sbom
+sbom: $(READY) ## what an image holds, as CycloneDX (IMAGE=name of one that is here)
+	@$(BIN)/python images/sbom.py $(IMAGE)
+
+.PHONY: licences
+licences: $(READY) ## write docs/licences.md: the licence of every package in the images
+	@$(BIN)/python images/list_licences.py > docs/licences.md
+
+.PHONY: audit
+audit: $(READY) ## known vulnerabilities of the locked packages (needs PyPI's advisories)
+	@for lock in requirements.lock requirements-gpu.lock requirements-server.lock; do \
+		$(BIN)/uv tool run --quiet --from pip-audit==2.10.1 pip-audit --strict --disable-pip --require-hashes -r $$lock; \
+	done
+
 ##@ Develop
 
 .PHONY: setup
@@ -108,6 +128,7 @@ lock: $(READY) ## resolve the lock files anew
 	@$(LOCK) -o requirements.lock
 	@$(LOCK) --extra gpu --no-emit-package tensorflow-cpu -o requirements-gpu.lock
 	@$(LOCK) --extra dev -o requirements-dev.lock
+	@$(subst compile pyproject.toml,compile --group server --constraints requirements.lock,$(LOCK)) -o requirements-server.lock
 
 .PHONY: clean
 clean: ## remove what local runs left (.ferpipe: artifacts, cache, training state, logs); MLflow's runs stay

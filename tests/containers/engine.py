@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,6 +137,21 @@ def ensure_base() -> str:
 def build_images() -> Built:
     """Builds both targets as `make images` does; the GPU's with one package of its lock file instead of 3 GB."""
     started = time.monotonic()
+    with _build_environment() as environment:
+        cpu, log = _build("cpu", environment)
+        gpu, more = _build("gpu", {**environment, "BUILD_OPTIONS": f"{environment['BUILD_OPTIONS']} {ONE_PACKAGE}"})
+    return Built(cpu, gpu, log + more, time.monotonic() - started)
+
+
+def build_server() -> str:
+    """Builds the image of a team's MLflow server, as docs/mlflow.md does; its tag."""
+    with _build_environment() as environment:
+        return _build("server", environment)[0]
+
+
+@contextlib.contextmanager
+def _build_environment() -> Iterator[dict[str, str]]:
+    """What images/build is given here: the base, and the package index with a password in it."""
     with tempfile.TemporaryDirectory() as folder:
         index = Path(folder) / "package_index"
         index.write_text(_with_password(os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple")))
@@ -149,9 +164,7 @@ def build_images() -> Built:
         }
         if authorities := os.environ.get("SSL_CERT_FILE"):
             environment["CERTIFICATES"] = authorities
-        cpu, log = _build("cpu", environment)
-        gpu, more = _build("gpu", {**environment, "BUILD_OPTIONS": f"{environment['BUILD_OPTIONS']} {ONE_PACKAGE}"})
-    return Built(cpu, gpu, log + more, time.monotonic() - started)
+        yield environment
 
 
 def _build(target: str, environment: Mapping[str, str]) -> tuple[str, str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from swift import S3Server, swift_server
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "register"))  # promotable
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 USER = "postgres"
 """PostgreSQL refuses to run as root; Debian's package makes this user."""
@@ -30,6 +31,16 @@ class PostgresServer:
     def store(self) -> str:
         """The address as MLflow takes it, with the driver that the lock file has: SQLAlchemy's own choice varies."""
         return self.address.replace("postgresql://", "postgresql+psycopg2://")
+
+    def environment(self) -> dict[str, str]:
+        """The address as libpq, and so every client, reads it from the environment."""
+        parts = urlsplit(self.address)
+        return {
+            "PGHOST": str(parts.hostname),
+            "PGPORT": str(parts.port),
+            "PGDATABASE": parts.path.lstrip("/"),
+            "PGUSER": str(parts.username),
+        }
 
     def dump(self) -> str:
         """Everything in the database, as SQL."""
