@@ -6,6 +6,9 @@ It runs a container of the image without network and reads what is installed, so
 lock file asked for. Python itself, and the shared libraries inside wheels (CUDA's, libpq), are not taken apart.
 """
 
+# py-serializable's decorators hide the classes of cyclonedx from pyright.
+# pyright: reportCallIssue=false, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportArgumentType=false
+
 from __future__ import annotations
 
 import argparse

@@ -13,8 +13,8 @@ import mlflow
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
-from components.bad_input import BadInput
 from components.register.registry import MODEL
+from ferkit.errors import UserError
 from ferkit.tracking import names
 
 CURRENT_USER: Final = "/api/2.0/mlflow/users/current"
@@ -33,7 +33,7 @@ def check_may_promote(client: mlflow.MlflowClient) -> str:
         The name under which the server knows this user; empty where it knows none.
 
     Raises:
-        BadInput: this server has users, and this one may not manage the registered model or write to the experiment
+        UserError: this server has users, and this one may not manage the registered model or write to the experiment
             that holds the record of promotions.
     """
     if not client.tracking_uri.startswith(("http://", "https://")):
@@ -51,7 +51,7 @@ def check_may_promote(client: mlflow.MlflowClient) -> str:
     if experiment and _permission(client, name, "experiment", experiment.experiment_id) not in ("EDIT", "MANAGE"):
         missing.append(f"EDIT on the experiment {names.EXPERIMENT}")
     if missing:
-        raise BadInput(
+        raise UserError(
             f"{name} may not promote on {client.tracking_uri}: that takes {' and '.join(missing)}; somebody who has "
             "that can promote, or an administrator of that MLflow can grant it (docs/mlflow.md)"
         )

@@ -61,7 +61,7 @@ def look(client: mlflow.MlflowClient) -> Standing:
     """Who is what; writes nothing.
 
     Raises:
-        BadInput: nothing was ever registered.
+        UserError: nothing was ever registered.
     """
     aliases, entries = registry.aliases(client), Ledger(client).entries()
     notes: list[str] = []
@@ -83,7 +83,7 @@ def settle(client: mlflow.MlflowClient) -> Standing:
     promotion corrects its own alias.
 
     Raises:
-        BadInput: nothing was ever registered.
+        UserError: nothing was ever registered.
     """
     for attempt in range(ATTEMPTS):
         try:

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import mlflow
 from mlflow.entities.webhook import Webhook as MlflowWebhook
 
-from components.bad_input import BadInput, nearest
 from components.register.rights import is_denied
+from ferkit.errors import UserError, nearest
 
 EVENT: Final = "model_version_alias.created"
 """Fired whenever an alias is set, whether or not it was there before."""
@@ -58,7 +58,7 @@ def list_webhooks(client: mlflow.MlflowClient) -> list[Webhook]:
     """Those that are told when an alias is set, by name.
 
     Raises:
-        BadInput: this MLflow is no server, or its webhooks are not for this user to see.
+        UserError: this MLflow is no server, or its webhooks are not for this user to see.
     """
     found: list[MlflowWebhook] = []
     token = None
@@ -82,14 +82,14 @@ def add_webhook(client: mlflow.MlflowClient, name: str, address: str, secret: st
         secret: signs what is posted (HMAC-SHA256); empty for no signature.
 
     Raises:
-        BadInput: there is one of that name, or the server does not take the address.
+        UserError: there is one of that name, or the server does not take the address.
     """
     if name in [webhook.name for webhook in list_webhooks(client)]:
-        raise BadInput(
+        raise UserError(
             f"there is a webhook {name} already; remove it with `ferpipe webhook remove {name}`, or take another name"
         )
     if urlsplit(address).scheme not in ("http", "https"):
-        raise BadInput(f"{cut_after_host(address)}: a webhook's address begins with https://")
+        raise UserError(f"{cut_after_host(address)}: a webhook's address begins with https://")
     return _webhook(_call(client, client.create_webhook, name, address, [EVENT], secret=secret or None))
 
 
@@ -97,14 +97,14 @@ def try_webhook(client: mlflow.MlflowClient, name: str) -> int:
     """Has the server post an example; the status with which it was answered.
 
     Raises:
-        BadInput: there is no such webhook, nobody answered, or with an error.
+        UserError: there is no such webhook, nobody answered, or with an error.
     """
     webhook = find_webhook(client, name)
     result = _call(client, client.test_webhook, webhook.id, EVENT)
     if not result.success:
         # What the other side says, or requests of it, may repeat the address.
         said = f"it answered {result.response_status}" if result.response_status else _kind(result.error_message or "")
-        raise BadInput(f"webhook {name}: the server could not deliver to {webhook.address} ({said})")
+        raise UserError(f"webhook {name}: the server could not deliver to {webhook.address} ({said})")
     return int(result.response_status or 0)
 
 
@@ -112,7 +112,7 @@ def remove_webhook(client: mlflow.MlflowClient, name: str) -> Webhook:
     """Takes it away; the server stops posting.
 
     Raises:
-        BadInput: there is no such webhook.
+        UserError: there is no such webhook.
     """
     webhook = find_webhook(client, name)
     _call(client, client.delete_webhook, webhook.id)
@@ -123,19 +123,19 @@ def find_webhook(client: mlflow.MlflowClient, name: str) -> Webhook:
     """The webhook of that name.
 
     Raises:
-        BadInput: there is none.
+        UserError: there is none.
     """
     there = {webhook.name: webhook for webhook in list_webhooks(client)}
     if name not in there:
         known = nearest(name, there) if there else "there is none yet, see `ferpipe webhook add --help`"
-        raise BadInput(f"no webhook {name!r} for a champion's change; {known}")
+        raise UserError(f"no webhook {name!r} for a champion's change; {known}")
     return there[name]
 
 
 def _call(client: mlflow.MlflowClient, what: Any, *arguments: Any, **keywords: Any) -> Any:
     """Asks the server, and says in one sentence why it would not."""
     if not client.tracking_uri.startswith(("http://", "https://")):
-        raise BadInput(
+        raise UserError(
             f"{client.tracking_uri}: MLflow's webhooks are fired by a server, and this store has none; give the "
             "address of one with --tracking-uri (docs/mlflow.md)"
         )
@@ -143,11 +143,11 @@ def _call(client: mlflow.MlflowClient, what: Any, *arguments: Any, **keywords: A
         return what(*arguments, **keywords)
     except mlflow.MlflowException as error:
         if is_denied(error):
-            raise BadInput(
+            raise UserError(
                 f"webhooks on {client.tracking_uri} are for administrators of that MLflow; ask one of them"
             ) from None
         if error.error_code == "INVALID_PARAMETER_VALUE":
-            raise BadInput(f"{client.tracking_uri} does not take this webhook: {_without_address(error)}") from None
+            raise UserError(f"{client.tracking_uri} does not take this webhook: {_without_address(error)}") from None
         raise
 
 

@@ -1,7 +1,7 @@
 """Moves what a laptop's MLflow holds (mlflow.db and its artifacts) to this server, while that is new.
 
     docker compose -f images/compose.yaml up --detach          its first start makes the schema
-    docker compose -f images/compose.yaml run --rm --volume "$PWD:$PWD:ro" mlflow \\
+    docker compose -f images/compose.yaml run --rm --user "$(id -u)" --volume "$PWD:$PWD:ro" mlflow \\
         python /opt/server/move_store.py "$PWD/mlflow.db"
 
 Runs, models, versions, aliases and the record of promotions keep their ids: `models:/…@champion`, and what notes say,
