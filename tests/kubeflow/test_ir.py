@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from parameter_types import mismatches
 from references import dangling
 
 from components.images import CPU_IMAGE, GPU_IMAGE
-from pipeline.cluster import STEPS
+from ferkit.code_version import step_version
+from pipeline.cluster import STEPS, Cluster
+from pipeline.dag import DISPLAY_NAMES
 from pipeline.kubeflow import Asked, compile_pipeline, immutable_images
 from pipeline.parameters import Parameters
 from pipeline.placing import LONGEST_SECONDS
@@ -29,7 +32,7 @@ KubernetesExecutorConfig: Any = vars(kubernetes_executor_config_pb2)["Kubernetes
 PipelineSpec: Any = vars(pipeline_spec_pb2)["PipelineSpec"]
 PlatformSpec: Any = vars(pipeline_spec_pb2)["PlatformSpec"]
 
-PLACED = [step for step in STEPS if step != "ensemble"]
+PLACED = list(STEPS)
 
 
 def test_the_ir_parses_strictly(compiled: Compiled) -> None:
@@ -72,7 +75,7 @@ def _without_a_producer(ir: dict[str, Any]) -> None:
 
 
 def _without_what_the_loop_gives(ir: dict[str, Any]) -> None:
-    [loop] = [name for name in ir["components"] if name.startswith("comp-for-loop")]
+    loop = next(name for name in ir["components"] if name.startswith("comp-for-loop"))
     del ir["components"][loop]["dag"]["outputs"]
 
 
@@ -198,8 +201,6 @@ def test_only_pure_steps_are_cached(compiled: Compiled) -> None:
 
 def test_nothing_is_cached_when_told_so(tmp_path) -> None:
     path = tmp_path / "uncached.yaml"
-    from pipeline.cluster import Cluster
-
     compile_pipeline(Asked(Parameters(), Cluster()), immutable_images(IMAGE), MLFLOW, path, cached=False)
     ir = next(yaml.safe_load_all(path.read_text()))
     ParseDict(ir, PipelineSpec())
@@ -248,8 +249,44 @@ def test_the_exit_task_waits_for_everything_and_runs_whatever_happened(compiled:
 
 
 def test_candidates_train_side_by_side_as_many_as_told(compiled: Compiled) -> None:
-    [loop] = [task for name, task in compiled.tasks().items() if name.startswith("for-loop")]
-    assert loop["iteratorPolicy"]["parallelismLimit"] == 3
+    loops = [task for name, task in compiled.tasks().items() if name.startswith("for-loop")]
+    assert [loop["iteratorPolicy"]["parallelismLimit"] for loop in loops] == [3, 3]
+
+
+def test_the_loops_items_are_run_ids_and_nothing_else_from_a_task_but_artifacts_enters(compiled: Compiled) -> None:
+    for loop in (task for name, task in compiled.tasks().items() if name.startswith("for-loop")):
+        items = loop["parameterIterator"]["items"]["inputParameter"]
+        from_tasks = [name for name, source in loop["inputs"]["parameters"].items() if "taskOutputParameter" in source]
+        assert from_tasks == [items]
+        component = compiled.ir["components"][loop["componentRef"]["name"]]
+        item = loop["parameterIterator"]["itemInput"]
+        assert component["inputDefinitions"]["parameters"][item]["parameterType"] == "STRING"
+
+
+def test_training_waits_for_the_profile_that_people_look_at(compiled: Compiled) -> None:
+    loops = {task["taskInfo"]["name"]: task for name, task in compiled.tasks().items() if name.startswith("for-loop")}
+    assert "profile" in loops["for each candidate"]["dependentTasks"]
+
+
+def test_every_task_has_a_name_for_people_and_knows_the_code_of_its_step(compiled: Compiled) -> None:
+    for name, task in compiled.tasks().items():
+        if name.startswith(("for-loop", "exit-handler")):
+            continue
+        assert task["taskInfo"]["name"] in DISPLAY_NAMES.values(), name
+        step = name.removesuffix("-2").replace("-", "_")
+        if step != "close_run":
+            code = task["inputs"]["parameters"]["code_version"]["runtimeValue"]["constant"]
+            assert code == step_version(step), name
+
+
+def test_a_thousand_candidates_and_their_run_ids_fit(tmp_path: Path) -> None:
+    """Linux takes 128 kB as one argument; a list of ids is one of register's."""
+    many = [{"architecture": "lenet", "seed": seed} for seed in range(1000)]
+    path = tmp_path / "many.yaml"
+    compile_pipeline(Asked(Parameters.parse({"candidates": many}), Cluster()), immutable_images(IMAGE), MLFLOW, path)
+    ir = next(yaml.safe_load_all(path.read_text()))
+    assert mismatches(ir) == []
+    assert len(json.dumps(["0" * 32] * 3000)) < 128 * 1024
 
 
 def test_the_same_settings_compile_to_the_same_bytes(config, compiled: Compiled, tmp_path) -> None:
