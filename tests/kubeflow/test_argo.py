@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from compiled_pipeline import IMAGE, SECRETS, Compiled
 
+from pipeline.cluster import STEPS
+
 pytestmark = [pytest.mark.go, pytest.mark.timeout(1200)]
 
 ARGO = Path(__file__).resolve().parent / "argo"
