@@ -56,7 +56,8 @@ def main(request_path: str) -> None:
     """Runs the pipeline that a request describes; kfp's exit status is this process's.
 
     A request holds `arguments` (of the pipeline), `artifacts` (folder, mounted into every container), `image` and
-    `gpu_image`, and `options` (docker-py's for every container, such as `network_mode`, `user`, `environment`).
+    `gpu_image`, `options` (docker-py's for every container, such as `network_mode`, `user`, `environment`), and
+    `retries` (further attempts of a training).
     """
     request = json.loads(Path(request_path).read_text())
     # Containers run as another user, who must be able to write where kfp makes folders for them.
@@ -66,6 +67,8 @@ def main(request_path: str) -> None:
     local.init(local.DockerRunner(**request["options"]), pipeline_root=request["artifacts"], enable_caching=False)
 
     def place(task: PipelineTask, step: str) -> PipelineTask:
+        if step == "train" and request["retries"]:
+            task.set_retry(request["retries"], "1s")
         return task.set_container_image(request["gpu_image" if step == "train" else "image"])
 
     pipeline_for(place)(**request["arguments"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import boto3
 import mlflow
 import pytest
-from engine import ROOT, Built
+from engine import ROOT, Built, docker
 from mlflow.entities import Run
 from mlflow_server import mlflow_server
 from postgres import PostgresServer, postgres_server
@@ -28,10 +29,17 @@ from pipeline.parameters import Parameters
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]
 
+EPOCHS = 12
+"""Of the candidate that is killed in the midst of them."""
+
 PARAMETERS = {
     "csv": "s3://csvs/faces.csv",
     "train": {"recipe": "tuned", "epochs": 2, "batch_size": 64, "averaging": "none"},
-    "candidates": [{"architecture": "lenet", "width": 0.125}, {"architecture": "multi_kernel", "width": 0.125}],
+    "candidates": [
+        {"architecture": "lenet", "width": 0.125},
+        {"architecture": "multi_kernel", "width": 0.125, "epochs": EPOCHS},
+        {"architecture": "lenet", "width": 0.125, "backend": "jax"},  # which is not in the image
+    ],
     "register": {"floor_macro_f1": 0.0, "floor_recall": 0.0},
 }
 PLANTED = {"MLFLOW_TRACKING_USERNAME": "planted-user-4711", "MLFLOW_TRACKING_PASSWORD": "planted-password-4711"}
@@ -60,20 +68,21 @@ class Team:
         """What steps get by environment, as a cluster's Secrets would give it."""
         return {**PLANTED, "AWS_ACCESS_KEY_ID": self.s3.key, "AWS_SECRET_ACCESS_KEY": self.s3.secret}
 
-    def run(self, name: str, **changes: Any) -> subprocess.CompletedProcess[str]:
-        """Runs the DAG in containers; the log is `name`.log."""
-        parameters = Parameters.parse({**PARAMETERS, **changes}).dump()
+    def start(self, name: str, retries: int = 0, parent_run_id: str = "", **changes: Any) -> subprocess.Popen[str]:
+        """Starts the DAG in containers; the log is `name`.log."""
         arguments = {
-            **parameters,
+            **Parameters.parse({**PARAMETERS, **changes}).dump(),
             "tracking_uri": self.mlflow,
             "state_dir": "s3://state/training",
             "git_commit": "0123abcd",
+            "parent_run_id": parent_run_id,
         }
         request = {
             "image": self.images.cpu,
             "gpu_image": self.images.cpu,  # the real one has 3 GB of CUDA, and this machine no GPU
             "artifacts": str(self.folder / "artifacts"),
             "arguments": arguments,
+            "retries": retries,
             "options": {
                 "network_mode": "host",
                 "read_only": True,
@@ -85,10 +94,36 @@ class Team:
         path = self.folder / f"{name}.json"
         path.write_text(json.dumps(request))
         command = [sys.executable, "-m", "pipeline.docker_runner", str(path)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        path.unlink()
-        (self.folder / f"{name}.log").write_text(done.stdout + done.stderr)
-        return done
+        with self.log(name).open("w") as log:
+            return subprocess.Popen(command, cwd=ROOT, text=True, stdout=log, stderr=subprocess.STDOUT)
+
+    def log(self, name: str) -> Path:
+        """Everything that a run printed."""
+        return self.folder / f"{name}.log"
+
+    def run(self, name: str, **changes: Any) -> int:
+        """Runs the DAG to its end; its exit status."""
+        return self.start(name, **changes).wait()
+
+    def kill_training(self, architecture: str) -> str:
+        """Kills the container that trains such a candidate, by SIGKILL, once its first epoch is saved; its run's id."""
+        deadline = time.monotonic() + 900
+        while time.monotonic() < deadline:
+            for page in self.bucket.get_paginator("list_objects_v2").paginate(Bucket="state", Prefix="training/"):
+                for item in page.get("Contents", []):
+                    run_id = item["Key"].split("/")[-2]
+                    run = self.client.get_run(run_id)
+                    logged = self.client.get_metric_history(run_id, "train/loss")
+                    if (
+                        run.data.tags[names.ARCHITECTURE] == architecture
+                        and run.data.tags[names.STATE] == "running"
+                        and 1 <= len(logged) < EPOCHS
+                    ):
+                        [container] = docker("ps", "--quiet", "--filter", f"ancestor={self.images.cpu}").stdout.split()
+                        docker("kill", "--signal", "KILL", container)
+                        return run_id
+            time.sleep(0.05)
+        raise AssertionError("no such training was seen in the midst of its epochs")
 
 
 def _keys(s3: S3Server) -> dict[str, str]:
@@ -121,13 +156,28 @@ def team(images: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Te
             yield Team(images, s3, postgres, address, folder)
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A run of the whole DAG, and the candidate whose training was killed and tried again."""
+
+    parent: Run
+    killed: str
+
+
 @pytest.fixture(scope="module")
-def finished(team: Team) -> Run:
-    """The parent run of the whole DAG."""
-    done = team.run("whole")
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+def whole(team: Team) -> Finished:
+    """The whole DAG, of which one candidate raises, and another is killed in training and tried again."""
+    running = team.start("whole", retries=2)
+    killed = team.kill_training("multi_kernel")
+    assert running.wait() == 0, team.log("whole").read_text()[-6000:]
     [parent] = _parents(team)
-    return parent
+    return Finished(parent, killed)
+
+
+@pytest.fixture(scope="module")
+def finished(whole: Finished) -> Run:
+    """The parent run of the whole DAG."""
+    return whole.parent
 
 
 def _parents(team: Team) -> list[Run]:
@@ -141,18 +191,49 @@ def _children(team: Team, parent: Run) -> list[Run]:
     return list(team.client.search_runs([parent.info.experiment_id], query))
 
 
+def _evaluated(team: Team, parent: Run) -> list[Run]:
+    return [child for child in _children(team, parent) if child.data.tags[names.STATE] == "evaluated"]
+
+
 def test_the_run_tree_is_whole(team: Team, finished: Run) -> None:
     assert finished.info.status == "FINISHED"
-    children = _children(team, finished)
-    assert {child.data.tags[names.ARCHITECTURE] for child in children} == {"lenet", "multi_kernel"}
-    assert {child.info.status for child in children} == {"FINISHED"}
-    for child in children:
+    evaluated = _evaluated(team, finished)
+    assert {child.data.tags[names.ARCHITECTURE] for child in evaluated} == {"lenet", "multi_kernel"}
+    assert {child.info.status for child in evaluated} == {"FINISHED"}
+    for child in evaluated:
         assert 0 <= child.data.metrics["test/macro_f1"] <= 1
 
 
-def test_both_candidates_are_registered(team: Team, finished: Run) -> None:
+def test_a_candidate_that_raises_fails_alone_with_its_sentence(team: Team, finished: Run) -> None:
+    [failed] = [child for child in _children(team, finished) if child.data.tags[names.STATE] == "failed"]
+    assert failed.info.status == "FAILED"
+    assert "train.backend: jax is not installed here" in failed.data.tags[names.FAILURE]
+
+
+def test_a_killed_training_is_tried_again_in_the_same_run(team: Team, whole: Finished) -> None:
+    steps = [point.step for point in team.client.get_metric_history(whole.killed, "train/loss")]
+    assert steps == [*range(1, EPOCHS + 1)]
+    assert team.client.get_run(whole.killed).data.tags[names.STATE] == "evaluated"
+
+
+def test_every_evaluated_candidate_is_registered(team: Team, finished: Run) -> None:
     versions = team.client.search_model_versions("name = 'facial-expression'")
-    assert {version.run_id for version in versions} == {child.info.run_id for child in _children(team, finished)}
+    assert {version.run_id for version in versions} == {child.info.run_id for child in _evaluated(team, finished)}
+
+
+def test_a_run_whose_training_was_killed_for_good_is_resumed(team: Team, finished: Run) -> None:
+    """Without retries the run fails, and its exit handler ends it; another pipeline run goes on in the same runs."""
+    candidates = [{"architecture": "multi_kernel", "width": 0.125, "epochs": EPOCHS, "seed": 1}]
+    running = team.start("killed", candidates=candidates)
+    run_id = team.kill_training("multi_kernel")
+    assert running.wait() != 0
+    parent_id = team.client.get_run(run_id).data.tags["mlflow.parentRunId"]
+    assert team.client.get_run(parent_id).info.status == "FAILED"
+    assert team.run("resumed", parent_run_id=parent_id, candidates=candidates) == 0
+    parent = team.client.get_run(parent_id)
+    [child] = _children(team, parent)
+    assert (parent.info.status, child.info.run_id, child.data.tags[names.STATE]) == ("FINISHED", run_id, "evaluated")
+    assert [point.step for point in team.client.get_metric_history(run_id, "train/loss")] == [*range(1, EPOCHS + 1)]
 
 
 def test_artifacts_are_in_the_bucket_and_can_be_loaded_from_there(team: Team, finished: Run) -> None:
@@ -167,9 +248,8 @@ def test_training_state_was_kept_under_the_prefix(team: Team, finished: Run) -> 
 
 
 def test_a_step_that_fails_fails_the_run_with_its_sentence(team: Team, finished: Run) -> None:
-    done = team.run("failing", csv="s3://csvs/absent.csv")
-    assert done.returncode != 0
-    assert "absent.csv" in done.stdout
+    assert team.run("failing", csv="s3://csvs/absent.csv") != 0
+    assert "absent.csv" in team.log("failing").read_text()
 
 
 def test_no_secret_is_left_anywhere(team: Team, finished: Run) -> None:
