@@ -9,6 +9,7 @@ splits.
 from __future__ import annotations
 
 import csv
+import logging
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -34,6 +35,24 @@ from components.ingest.duplicates import TRAIN, choose_dropped, find_duplicates,
 from components.ingest.parameters import Ingest
 from components.ingest.split import split_by_seed
 from components.source import CsvReader, OpenCsv, Rejected, open_csv
+from components.source.rows import EMPTY_USAGE
+from ferkit.written import inert, shown
+
+LOG = logging.getLogger("ferpipe")
+
+CURES: Final = {
+    EMPTY_USAGE: "fill in Training, PublicTest and PrivateTest, or have the faces split by seed "
+    "(--set ingest.split_by=seed)",
+    "unknown usage": "write Training, PublicTest and PrivateTest, or have the faces split by seed "
+    "(--set ingest.split_by=seed)",
+    "unknown label": f"write {', '.join(f'{number} for {name}' for number, name in enumerate(EMOTIONS))}",
+    "not a whole number": "round the grey levels to whole numbers 0..255",
+    "value outside 0..255": "bring the grey levels to 0..255",
+    "pixel count": "give every face the same number of pixels",
+    "wrong number of fields": "give every row the header's cells, and quotes around those that hold commas",
+    "constant image": "take out the faces of one grey level",
+}
+"""What to do about rows that cannot be used, by the reason of most of them."""
 
 REJECTED: Final = "rejected.csv"
 DUPLICATES: Final = "duplicates.csv"
@@ -46,7 +65,8 @@ def ingest_csv(csv: str, output: Path | str, parameters: Ingest | None = None, s
     `profile.json`: a packed one has its own. The folder appears whole or not at all.
 
     Args:
-        csv: path, `s3://`, `http(s)://` or `sample`; plain, .gz, .zip or .tar.gz.
+        csv: path, `s3://`, `http(s)://` or `sample`; plain, .gz, .zip or .tar.gz, with `#` and a file in it if it holds
+            several.
         output: the folder to make; an empty one, or an earlier data set, is replaced.
         parameters: see `Ingest`.
         source_version: as `locate` found it; a CSV that has changed since is refused. Empty: whatever is there.
@@ -62,6 +82,7 @@ def ingest_csv(csv: str, output: Path | str, parameters: Ingest | None = None, s
     with writing_whole(output) as folder:
         with open_csv(csv, source_version) as opened, _Spool(folder / ".pixels") as spool:
             read = _read_rows(opened, folder, spool, parameters)
+            _tell_member(opened)
             _refuse_too_many_rejected(opened.name, read, parameters.max_rejected_fraction)
             version = _version_read(opened, source_version, read.sha256)
             group = group_identical(read.digests)
@@ -87,9 +108,11 @@ def ingest_csv(csv: str, output: Path | str, parameters: Ingest | None = None, s
         profile = Profile(
             source={
                 "csv": opened.source.address,
+                **({"member": opened.member, "other_members": list(opened.others)} if opened.member else {}),
                 "sha256": read.sha256,
                 "version": version,
                 "rows": read.count,
+                "split": "by Usage" if read.split is not None else f"by seed {parameters.split_seed}",
             },
             side=read.side,
             splits=splits,
@@ -149,7 +172,12 @@ class _Spool:
 
 def _read_rows(opened: OpenCsv, folder: Path, spool: _Spool, parameters: Ingest) -> _Read:
     """The first pass: rejected rows to `rejected.csv`, pixels to the spool, the rest to memory."""
-    reader = CsvReader(opened.stream, opened.name, reject_constant=parameters.reject_constant)
+    reader = CsvReader(
+        opened.stream,
+        opened.name,
+        reject_constant=parameters.reject_constant,
+        split_by_seed=parameters.split_by == "seed",
+    )
     if reader.columns.emotion is None:
         raise BadInput(
             f"{opened.name}: has no column `emotion`, so nothing can be learned from it; `ferpipe predict` labels it"
@@ -167,7 +195,7 @@ def _read_rows(opened: OpenCsv, folder: Path, spool: _Spool, parameters: Ingest)
             split += rows.split.tobytes()
             digests += rows.digests
             spool.write(rows.pixels)
-            table.writerows((one.row, one.reason, one.excerpt) for one in rows.rejected)
+            table.writerows((one.row, one.reason, inert(one.excerpt)) for one in rows.rejected)
             first_rejected = first_rejected or next(iter(rows.rejected), None)
             reasons.update(one.reason for one in rows.rejected)
     return _Read(
@@ -188,9 +216,26 @@ def _refuse_too_many_rejected(name: str, read: _Read, most: float) -> None:
     if read.first_rejected and rejected > most * read.count:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in read.rejected.most_common())
         first = f"the first is row {read.first_rejected.row}, {read.first_rejected.excerpt}"
+        cure = CURES.get(read.rejected.most_common(1)[0][0], "mend the CSV")
+        if read.rejected[EMPTY_USAGE] == read.count:
+            raise BadInput(f"{name}: its column Usage is empty in all {read.count:,} rows; {cure}")
         raise BadInput(
             f"{name}: {rejected:,} of {read.count:,} rows cannot be used ({reasons}; {first}), more than "
-            f"max_rejected_fraction={most:g} allows; mend the CSV or allow more"
+            f"max_rejected_fraction={most:g} allows; {cure}, or allow more"
+        )
+
+
+def _tell_member(opened: OpenCsv) -> None:
+    """Says which of an archive's CSVs was read, where it has several and nobody chose."""
+    if opened.others and not opened.source.member:
+        others = ", ".join(shown(other) for other in opened.others[:5]) + (" ..." if len(opened.others) > 5 else "")
+        LOG.warning(
+            "%s: %d files of faces are in it; %s was read, and %s was not: choose with %s#NAME",
+            opened.source.address,
+            len(opened.others) + 1,
+            shown(opened.member),
+            others,
+            opened.source.address,
         )
 
 
@@ -209,8 +254,8 @@ def _refuse_missing_classes(name: str, emotion: np.ndarray, split: np.ndarray, d
         cure = "give more faces, or other fractions (validation_fraction, test_fraction)"
     else:
         cure = (
-            "its Usage must name Training, PublicTest and PrivateTest rows, or be left out to have the faces split by "
-            "seed"
+            "its Usage must name Training, PublicTest and PrivateTest rows, or --set ingest.split_by=seed splits the "
+            "faces by seed"
         )
     so_far = f" ({dropped:,} duplicates left train; duplicates=keep leaves them in)" if dropped else ""
     for number, what in enumerate(SPLITS):
@@ -279,8 +324,8 @@ def summary(profile: Profile) -> str:
     """One line for the terminal."""
     rows = {split: profile.splits[split]["rows"] for split in SPLITS}
     parts = ", ".join(f"{split} {count:,}" for split, count in rows.items())
-    dropped = sum(profile.duplicates["dropped"].values())
+    rejected, dropped = sum(profile.rejected.values()), sum(profile.duplicates["dropped"].values())
     return (
         f"{profile.source['rows']:,} rows read, {sum(rows.values()):,} faces of {profile.side} x {profile.side} kept "
-        f"({parts}); {sum(profile.rejected.values()):,} rejected, {dropped:,} duplicates taken out of train"
+        f"({parts}, split {profile.source['split']}); {rejected:,} rejected, {dropped:,} duplicates taken out of train"
     )

@@ -23,13 +23,18 @@ class Ingest(Section):
     max_rejected_fraction: float = Field(
         default=0.1, ge=0, le=1, description="of all rows, how many may be unusable before ingest gives up, 0..1"
     )
+    split_by: Literal["usage", "seed"] = Field(
+        default="usage",
+        description="`usage`: the column Usage says which split a face is in, where the CSV has one; `seed`: the faces "
+        "are split by split_seed, whatever Usage says (for a CSV whose Usage is empty or means something else)",
+    )
     validation_fraction: float = Field(
-        default=0.1, gt=0, lt=1, description="of the faces, for validation, 0..1; only for a CSV without Usage"
+        default=0.1, gt=0, lt=1, description="of the faces, for validation, 0..1; only where faces are split by seed"
     )
     test_fraction: float = Field(
-        default=0.1, gt=0, lt=1, description="of the faces, for test, 0..1; only for a CSV without Usage"
+        default=0.1, gt=0, lt=1, description="of the faces, for test, 0..1; only where faces are split by seed"
     )
-    split_seed: int = Field(default=0, ge=0, description="which faces go where; only for a CSV without Usage")
+    split_seed: int = Field(default=0, ge=0, description="which faces go where; only where they are split by seed")
 
     @model_validator(mode="after")
     def _leave_some_for_train(self) -> Self:

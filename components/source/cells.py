@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -96,8 +96,10 @@ def _quoted(text: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> np.ndarra
 class Words:
     """Words that cells may hold, each with a number, 0 or more."""
 
-    def __init__(self, numbers: Mapping[bytes, int]) -> None:
+    def __init__(self, numbers: Mapping[bytes, int], spell: Callable[[bytes], bytes] = bytes) -> None:
+        """Args: numbers: of the words, as they are usually spelled. spell: the usual spelling of any other cell."""
         self._numbers = numbers
+        self._spell = spell
         self._of_length: list[tuple[int, np.ndarray, np.ndarray]] = []  # uint8 (words, length), int64 (words,)
         for length in sorted({len(word) for word in numbers}):
             words = [word for word in numbers if len(word) == length]
@@ -106,7 +108,7 @@ class Words:
 
     def number(self, cell: bytes) -> int | None:
         """The number of the word that a cell is, None for any other."""
-        return self._numbers.get(cell)
+        return self._numbers.get(cell, self._numbers.get(self._spell(cell)))
 
     def look_up(self, text: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """The numbers of the words in m cells: int64 (m,), -1 for any other.
@@ -123,7 +125,8 @@ class Words:
             cell, word = same.nonzero()
             found[cells[cell]] = numbers[word]
         for n in np.flatnonzero(found < 0):
-            found[n] = self._numbers.get(_bare(text[begins[n] : ends[n]].tobytes()), -1)
+            number = self.number(_bare(text[begins[n] : ends[n]].tobytes()))
+            found[n] = -1 if number is None else number
         return found
 
 

@@ -31,12 +31,14 @@ class Columns:
 
     Attributes:
         count: how many columns a row has.
+        named: how many there are up to the last that has a name; cells beyond may be missing, or stand there empty.
         pixels: position of the grey levels, blank-separated.
         emotion: position of the label 0..6; None in an unlabelled CSV.
         usage: position of Training, PublicTest, PrivateTest; None in a CSV without splits.
     """
 
     count: int
+    named: int
     pixels: int
     emotion: int | None
     usage: int | None
@@ -45,6 +47,10 @@ class Columns:
     def known(self) -> int:
         """How many of the three columns there are."""
         return 1 + (self.emotion is not None) + (self.usage is not None)
+
+    def fit(self, cells: list[bytes]) -> bool:
+        """Whether these are the cells of a row: one for every column with a name, and nothing in any further ones."""
+        return len(cells) >= self.named and (len(cells) <= self.count or not any(cells[self.count :]))
 
 
 def find_columns(header: bytes, name: str) -> Columns:
@@ -61,6 +67,8 @@ def find_columns(header: bytes, name: str) -> Columns:
         if header.startswith(mark):
             raise BadInput(f"{name}: is {kind}; give the CSV in it, plain or as .gz, .zip or .tar.gz, in UTF-8")
     line = header.removeprefix(b"\xef\xbb\xbf").strip(b"\r\n")
+    if b"\r" in line and b"\n" not in header:
+        raise BadInput(f"{name}: its lines end in carriage returns alone; save it with line feeds (LF, or CR LF)")
     names = [cell.decode("utf-8", "backslashreplace").casefold() for cell in split_cells(line) or []]
     found: dict[str, int] = {}
     for wanted in ("pixels", "emotion", "usage"):
@@ -71,6 +79,8 @@ def find_columns(header: bytes, name: str) -> Columns:
     if "pixels" not in found:
         shown = ascii(line[:60].decode("utf-8", "backslashreplace"))
         raise BadInput(
-            f"{name}: its first line has no column `pixels`; start it with emotion,pixels,Usage (it is {shown})"
+            f"{name}: its first line has no column `pixels`; start it with emotion,pixels,Usage, with commas between "
+            f"(it is {shown})"
         )
-    return Columns(len(names), found["pixels"], found.get("emotion"), found.get("usage"))
+    named = max(n for n, column in enumerate(names, 1) if column)
+    return Columns(len(names), named, found["pixels"], found.get("emotion"), found.get("usage"))

@@ -115,36 +115,86 @@ def scan(text: np.ndarray) -> Scan:
 
 
 TOO_LONG = 8
-"""Bytes a number, blanks included, beyond which a field is not looked at; a grey level needs four at most."""
+"""Bytes a number, blanks included, beyond which a field is not read the fast way; a grey level needs four at most."""
 
 WHOLE_NUMBER = re.compile(rb"-?[0-9]+")
+FRACTION = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+SCIENTIFIC = re.compile(rb"-?[0-9]\.[0-9]+e[+-][0-9]{2}")
+
+_BETWEEN_LINES = re.compile(rb"[\])][\s,;]*[\[(]")
+_NO_FRACTION = re.compile(rb"(?<=[0-9])\.0*(?=\s|$)")
+_BLANKS = bytes.maketrans(b",;\t\r\n", b"     ")
 
 
 def read_one_field(field: bytes, width: int) -> np.ndarray | tuple[str, str]:
     """The numbers of one field, uint8 (width,), or why it has none: a reason and what was found.
 
     The definition of a readable field: `width` tokens with white space between them, each of the digits 0 to 9 only,
-    none over 255.
+    none over 255, once `as_plain` has had it.
     """
-    if len(field) > _longest(width):
-        return "pixel count", f"a field of {len(field):,} bytes"
-    tokens = field.split()
-    for number, token in enumerate(tokens):
+    plain = as_plain(field)
+    padded = np.frombuffer(b" %b " % plain, np.uint8)
+    values, read = scan(padded).read_fields(np.array([1]), np.array([len(padded) - 1]), width)
+    if read[0]:
+        return values[0].copy()
+    tokens = plain.split()
+    for at, token in enumerate(tokens):
         if not WHOLE_NUMBER.fullmatch(token):
-            return "not a number", f"{_quoted(token)} at pixel {number}"
-    values = []
-    for number, token in enumerate(tokens):
+            whole = not FRACTION.fullmatch(token) or float(token).is_integer()
+            return "not a number" if whole else "not a whole number", f"{_quoted(token)} at pixel {at}"
+    levels = []
+    for at, token in enumerate(tokens):
         digits = token.lstrip(b"0") or b"0"  # int() refuses over 4,300 digits, zeros among them
         if not digits.isdigit() or len(digits) > 3 or int(digits) > 255:
-            return "value outside 0..255", f"{_quoted(token)} at pixel {number}"
-        values.append(int(digits))
+            return "value outside 0..255", f"{_quoted(token)} at pixel {at}"
+        levels.append(int(digits))
     if len(tokens) != width:
         return "pixel count", f"{len(tokens):,} pixels, not {width:,}"
-    return np.array(values, np.uint8)
+    return np.array(levels, np.uint8)
+
+
+def as_plain(field: bytes) -> bytes:
+    """The field with blanks alone between its numbers, where it is written throughout in another way without a doubt.
+
+    Numbers may have a comma or a semicolon between every two, brackets around them all and around every line of the
+    face, and be written as `70.0`, `70.` or `7.0e+01` if all are. A field in which only some are so is left as it is.
+
+    >>> as_plain(b"[[70, 80], [82, 72]]"), as_plain(b"70.0 80.0"), as_plain(b"70,80 82"), as_plain(b"70 80.0")
+    (b'70  80 82  72', b'70 80', b'70,80 82', b'70 80.0')
+    """
+    plain = field.strip()
+    if plain[:1] in (b"[", b"("):
+        inner = _BETWEEN_LINES.sub(_separator_in, plain)
+        opened = len(inner) - len(inner.lstrip(b"[( \t\r\n"))
+        outer = inner[:opened].translate(None, b" \t\r\n")
+        closed = inner.rstrip(b"]) \t\r\n")
+        if inner[len(closed) :].translate(None, b" \t\r\n") == outer.translate(bytes.maketrans(b"[(", b"])"))[::-1]:
+            plain = closed[opened:]
+    for separator in (b",", b";"):
+        if separator in plain:
+            parts = plain.split(separator)
+            if all(len(part.split()) == 1 for part in parts):
+                plain = plain.translate(_BLANKS)
+            break
+    if b"." in plain:
+        whole, without = _NO_FRACTION.subn(b"", plain)
+        tokens = plain.split()
+        if without == len(tokens):
+            return whole
+        if all(SCIENTIFIC.fullmatch(token) for token in tokens):
+            numbers = [float(token) for token in tokens]
+            if all(number.is_integer() for number in numbers):
+                return b" ".join(b"%d" % number for number in numbers)
+    return plain
+
+
+def _separator_in(between: re.Match[bytes]) -> bytes:
+    """What separates the numbers where one line of a face ends and the next begins."""
+    return next((mark for mark in (b",", b";") if mark in between[0]), b" ")
 
 
 def _longest(width: int) -> int:
-    """Bytes beyond which a field of that many numbers is not looked at."""
+    """Bytes beyond which a field of that many numbers is not read the fast way."""
     return TOO_LONG * width + 1024
 
 

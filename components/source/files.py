@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import tempfile
 from io import BufferedIOBase
 from pathlib import Path
@@ -10,7 +12,8 @@ from typing import BinaryIO, Protocol, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from components.bad_input import BadInput, nearest
-from ferkit.tracking.addresses import with_secrets
+from ferkit.tracking.addresses import split_member, with_secrets
+from ferkit.written import shown
 
 
 class Source(Protocol):
@@ -19,11 +22,13 @@ class Source(Protocol):
     Attributes:
         address: what people see of it, in sentences and records: without keys and signatures.
         name: the last part of the address.
+        member: the file of an archive that is named behind a `#`; empty where the archive's header lines decide.
         pins: whether `open(version)` reads that version or refuses; if not, compare `version()` after reading.
     """
 
     address: str
     name: str
+    member: str
     pins: bool
 
     def version(self, sha256: str = "") -> str:
@@ -45,17 +50,24 @@ def find_source(csv: str) -> Source:
     Args:
         csv: a path, `s3://bucket/key`, `http(s)://...`, or `sample`, `sample://?faces=5000&seed=0` for a drawn one.
             What gives access to it may be left out, if the environment has it (`WHOLE_ADDRESS`).
+            Behind an archive's, `#` and a file in it: `faces.zip#fer2013.csv`.
 
     Raises:
         BadInput: no such kind of address.
     """
     csv = with_secrets(csv)
-    scheme, _, rest = csv.partition("://")
+    if not csv.strip():
+        raise BadInput("the address of the CSV is empty; give a path, s3://bucket/key, http(s)://..., or `sample`")
+    if not csv.isprintable():
+        raise BadInput(
+            f"{shown(csv)}: an address has no line breaks or control characters, and is UTF-8; rename the file"
+        )
+    scheme, separator, rest = csv.partition("://")
     if csv == "sample" or scheme == "sample":
         return Sample(csv)
-    if not rest:
+    if not separator:
         return LocalFile(csv)
-    if scheme == "file":
+    if scheme == "file" and rest:
         return LocalFile(rest)
     if scheme == "s3":
         from components.source.s3 import S3Object  # boto3 takes 0.2 s to import
@@ -74,8 +86,8 @@ class LocalFile:
     pins = False
 
     def __init__(self, path: str) -> None:
-        self.address = path
-        self.name = Path(path).name
+        self.address, self.member = _split_off_member(path)
+        self.name = Path(self.address).name
 
     def version(self, sha256: str = "") -> str:
         """`sha256:` of the file as it lies."""
@@ -92,7 +104,11 @@ class LocalFile:
         """
         path = Path(self.address).expanduser()
         try:
-            return path.open("rb", buffering=0)
+            file = open(path, "rb", buffering=0, opener=_open_at_once)  # noqa: SIM115  (it is returned)
+            if file.seekable():
+                return file
+            file.close()
+            raise BadInput(f"{path}: is no file but a pipe or a device, which cannot be read twice; give a file")
         except FileNotFoundError:
             raise BadInput(f"{path}: no such file; give the path of a CSV, or `sample` for a drawn one") from None
         except IsADirectoryError:
@@ -101,10 +117,26 @@ class LocalFile:
             raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
 
 
+def _split_off_member(path: str) -> tuple[str, str]:
+    """A path, and the archive's member behind `#`: of a file whose own name has a `#` in it, that name goes first."""
+    at = len(path)
+    while at > 0:
+        if Path(path[:at]).expanduser().exists():
+            return path[:at], path[at + 1 :]
+        at = path.rfind("#", 0, at)
+    return split_member(path)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Opens without waiting for whoever writes into a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 class Sample:
     """The drawn sample: no file at all until it is opened."""
 
     pins = True
+    member = ""
 
     DEFAULTS = {"faces": 5000, "seed": 0}  # noqa: RUF012
 
@@ -114,8 +146,8 @@ class Sample:
         for key, value in asked.items():
             if key not in numbers:
                 raise BadInput(f"{csv}: the sample has no `{key}`; {nearest(key, numbers)}")
-            if not value.isdecimal():
-                raise BadInput(f"{csv}: `{key}` is a whole number (received {value!r})")
+            if not re.fullmatch("[0-9]{1,9}", value):
+                raise BadInput(f"{csv}: `{key}` is a whole number below 1,000,000,000 (received {value[:40]!r})")
             numbers[key] = int(value)
         self.faces, self.seed = numbers["faces"], numbers["seed"]
         self.address = f"sample://?faces={self.faces}&seed={self.seed}"

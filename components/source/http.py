@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 from typing import BinaryIO, Final, cast
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlunsplit
 
 import requests
 from urllib3.exceptions import HTTPError
 
 from components.bad_input import BadInput
 from components.source.remote import RemoteFile, Stream
+from ferkit.tracking.addresses import split_address
 
 TIMEOUT: Final = (10, 30)
 """Seconds to connect, and between two bytes."""
@@ -26,11 +27,10 @@ class HttpFile:
 
     def __init__(self, address: str) -> None:
         self._url = address
-        parts = urlsplit(address)
-        if not parts.hostname:
-            raise BadInput(f"{address}: names no server; give http(s)://server/path")
-        host = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
-        self.address = urlunsplit((parts.scheme, host, parts.path, "", ""))  # without signatures of a presigned address
+        parts = split_address(address)
+        self.member = unquote(parts.fragment)
+        # Without name and password, and without the signature of a presigned address.
+        self.address = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
         self.name = unquote(parts.path).rpartition("/")[2]
 
     def version(self, sha256: str = "") -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator
 from io import BufferedIOBase
 from typing import Final
 
 import numpy as np
+
+from components.source.breaks import MOST_LINES, join_lines
+from components.source.columns import Columns
 
 LONGEST_HEADER: Final = 64 * 1024
 """Bytes in which the first line must end."""
@@ -19,6 +23,9 @@ LOOKED_AT: Final = 4 * 1024 * 1024
 """Bytes after the header that `peek` may look at, however long the lines are."""
 
 
+_LINE_FEED = 10
+
+
 class LineTooLong(Exception):
     """A line has more than `LONGEST_LINE` bytes."""
 
@@ -28,13 +35,17 @@ class Lines:
 
     Attributes:
         sha256: of all bytes read so far.
+        columns: what `header` said, set by its reader before `peek`.
     """
 
     def __init__(self, stream: BufferedIOBase, chunk: int) -> None:
         self.sha256 = hashlib.sha256()
+        self.columns: Columns | None = None
         self._stream = stream
         self._chunk = chunk
         self._unread = b""
+        self._cut: deque[np.ndarray] = deque()
+        self._joins = False
 
     def _read(self) -> bytes:
         data = self._stream.read(self._chunk)
@@ -55,7 +66,7 @@ class Lines:
         They stay to be read. The first line is given whole, however long it is (up to `LONGEST_LINE`).
         """
         ended = False
-        while not ended and self._unread.count(b"\n") < 2 * most and len(self._unread) < LOOKED_AT:
+        while not ended and self._unread.count(b"\n") < 2 * most + MOST_LINES and len(self._unread) < LOOKED_AT:
             data = self._read()
             self._unread += data
             ended = not data
@@ -63,9 +74,11 @@ class Lines:
             data = self._read()
             self._unread += data
             ended = not data
-        lines = self._unread[: max(LOOKED_AT, self._unread.find(b"\n"))].split(b"\n")
-        if len(lines) > 1 and not ended:
-            lines.pop()  # may go on
+        seen = bytearray(self._unread + b"\n" if ended else self._unread)
+        first = seen.find(b"\n") + 1 or len(seen)
+        stop = seen.rfind(b"\n", 0, max(LOOKED_AT, first)) + 1
+        whole = (join_lines(seen, stop, self.columns, ended) if self.columns and stop else stop) or first
+        lines = bytes(seen[:whole]).split(b"\n")
         return [line.rstrip(b"\r") for line in lines if not line.isspace() and line][:most]
 
     def chunks(self) -> Iterator[np.ndarray]:
@@ -74,35 +87,48 @@ class Lines:
         Raises:
             LineTooLong: after all lines before that one.
         """
-        cut = self._unread.rfind(b"\n") + 1
-        if cut:
-            for piece in _pieces(self._unread[:cut], self._chunk):
-                yield np.frombuffer(piece, np.uint8)
-        rest, self._unread = self._unread[cut:], b""
+        reads = len(self._unread) < self._chunk  # else what `peek` looked at, or was given back, is a chunk already
         while True:
-            buffer = bytearray(len(rest) + self._chunk)
-            buffer[: len(rest)] = rest
+            buffer = bytearray(len(self._unread) + self._chunk * reads)
+            buffer[: len(self._unread)] = self._unread
             with memoryview(buffer) as view:
-                filled = len(rest) + self._stream.readinto(view[len(rest) :])
-                self.sha256.update(view[len(rest) : filled])
-            if filled == len(rest):
-                break
-            cut = buffer.rfind(b"\n", len(rest), filled) + 1
-            if cut:
-                yield np.frombuffer(buffer, np.uint8, cut)
-            rest = bytes(buffer[cut:filled])
-            if len(rest) > LONGEST_LINE:
+                filled = len(self._unread) + self._stream.readinto(view[len(self._unread) :])
+                self.sha256.update(view[len(self._unread) : filled])
+            ended = reads and filled == len(self._unread)
+            if ended and filled and buffer[filled - 1] != _LINE_FEED:
+                buffer[filled] = _LINE_FEED
+                filled += 1
+            whole = buffer.rfind(b"\n", 0, filled) + 1
+            too_long = filled - whole > LONGEST_LINE
+            cut = self._join(buffer, whole, ended or too_long)
+            self._unread = bytes(buffer[cut:filled])
+            reads = not cut or len(self._unread) < self._chunk
+            self._cut.extend(_pieces(buffer, cut, self._chunk))
+            while self._cut:
+                yield self._cut.popleft()
+            if too_long:
                 raise LineTooLong
-        if rest:
-            yield np.frombuffer(rest + b"\n", np.uint8)
+            if ended:
+                break
+
+    def give_back(self, chunks: list[np.ndarray]) -> None:
+        """Takes back the last chunks, one of which has a quote that its line leaves open; from there on, rows that span
+        lines are made one line each. `chunks` has to be called anew."""
+        self._unread = b"".join([chunk.tobytes() for chunk in (*chunks, *self._cut)] + [self._unread])
+        self._cut.clear()
+        self._joins = True
+
+    def _join(self, text: bytearray, stop: int, ended: bool) -> int:
+        """Where whole rows end in `text`, which holds whole lines up to `stop`."""
+        return join_lines(text, stop, self.columns, ended) if self._joins and self.columns and stop else stop
 
 
-def _pieces(lines: bytes, size: int) -> Iterator[bytes]:
-    """Whole lines cut into pieces of at most about `size` bytes; a longer line is a piece of its own."""
+def _pieces(lines: bytearray, stop: int, size: int) -> Iterator[np.ndarray]:
+    """Whole lines up to `stop`, in pieces of at most about twice `size` bytes; a longer line is a piece of its own."""
     start = 0
-    while len(lines) - start > 2 * size:
-        stop = lines.rfind(b"\n", start, start + size) + 1 or lines.find(b"\n", start + size) + 1
-        yield lines[start:stop]
-        start = stop
-    if start < len(lines):
-        yield lines[start:]
+    while stop - start > 2 * size:
+        end = lines.rfind(b"\n", start, start + size) + 1 or lines.find(b"\n", start + size, stop) + 1
+        yield np.frombuffer(lines, np.uint8, end - start, start)
+        start = end
+    if start < stop:
+        yield np.frombuffer(lines, np.uint8, stop - start, start)

@@ -20,17 +20,21 @@ class OpenCsv:
         name: what to call it in sentences: the address, and the member of an archive.
         source: the file it comes from.
         packed: whether it is compressed there, or in an archive.
+        member: which file of an archive it is; empty where there is none.
+        others: files of the archive that would have done as well, or that have fewer of the columns.
     """
 
     stream: BufferedReader
     name: str
     source: Source
     packed: bool
+    member: str = ""
+    others: tuple[str, ...] = ()
 
 
 @contextmanager
 def open_csv(csv: str, version: str = "") -> Iterator[OpenCsv]:
-    """Opens a CSV: a local path, `s3://`, `http(s)://` or `sample`; plain, .gz, .zip or .tar.gz.
+    """Opens a CSV: a local path, `s3://`, `http(s)://` or `sample`; plain, .gz, .zip or .tar.gz (`#member` behind it).
 
     Args:
         csv: its address.
@@ -40,5 +44,6 @@ def open_csv(csv: str, version: str = "") -> Iterator[OpenCsv]:
         BadInput: it is not there, may not be read, is damaged, or is an archive that is refused.
     """
     source = find_source(csv)
-    with source.open(version) as raw, unpacked(raw, source.address) as (stream, name):
-        yield OpenCsv(stream, name, source, packed=stream.raw is not raw)
+    with source.open(version) as raw, unpacked(raw, source.address, source.member) as found:
+        packed = found.stream.raw is not raw
+        yield OpenCsv(found.stream, found.name, source, packed, found.member, found.others)

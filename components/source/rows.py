@@ -1,14 +1,18 @@
 """The rows of a FER2013-style CSV, from a stream of bytes to arrays, chunk by chunk in bounded memory.
 
-A row is a line; cells may be quoted, but hold no line breaks. Blank lines are no rows. Every other line is counted and
-is either read or turned away with a reason: nothing is dropped in silence.
+A row is a line; cells may be quoted, and hold line feeds where that leaves no doubt (breaks.py). Blank lines are no
+rows. Every other line is counted and is either read or turned away with a reason: nothing is dropped in silence.
+
+What leaves no doubt is read: `3.0` is a label, `training` a Usage, `[70, 80]` and `70.0 80.0` are grey levels
+(digits.py), and empty cells beyond the header's last column do not matter.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from io import BufferedIOBase
@@ -19,9 +23,11 @@ import numpy as np
 from components.bad_input import BadInput
 from components.cores import usable_cores
 from components.faces import EMOTIONS, SPLITS, USAGE, digest_pixels
+from components.source.breaks import has_open_quotes
 from components.source.cells import Words, find_cells, find_lines, split_cells, without_quotes
 from components.source.columns import find_columns
-from components.source.digits import read_one_field, scan
+from components.source.digits import as_plain, read_one_field, scan
+from components.source.forms import SMALLEST, refuse_channels, refuse_count, refuse_values
 from components.source.lines import LONGEST_LINE, Lines, LineTooLong
 
 CHUNK: Final = 2 * 1024 * 1024
@@ -30,8 +36,27 @@ CHUNK: Final = 2 * 1024 * 1024
 LOOKED_AT: Final = 64
 """Rows from which the faces' size is taken."""
 
-LABELS: Final = Words({str(number).encode(): number for number in range(len(EMOTIONS))})
-USAGES: Final = Words({usage.encode(): SPLITS.index(split) for usage, split in USAGE.items()})
+
+def _spell_label(cell: bytes) -> bytes:
+    """`3` for `3.0`, `3.` and `3.00e+00`."""
+    return as_plain(cell) if b"." in cell else cell
+
+
+def _spell_usage(cell: bytes) -> bytes:
+    """`publictest` for `PublicTest`, `PUBLICTEST`, `public_test` and `Public Test`."""
+    return _BEFORE_TEST.sub(b"", cell.lower())
+
+
+_BEFORE_TEST = re.compile(rb"(?<=[ce])[ _-](?=test$)")
+
+LABELS: Final = Words({str(number).encode(): number for number in range(len(EMOTIONS))}, _spell_label)
+USAGES: Final = Words(
+    {word.encode(): SPLITS.index(split) for usage, split in USAGE.items() for word in (usage, usage.lower())},
+    _spell_usage,
+)
+
+EMPTY_USAGE: Final = "empty usage"
+"""Why a row is turned away that names no split."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +106,7 @@ class CsvReader:
         *,
         reject_constant: bool = True,
         unlabelled: bool = False,
+        split_by_seed: bool = False,
         chunk: int = CHUNK,
     ) -> None:
         """Reads the header and looks at the first rows.
@@ -90,32 +116,65 @@ class CsvReader:
             name: of the file, for sentences.
             reject_constant: whether a face of one grey level is turned away.
             unlabelled: whether to pass over the columns `emotion` and `Usage`, if there are any.
+            split_by_seed: whether to pass over the column `Usage` alone.
             chunk: bytes to parse at once; changes no result.
 
         Raises:
-            BadInput: no usable header, no rows, or no row among the first whose number of pixels is a square.
+            BadInput: no usable header, no rows, or first rows that hold no grey faces in any form that is read: what
+                they hold instead.
         """
         self.name = name
         self._reject_constant = reject_constant
         self._lines = Lines(stream, chunk)
+        self._joined = False
         self.columns = find_columns(self._lines.header(), name)
         if unlabelled:
             self.columns = replace(self.columns, emotion=None, usage=None)
-        self.side = self._find_side(self._lines.peek(LOOKED_AT))
+        if split_by_seed:
+            self.columns = replace(self.columns, usage=None)
+        self._lines.columns = self.columns
+        cells = [split_cells(line) or [] for line in self._lines.peek(LOOKED_AT)]
+        self._cells = self._count_cells(cells)
+        self.side = self._find_side(
+            {n: row[self.columns.pixels] for n, row in enumerate(cells) if self.columns.fit(row)}
+        )
 
-    def _find_side(self, lines: list[bytes]) -> int:
-        if not lines:
+    def _count_cells(self, rows: list[list[bytes]]) -> int:
+        """How many cells most rows have: as many as the header, or some empty ones more."""
+        if not rows:
             raise BadInput(f"{self.name}: has a header and no rows; give a CSV with a face on every line")
-        cells = [split_cells(line) or [] for line in lines]
-        counts = Counter(len(row[self.columns.pixels].split()) for row in cells if len(row) == self.columns.count)
-        sides = {math.isqrt(count): rows for count, rows in counts.items() if count and math.isqrt(count) ** 2 == count}
-        if not sides:
-            found = ", ".join(f"{count:,}" for count, _ in counts.most_common(3)) or "none"
+        fit = Counter(len(row) for row in rows if self.columns.fit(row))
+        if not fit:
+            has = f"{len(rows[0])} cells" if rows[0] else "a quote that is not closed"
             raise BadInput(
-                f"{self.name}: `pixels` must hold side*side grey levels with blanks between them, and in none of the "
-                f"first {len(lines)} rows does it (numbers there: {found})"
+                f"{self.name}: its header has {self.columns.count} columns, and none of the first {len(rows)} rows has "
+                f"as many cells (row 0 has {has}); name every column, and put quotes around cells that hold commas"
             )
-        return max(sides, key=lambda side: (sides[side], side))
+        return max(self.columns.count, fit.most_common(1)[0][0])
+
+    def _find_side(self, fields: dict[int, bytes]) -> int:
+        """Height and width of a face, from the pixels of the first rows, by row."""
+        counts = {n: len(as_plain(field).split()) for n, field in fields.items()}
+        read = {n: read_one_field(field, counts[n]) for n, field in fields.items()}
+        faces = {n: one for n, one in read.items() if isinstance(one, np.ndarray) and len(one)}
+        first = min(fields)
+        sides = _count_squares(len(face) for face in faces.values())
+        if not faces:  # another form, or a fault in each of them: then by the number of values, be they right or wrong
+            self._refuse(first, refuse_values(fields[first]))
+            sides = _count_squares(counts.values())
+        if not sides:
+            self._refuse(first, refuse_count(counts[first]))
+            raise AssertionError("no number of values is a square, and the first one was")
+        side = max(sides, key=lambda side: (sides[side], side))
+        faces = {n: face for n, face in faces.items() if len(face) == side**2}
+        self._refuse(min(faces, default=first), refuse_channels(list(faces.values())))
+        if side**2 >= SMALLEST and faces and max(int(face.max()) for face in faces.values()) <= 1:
+            self._refuse(min(faces), refuse_values(fields[min(faces)]))
+        return side
+
+    def _refuse(self, row: int, found: str) -> None:
+        if found:
+            raise BadInput(f"{self.name}: row {row} has in `pixels` {found}")
 
     def sha256(self) -> str:
         """Of the uncompressed bytes read so far; of the whole CSV once `rows` has ended."""
@@ -129,7 +188,7 @@ class CsvReader:
         """
         cores = usable_cores()
         first = 0
-        pending: deque[Future[Rows]] = deque()
+        pending: deque[tuple[np.ndarray, Future[Rows | None]]] = deque()
         with ThreadPoolExecutor(cores, thread_name_prefix="parse") as pool:
             chunks = self._lines.chunks()
             too_long, ended = False, False
@@ -140,11 +199,19 @@ class CsvReader:
                         if chunk is None:
                             ended = True
                         else:
-                            pending.append(pool.submit(self._parse, chunk))
+                            pending.append((chunk, pool.submit(self._parse, chunk)))
                 except LineTooLong:
                     ended = too_long = True
                 if pending:
-                    rows = _numbered_from(first, pending.popleft().result())
+                    rows = pending[0][1].result()
+                    if rows is None:
+                        self._lines.give_back([chunk for chunk, _ in pending])
+                        self._joined, ended = True, False
+                        chunks = self._lines.chunks()
+                        pending.clear()
+                        continue
+                    pending.popleft()
+                    rows = _numbered_from(first, rows)
                     first += rows.count
                     yield rows
         if too_long:
@@ -153,15 +220,20 @@ class CsvReader:
                 "and a line feed at the end of each"
             )
 
-    def _parse(self, text: np.ndarray) -> Rows:
-        """The rows of a text of whole lines, uint8 (n,), numbered from 0.
+    def _parse(self, text: np.ndarray) -> Rows | None:
+        """The rows of a text of whole lines, uint8 (n,), numbered from 0; None where a line leaves a quote open.
 
         The usual line is read the fast way, together with all others; any other gets a look of its own.
         """
         columns = self.columns
         scanned = scan(text)
+        if not self._joined and columns.count > 1 and has_open_quotes(text, scanned.odd):
+            return None  # lines may have to be joined, and that is done in their order
         starts, stops = find_lines(text, scanned.odd)
-        usual, begins, ends = find_cells(text, scanned.odd, starts, stops, columns.count)
+        usual, begins, ends = find_cells(text, scanned.odd, starts, stops, self._cells)
+        if self._cells > columns.count:
+            bare = (begins[:, columns.count :] == ends[:, columns.count :]).all(axis=1)
+            usual, begins, ends = usual[bare], begins[bare], ends[bare]
         emotion, split = np.zeros(len(starts), np.uint8), np.zeros(len(starts), np.uint8)
         for labels, column, known in ((emotion, columns.emotion, LABELS), (split, columns.usage, USAGES)):
             if column is not None:
@@ -196,14 +268,15 @@ class CsvReader:
         cells = split_cells(line)
         if cells is None:
             return Rejected(0, "wrong number of fields", f"a quote that is not closed: {_shown(line)}")
-        if len(cells) != columns.count:
+        if not columns.fit(cells):
             return Rejected(0, "wrong number of fields", f"{len(cells)} fields, not {columns.count}: {_shown(line)}")
         emotion = 0 if columns.emotion is None else LABELS.number(cells[columns.emotion])
         split = 0 if columns.usage is None else USAGES.number(cells[columns.usage])
         if emotion is None:
-            return Rejected(0, "unknown label", _shown(cells[columns.emotion or 0]))
+            return Rejected(0, "unknown label", _shown(cells[columns.emotion or 0]) or "(empty)")
         if split is None:
-            return Rejected(0, "unknown usage", _shown(cells[columns.usage or 0]))
+            found = cells[columns.usage or 0]
+            return Rejected(0, "unknown usage", _shown(found)) if found else Rejected(0, EMPTY_USAGE, "(empty)")
         pixels = read_one_field(cells[columns.pixels], self.side**2)
         if isinstance(pixels, tuple):
             return Rejected(0, *pixels)
@@ -223,6 +296,11 @@ class CsvReader:
         return (
             (np.delete(values, constant, axis=0), np.delete(row, constant), rejected) if rejected else (values, row, [])
         )
+
+
+def _count_squares(counts: Iterable[int]) -> Counter[int]:
+    """How many faces there are of each side, by their numbers of values; those that are no squares are left out."""
+    return Counter(math.isqrt(count) for count in counts if count and math.isqrt(count) ** 2 == count)
 
 
 def _constant(row: int, pixels: np.ndarray) -> Rejected:

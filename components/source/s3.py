@@ -12,6 +12,7 @@ from urllib3.exceptions import HTTPError
 
 from components.bad_input import BadInput
 from components.source.remote import RemoteFile, Stream
+from ferkit.tracking.addresses import split_member
 
 SETTINGS: Final = Config(
     retries={"max_attempts": 3, "mode": "standard"},
@@ -32,8 +33,8 @@ class S3Object:
     pins = True
 
     def __init__(self, address: str) -> None:
-        self.address = address
-        self._bucket, _, self._key = address.removeprefix("s3://").partition("/")
+        self.address, self.member = split_member(address)
+        self._bucket, _, self._key = self.address.removeprefix("s3://").partition("/")
         self.name = self._key.rpartition("/")[2]
         if not self._bucket or not self.name:
             raise BadInput(f"{address}: names no object; give s3://bucket/key")

@@ -1,8 +1,9 @@
 """Taking a CSV out of what it is packed in: gzip, zip, tar and tar.gz, known by their first bytes, not by their names.
 
-Nothing is ever written to disk: members are read as streams. The member is found by its header: the first, in the
-archive's order, of those with the most of the columns emotion, pixels and Usage. An archive that was made to do harm is
-refused.
+Nothing is ever written to disk: members are read as streams. The member is the one that was asked for (`#fer2013.csv`
+behind the address), or is found by its header: the first, in the archive's order, of those with the most of the columns
+emotion, pixels and Usage. Of a member that occurs twice the last counts, as in any program that unpacks it. An archive
+that was made to do harm is refused.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ import lzma
 import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from components.bad_input import BadInput
 from components.source.columns import find_columns
 from components.source.lines import LONGEST_HEADER
+from ferkit.written import shown
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -38,13 +42,31 @@ UNSUSPECTED: Final = 256 * 1024 * 1024
 _DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, NotImplementedError)
 
 
+@dataclass(frozen=True)
+class Unpacked:
+    """A CSV in a file.
+
+    Attributes:
+        stream: its uncompressed bytes.
+        name: for sentences: the file's address, and the member behind a colon.
+        member: of an archive; else empty.
+        others: of the archive's members those that have a column `pixels` as well.
+    """
+
+    stream: io.BufferedReader
+    name: str
+    member: str = ""
+    others: tuple[str, ...] = ()
+
+
 @contextmanager
-def unpacked(raw: BinaryIO, name: str) -> Iterator[tuple[io.BufferedReader, str]]:
-    """The uncompressed CSV in a file, and its name for sentences.
+def unpacked(raw: BinaryIO, name: str, member: str = "") -> Iterator[Unpacked]:
+    """The uncompressed CSV in a file.
 
     Args:
         raw: the file as it lies, seekable.
         name: its address.
+        member: which file of an archive, by its name there, or by the last part of it; empty for the best.
 
     Raises:
         BadInput: the file is damaged, is no archive of a CSV, or is a hostile one. Also while the stream is read.
@@ -53,7 +75,7 @@ def unpacked(raw: BinaryIO, name: str) -> Iterator[tuple[io.BufferedReader, str]
     raw.seek(0)
     with ExitStack() as stack:
         if start == ZIP:
-            yield _find_in_zip(raw, name, stack)
+            yield _find_in_zip(raw, name, member, stack)
             return
         if start.startswith(GZIP):
             stream = _unzipped(raw, name)
@@ -61,19 +83,46 @@ def unpacked(raw: BinaryIO, name: str) -> Iterator[tuple[io.BufferedReader, str]
             stream = io.BufferedReader(cast(Any, raw), 512 * 1024)
             stack.callback(stream.detach)  # whoever opened `raw` closes it
         if stream.peek(1)[TAR_AT : TAR_AT + len(TAR)] == TAR:
-            yield _find_in_tar(raw, stream, name, stack)
+            yield _find_in_tar(raw, stream, name, member, stack)
+        elif member:
+            raise BadInput(
+                f"{name}: is no archive, and so has no {shown(member)} in it; leave out `#` and what follows"
+            )
         else:
-            yield stream, name
+            yield Unpacked(stream, name)
+
+
+def _choose(known: dict[str, int], asked: str, name: str) -> tuple[str, tuple[str, ...]]:
+    """The member to read, and the others that hold faces.
+
+    Args:
+        known: per member, in the archive's order, how many of the three columns its first line names.
+        asked: the member that a person named, if one did.
+        name: of the archive, for sentences.
+    """
+    if asked:
+        named = [member for member in known if asked in (member, PurePosixPath(member).name)]
+        exact = [member for member in named if member == asked]
+        if len(named) != 1 and not exact:
+            found = ", ".join(shown(member) for member in [*named, *known][:5]) or "nothing"
+            raise BadInput(
+                f"{name}: {'several files' if named else 'no file'} in it {'are' if named else 'is'} called "
+                f"{shown(asked)} (in it: {found}); give the whole name of one behind `#`"
+            )
+        chosen = (exact or named)[0]
+    else:
+        chosen = max(known, key=lambda member: known[member], default="")
+        if not known.get(chosen):
+            raise _no_csv(name, list(known))
+    return chosen, tuple(member for member, columns in known.items() if columns and member != chosen)
 
 
 class _Guarded(io.RawIOBase):
     """A stream of unpacked bytes: damage becomes a sentence, and a bomb is refused before it fills anything."""
 
-    def __init__(
-        self, stream: BinaryIO, name: str, packed: Callable[[], int], at_end: Callable[[], None] = lambda: None
-    ) -> None:
-        """Args: stream: what unpacks. name: for sentences. packed: bytes that went in so far, or will. at_end: call."""
-        self._stream, self._name, self._packed, self._at_end, self._out = stream, name, packed, at_end, 0
+    def __init__(self, stream: BinaryIO, name: str, packed: Callable[[], int]) -> None:
+        """Args: stream: what unpacks. name: for sentences. packed: bytes that went in so far, or will."""
+        self._stream, self._name, self._packed, self._out = stream, name, packed, 0
 
     def readable(self) -> bool:
         return True
@@ -82,8 +131,6 @@ class _Guarded(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         try:
             data = self._stream.read(len(view))
-            if view and not data:
-                self._at_end()
         except _DAMAGE as error:
             raise _damaged(self._name, error) from error
         self._out += len(data)
@@ -101,71 +148,56 @@ def _unzipped(raw: BinaryIO, name: str) -> io.BufferedReader:
     return io.BufferedReader(_Guarded(cast(BinaryIO, packed), name, raw.tell), 512 * 1024)
 
 
-def _find_in_zip(raw: BinaryIO, name: str, stack: ExitStack) -> tuple[io.BufferedReader, str]:
+def _find_in_zip(raw: BinaryIO, name: str, asked: str, stack: ExitStack) -> Unpacked:
     try:
         archive = stack.enter_context(zipfile.ZipFile(raw))
-        members = [member for member in archive.infolist() if not member.is_dir()]
-        _refuse_too_many(len(members), name)
+        members = {member.filename: member for member in archive.infolist() if not member.is_dir()}
+        _refuse_too_many(len(archive.infolist()), name)
         _refuse_hostile([member.filename for member in archive.infolist()], name)
-        best: tuple[int, zipfile.ZipInfo] | None = None
-        for member in members:
+        known: dict[str, int] = {}
+        for member in members.values():
             if member.flag_bits & 1:
-                raise BadInput(f"{name}: {member.filename} in it has a password; unpack it and give the CSV")
+                raise BadInput(f"{name}: {shown(member.filename)} in it has a password; unpack it and give the CSV")
             with archive.open(member) as stream:
-                known = _known_columns(stream.readline(LONGEST_HEADER))
-            if known > (best[0] if best else 0):
-                best = known, member
-        if best is None:
-            raise _no_csv(name, [member.filename for member in members])
-        member = best[1]
-        inside = f"{name}:{member.filename}"
-        stream = stack.enter_context(archive.open(member))
-        guarded = _Guarded(cast(BinaryIO, stream), inside, lambda: member.compress_size)
-        return io.BufferedReader(guarded, 512 * 1024), inside
+                known[member.filename] = _known_columns(stream.readline(LONGEST_HEADER))
+        chosen, others = _choose(known, asked, name)
+        packed_size = members[chosen].compress_size
+        inside = f"{name}:{shown(chosen)}"
+        stream = stack.enter_context(archive.open(members[chosen]))
+        guarded = _Guarded(cast(BinaryIO, stream), inside, lambda: packed_size)
+        return Unpacked(io.BufferedReader(guarded, 512 * 1024), inside, chosen, others)
     except _DAMAGE as error:
         raise _damaged(name, error) from error
 
 
-def _find_in_tar(
-    raw: BinaryIO, stream: io.BufferedReader, name: str, stack: ExitStack
-) -> tuple[io.BufferedReader, str]:
-    """Reads the archive up to its CSV (to the end where that has no Usage: a better one could follow), and then again.
-
-    What lies behind the CSV is looked at when that has been read.
-    """
+def _find_in_tar(raw: BinaryIO, stream: io.BufferedReader, name: str, asked: str, stack: ExitStack) -> Unpacked:
+    """Reads the archive to its end, for a better CSV or a later copy of the same can follow, and then again."""
     try:
-        names: list[str] = []
-        best = 0, ""
+        known: dict[str, int] = {}
+        copies: Counter[str] = Counter()
+        members = 0
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
-                names.append(member.name)
-                _refuse_hostile(names[-1:], name)
-                _refuse_too_many(len(names), name)
-                file = archive.extractfile(member) if member.isreg() else None
-                known = _known_columns(file.readline(LONGEST_HEADER)) if file else 0
-                if known > best[0]:
-                    best = known, member.name
-                if known == 3:
-                    break
-        if not best[0]:
-            raise _no_csv(name, names)
+                members += 1
+                _refuse_hostile([member.name], name)
+                _refuse_too_many(members, name)
+                if file := archive.extractfile(member) if member.isreg() else None:
+                    known[member.name] = _known_columns(file.readline(LONGEST_HEADER))
+                    copies[member.name] += 1
+        chosen, others = _choose(known, asked, name)
         raw.seek(0)
         packed = raw.read(2) == GZIP
         raw.seek(0)
         again = tarfile.open(fileobj=_unzipped(raw, name) if packed else raw, mode="r|")  # noqa: SIM115
         stack.enter_context(again)
-        members = iter(again)
-        for member in members:
-            if member.name == best[1] and member.isreg():
-                inside = f"{name}:{member.name}"
-                guarded = _Guarded(
-                    cast(BinaryIO, again.extractfile(member)),
-                    inside,
-                    lambda: 1 << 62,
-                    lambda: _refuse_hostile((later.name for later in members), name),
-                )
-                return io.BufferedReader(guarded, 512 * 1024), inside
-        raise _no_csv(name, names)
+        for member in again:
+            if member.name == chosen and member.isreg():
+                copies[chosen] -= 1
+                if not copies[chosen]:
+                    inside = f"{name}:{shown(chosen)}"
+                    guarded = _Guarded(cast(BinaryIO, again.extractfile(member)), inside, lambda: 1 << 62)
+                    return Unpacked(io.BufferedReader(guarded, 512 * 1024), inside, chosen, others)
+        raise BadInput(f"{name}: has changed while it was read; run again")
     except _DAMAGE as error:
         raise _damaged(name, error) from error
 

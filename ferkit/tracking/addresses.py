@@ -1,10 +1,16 @@
-"""Addresses as they may be shown: without what gives access."""
+"""Addresses that people write: taken apart with a sentence for what is none, and shown without what gives access."""
 
 from __future__ import annotations
 
 import os
+import re
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from ferkit.errors import UserError
+from ferkit.written import shown
+
+_MEMBER: Final = re.compile(r"(.*?\.(?:zip|tar|tar\.\w+|tgz))#(.+)", re.IGNORECASE | re.DOTALL)
 
 WHOLE_ADDRESS: Final = "FERPIPE_CSV"
 """Environment variable with the CSV's whole address, where that has a password or a signature in it.
@@ -20,16 +26,58 @@ def with_secrets(address: str) -> str:
     return whole if whole and without_secrets(whole) == address else address
 
 
+def split_member(address: str) -> tuple[str, str]:
+    """An archive's address and the file in it that is named behind `#`, if one is.
+
+    >>> split_member("s3://faces/sets.zip#fer2013.csv"), split_member("s3://faces/set #2.csv")
+    (('s3://faces/sets.zip', 'fer2013.csv'), ('s3://faces/set #2.csv', ''))
+    """
+    archive = _MEMBER.fullmatch(address)
+    return (archive[1], archive[2]) if archive else (address, "")
+
+
+def split_address(address: str) -> SplitResult:
+    """The parts of an `http(s)://` address that names a server.
+
+    Raises:
+        UserError: it cannot be taken apart: brackets where no IPv6 address is, a port above 65,535, no server. The
+            sentence shows nothing of a user, a password or a query.
+    """
+    cure = "write http(s)://server/path, or http(s)://server:port/path"
+    seen = shown(without_secrets(address))
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        raise UserError(f"{seen}: brackets in an address are for IPv6 ([::1]); put the server's name there") from None
+    try:
+        port = parts.port
+    except ValueError:
+        raise UserError(f"{seen}: a port is a number from 1 to 65535; {cure}") from None
+    if not parts.hostname or port == 0 or re.search(r"[\s<>{}|\\^`\"']", parts.netloc.rpartition("@")[2]):
+        raise UserError(f"{seen}: names no server that can be asked; {cure}")
+    return parts
+
+
 def without_secrets(address: str) -> str:
-    """The address without user, password, query and fragment, for logs, parameters and tags.
+    """The address without user, password and query, for logs, parameters and tags; whatever is no address stays.
+
+    An archive's member behind `#` stays too. In `s3://` addresses `?` and `#` are letters of a key like any other.
 
     >>> without_secrets("https://ann:pw@host/fer.csv?X-Amz-Signature=1f")
     'https://host/fer.csv'
+    >>> without_secrets("s3://faces/set #2?.csv"), without_secrets("https://host/sets.zip#fer2013.csv")
+    ('s3://faces/set #2?.csv', 'https://host/sets.zip#fer2013.csv')
     """
-    if "://" not in address or address.startswith("sample://"):
+    scheme, _, rest = address.partition("://")
+    if not rest or scheme in ("sample", "s3", "sqlite"):
         return address
-    parts = urlsplit(address)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # brackets: cut by hand, so that the sentence about them can show it
+        server, slash, path = rest.partition("/")
+        return f"{scheme}://{server.rpartition('@')[2]}{slash}{re.split('[?#]', path)[0]}"
+    member = split_member(f"{parts.path}#{parts.fragment}")[1]
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", member))
 
 
 def run_address(tracking_uri: str, experiment_id: str, run_id: str) -> str:

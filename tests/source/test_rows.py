@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,14 @@ def test_reads_the_forms_that_people_have(csv: bytes):
         (b"3,1 2 3 -4,Training", "value outside 0..255"),
         (b"3,1 2 3 1x7,Training", "not a number"),
         (b"3,1 2 3 4.0,Training", "not a number"),
+        (b"3,1 2 3 0.5,Training", "not a whole number"),
+        (b'3,"1,2 3 4",Training', "not a number"),
+        (b"3,[1 2 3 4,Training", "not a number"),
+        (b"3,[1 2 3 4)],Training", "not a number"),
+        (b"3,1 2 3 1e1,Training", "not a number"),
+        (b"3.5,1 2 3 4,Training", "unknown label"),
+        (b"3,1 2 3 4,", "empty usage"),
+        (b"3,1 2 3 4,Public  Test", "unknown usage"),
         (b"7,1 2 3 4,Training", "unknown label"),
         (b",1 2 3 4,Training", "unknown label"),
         (b"3,1 2 3 4,Test", "unknown usage"),
@@ -110,9 +119,72 @@ def test_quoted_cells_are_read_the_fast_way(monkeypatch: pytest.MonkeyPatch):
     assert Read(b'note,emotion,pixels,Usage\n"","3","1 2 3 4","PublicTest"\n').faces == {0: (3, 1, [1, 2, 3, 4])}
 
 
-def test_a_field_is_too_long_for_any_way_of_reading():
+def test_a_field_too_long_for_the_fast_way_is_read_the_slow_way():
     read = Read(b"emotion,pixels,Usage\n0,1 2 3 4,Training\n0,1 2 3" + b" " * 2000 + b"4,Training\n")
-    assert [(one.row, one.reason) for one in read.rejected] == [(1, "pixel count")]
+    assert read.faces[1] == (0, 0, [1, 2, 3, 4])
+
+
+@pytest.mark.parametrize(
+    "csv",
+    [
+        b"emotion,pixels,Usage\n3.0,1 2 3 4,PublicTest\n",
+        b"emotion,pixels,Usage\n3.,1 2 3 4,publictest\n",
+        b"emotion,pixels,Usage\n3.000000000000000000e+00,1 2 3 4,PUBLIC_TEST\n",
+        b"emotion,pixels,Usage\n3,1.0 2.0 3.00 4.0,Public Test\n",
+        b"emotion,pixels,Usage\n3,[1. 2. 3. 4.],public-test\n",
+        b"emotion,pixels,Usage\n3,[1 2 3 4],PublicTest\n",
+        b'emotion,pixels,Usage\n3,"[1, 2, 3, 4]",PublicTest\n',
+        b'emotion,pixels,Usage\n3,"[[1, 2], [3, 4]]",PublicTest\n',
+        b'emotion,pixels,Usage\n3,"[[1 2]\n [3 4]]",PublicTest\n',
+        b'emotion,pixels,Usage\r\n3,"[[1. 2.]\r\n [3. 4.]]",PublicTest\r\n',
+        b'emotion,pixels,Usage\n3,"(1, 2, 3, 4)",PublicTest\n',
+        b'emotion,pixels,Usage\n3,"1,2,3,4",PublicTest\n',
+        b"emotion,pixels,Usage\n3,1;2;3;4,PublicTest\n",
+        b"emotion,pixels,Usage\n3,1.00e+00 2.00e+00 3.00e+00 4.00e+00,PublicTest\n",
+        b"emotion,pixels,Usage\n3,1 2 3 4,PublicTest,\n",
+        b"emotion,pixels,Usage\n3,1 2 3 4,PublicTest,,,\n",
+        b"emotion,pixels,Usage,,\n3,1 2 3 4,PublicTest\n",
+        b'emotion,pixels,Usage,note\n3,1 2 3 4,PublicTest,"two\nlines"\n',
+        b'note,emotion,pixels,Usage\n"two\n\n, and ""more""\r\nlines",3,1 2 3 4,PublicTest',
+    ],
+)
+def test_reads_what_leaves_no_doubt(csv: bytes):
+    for chunk in (1, 7, 4096):
+        assert Read(csv, chunk).faces == {0: (3, 1, [1, 2, 3, 4])}
+
+
+def test_empty_cells_behind_every_row_are_read_the_fast_way(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(CsvReader, "_judge", None)
+    csv = b"emotion,pixels,Usage\n3,1 2 3 4,PublicTest,\n3.0,4 3 2 1,publictest,\n"
+    assert Read(csv).faces == {0: (3, 1, [1, 2, 3, 4]), 1: (3, 1, [4, 3, 2, 1])}
+
+
+def test_a_cell_behind_the_last_column_that_is_not_empty_is_one_too_many():
+    rows = [b"3,1 2 3 4,PublicTest,\n"] * 3 + [b"3,1 2 3 4,PublicTest,x\n"]
+    read = Read(b"emotion,pixels,Usage\n" + b"".join(rows))
+    assert [(one.row, one.reason) for one in read.rejected] == [(3, "wrong number of fields")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "reasons"),
+    [
+        # The quote of the first row is closed by the second's, but what it would swallow is a face.
+        (b'"x,3,1 2 3 4,Training\nx",3,1 2 3 4,Training\n', 2),
+        (b'x,3,"1 2 3 4,Training\nx,3,1 2 3 4",Training\n', 2),
+        (b'x,3,1 2 3 4,"Training\nx,3,1 2 3 4,Training"\n', 2),
+        (b'x,"3,1 2 3 4,Training\nx,3",1 2 3 4,Training\n', 2),
+        # A label or a Usage holds no line feed; a quote that nobody closes holds none either.
+        (b'x,"3\n",1 2 3 4,Training\n', 2),
+        (b'"two\nlines,x,3,1 2 3 4,Training\n', 2),
+        (b'"two\n' + b"lines\n" * 70 + b'",3,1 2 3 4,Training\n', 72),
+    ],
+)
+def test_a_quote_swallows_no_rows(lines: bytes, reasons: int):
+    good = b"x,0,1 2 3 4,Training\n"
+    for chunk in (1, 50, 4096):
+        read = Read(b"note,emotion,pixels,Usage\n" + good + lines + good, chunk)
+        assert sorted(read.faces) == [0, reasons + 1]
+        assert {one.reason for one in read.rejected} == {"wrong number of fields"}
 
 
 def test_keeps_constant_images_when_asked():
@@ -175,32 +247,70 @@ def split_slowly(line: bytes) -> list[bytes] | None:
     return None if place == "inside" else [*cells, cell.strip(b" \t")]
 
 
+def join_slowly(lines: list[bytes], names: list[str]) -> list[bytes]:
+    """An independent joining of the lines that are one row."""
+    joined = []
+    while lines:
+        ends = [n for n in range(1, min(64, len(lines))) if lines[n].count(b'"') % 2]
+        size = 1
+        if lines[0].count(b'"') % 2 and ends and len(names) > 1:
+            cells = split_slowly(b"\n".join(lines[: ends[0] + 1]))
+            row = dict(zip(names, cells, strict=False)) if cells and len(cells) >= len(names) else {}
+            broken = {name for name, cell in row.items() if b"\n" in cell}
+            note = row.get("note", b"").replace(b"\t", b" ").replace(b"\r", b"\n").split(b"\n")
+            a_face = any(re.search(rb"[0-9]+ +[0-9]+ +[0-9]+ +[0-9]", line) for line in note)
+            printed = (
+                all(byte in b"0123456789 .[]\n\r\t\v\f" for byte in row.get("pixels", b"")) or "pixels" not in broken
+            )
+            full = row and not any((cells or [])[len(names) :])
+            if full and broken <= {"note", "pixels"} and printed and not ("note" in broken and a_face):
+                size = ends[0] + 1
+        joined.append(b" ".join(lines[:size]))
+        lines = lines[size:]
+    return joined
+
+
 def judge_slowly(line: bytes, names: list[str], width: int) -> tuple[int, int, list[int]] | str:
     """An independent reading of one line: emotion, split and pixels, or the reason why it has none."""
     cells = split_slowly(line) if b'"' in line else [cell.strip(b" \t") for cell in line.split(b",")]
-    if cells is None or len(cells) != len(names):
+    if cells is None or len(cells) < len(names) or any(cells[len(names) :]):
         return "wrong number of fields"
-    row = dict(zip(names, cells, strict=True))
-    if row["emotion"] not in [b"%d" % n for n in range(7)]:
+    row = dict(zip(names, cells, strict=False))
+    label = re.fullmatch(rb"([0-6])(\.0*)?", row["emotion"])
+    if not label:
         return "unknown label"
-    if row["Usage"] not in [usage.encode() for usage in USAGES]:
-        return "unknown usage"
-    tokens = row["pixels"].split()
-    if not all(
-        digits and all(48 <= byte <= 57 for byte in digits) for digits in [t.removeprefix(b"-") for t in tokens]
-    ):
-        return "not a number"
+    spelled = re.sub(rb"^(public|private)[ _-]test$", rb"\1test", row["Usage"].lower())
+    if spelled not in [usage.lower().encode() for usage in USAGES]:
+        return "unknown usage" if row["Usage"] else "empty usage"
+    text = row["pixels"].strip()
+    if text[:1] == b"[" and text[-1:] == b"]" and not re.search(rb"[\[\]]", text[1:-1]):
+        text = text[1:-1]
+    for mark in (b",", b";"):
+        if mark in text and all(len(part.split()) == 1 for part in text.split(mark)):
+            text = text.replace(mark, b" ")
+            break
+        if mark in text:
+            break
+    tokens = text.split()
+    if tokens and all(re.fullmatch(rb".*[0-9]\.0*", token) for token in tokens):
+        tokens = [token.rpartition(b".")[0] for token in tokens]
+    odd = next((token for token in tokens if not re.fullmatch(rb"-?[0-9]+", token)), None)
+    if odd is not None:
+        fraction = re.fullmatch(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", odd)
+        return "not a whole number" if fraction and float(odd) % 1 else "not a number"
     if any(token.startswith(b"-") or int(token) > 255 for token in tokens):
         return "value outside 0..255"
     if len(tokens) != width:
         return "pixel count"
-    return int(row["emotion"]), USAGES.index(row["Usage"].decode()), [int(token) for token in tokens]
+    usage = [usage.lower() for usage in USAGES].index(spelled.decode())
+    return int(label[1]), usage, [int(token) for token in tokens]
 
 
 def assert_read_right(csv: bytes, read: Read) -> None:
     """Every row is kept or turned away as `judge_slowly` has it, and for the same reason."""
     header, *lines = [line.removesuffix(b"\r") for line in csv.split(b"\n")]
-    judged = [judge_slowly(line, header.decode().split(","), read.side**2) for line in lines if line.strip()]
+    names = header.decode().split(",")
+    judged = [judge_slowly(line, names, read.side**2) for line in join_slowly(lines, names) if line.strip()]
     assert read.count == len(judged)
     assert read.faces == {n: face for n, face in enumerate(judged) if not isinstance(face, str)}
     assert {one.row: one.reason for one in read.rejected} == {n: r for n, r in enumerate(judged) if isinstance(r, str)}

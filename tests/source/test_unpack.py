@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -70,6 +71,72 @@ def test_takes_the_member_with_the_most_columns(pack: Callable, order: int, tmp_
 def test_without_usage_the_labelled_one_wins(pack: Callable, tmp_path: Path):
     path = pack({"test.csv": UNLABELLED, "train.csv": NO_USAGE}, tmp_path / "a")
     assert read(path) == (NO_USAGE, f"{path}:train.csv")
+
+
+SETS = {"ck/ckextended.csv": NO_USAGE, "fer2013.csv": CSV, "b/fer2013.csv": UNLABELLED, "README": b"two sets\n"}
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+@pytest.mark.parametrize(
+    ("asked", "member"),
+    [
+        ("", "fer2013.csv"),
+        ("#fer2013.csv", "fer2013.csv"),
+        ("#ckextended.csv", "ck/ckextended.csv"),
+        ("#b/fer2013.csv", "b/fer2013.csv"),
+    ],
+)
+def test_a_member_is_chosen_behind_the_address_and_the_others_are_told(
+    pack: Callable, asked: str, member: str, tmp_path: Path
+):
+    path = pack(SETS, tmp_path / "a")
+    with open_csv(f"{path}{asked}") as opened:
+        assert opened.stream.read() == SETS[member]
+        assert opened.member == member
+        assert set(opened.others) == {name for name in SETS if name.endswith(".csv")} - {member}
+        assert opened.source.address == str(path)
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+@pytest.mark.parametrize(
+    ("asked", "sentence"), [("x.csv", "no file in it is called x.csv"), ("same.csv", "several files in it are called")]
+)
+def test_a_member_that_is_not_there_or_not_the_only_one_is_refused(
+    pack: Callable, asked: str, sentence: str, tmp_path: Path
+):
+    path = pack({"a/same.csv": CSV, "b/same.csv": CSV}, tmp_path / "a.zip")
+    with pytest.raises(BadInput, match=rf"{sentence}.*\(in it: a/same.csv, b/same.csv"):
+        read(f"{path}#{asked}")  # type: ignore[arg-type]
+
+
+def test_what_is_no_archive_has_no_members(tmp_path: Path):
+    (tmp_path / "fer.csv").write_bytes(CSV)
+    with pytest.raises(BadInput, match="is no archive"):
+        read(f"{tmp_path / 'fer.csv'}#a.csv")  # type: ignore[arg-type]
+
+
+def test_a_file_whose_own_name_has_a_hash_sign_goes_first(tmp_path: Path):
+    zipped(SETS, tmp_path / "set #1.zip")
+    (tmp_path / "set #1.zip#fer2013.csv").write_bytes(NO_USAGE)
+    assert read(tmp_path / "set #1.zip#fer2013.csv")[0] == NO_USAGE
+    (tmp_path / "set #1.zip#fer2013.csv").unlink()
+    assert read(tmp_path / "set #1.zip#fer2013.csv")[0] == CSV
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_of_a_member_that_a_tar_repeats_the_last_counts(mode: str, tmp_path: Path):
+    with tarfile.open(tmp_path / "a.tar", mode) as archive:  # type: ignore[call-overload]
+        for data in (NO_USAGE, UNLABELLED, CSV):
+            info = tarfile.TarInfo("fer.csv")
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    assert read(tmp_path / "a.tar")[0] == CSV
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path):
+    os.mkfifo(tmp_path / "fer.csv")
+    with pytest.raises(BadInput, match="a pipe or a device"):
+        read(tmp_path / "fer.csv")
 
 
 @pytest.mark.parametrize("pack", PACKERS)
@@ -160,9 +227,22 @@ def test_says_what_is_wrong_with_an_address(tmp_path: Path):
         "s3://bucket": "names no object",
         "sample://?faecs=3": "did you mean 'faces'",
         "sample://?faces=many": "whole number",
+        "sample://?faces=" + "9" * 5000: "whole number below",
+        "": "the address of the CSV is empty",
+        " ": "the address of the CSV is empty",
+        "a\0b": "has no line breaks or control characters, and is UTF-8",
+        "caf\udce9.csv": "caf\\\\xe9.csv: an address has no line breaks",
+        "http://[your-server]/fer.csv": "brackets in an address are for IPv6",
+        "http://host:99999/fer.csv": "http://host:99999/fer.csv: a port is a number from 1 to 65535",
+        "http://host:port/fer.csv": "a port is a number",
+        "https://ann:geheim@[x/fer.csv?key=geheim": r"^https://\[x/fer.csv: brackets",
+        "https://": "names no server|no way to read",
+        "http:///fer.csv": "names no server",
+        "http://<your-server>/fer.csv": "names no server",
     }.items():
-        with pytest.raises(BadInput, match=sentence):
+        with pytest.raises(BadInput, match=sentence) as refused:
             read(Path(address) if address.startswith("/") else address)  # type: ignore[arg-type]
+        assert "geheim" not in str(refused.value)
 
 
 def test_reads_faces_without_labels(tmp_path: Path):

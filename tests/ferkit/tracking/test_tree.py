@@ -238,6 +238,10 @@ def test_a_store_that_cannot_be_made_is_one_sentence(tmp_path: Path):
     [
         ("s3://bucket/fer.csv", "s3://bucket/fer.csv"),
         ("https://ann:pw@host:8443/fer.csv?X-Amz-Signature=1f#part", "https://host:8443/fer.csv"),
+        ("https://ann:pw@host/sets.zip?sig=1#fer2013.csv", "https://host/sets.zip#fer2013.csv"),
+        ("s3://bucket/set #2 (new?).csv", "s3://bucket/set #2 (new?).csv"),
+        ("http://ann:pw@[::1]:5000/fer.csv", "http://[::1]:5000/fer.csv"),
+        ("http://ann:pw@[your-server]/fer.csv?key=1", "http://[your-server]/fer.csv"),
         ("/data/fer.csv", "/data/fer.csv"),
         ("sample://?faces=700&seed=1", "sample://?faces=700&seed=1"),
     ],
