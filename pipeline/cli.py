@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import os
 import sys
 
@@ -10,6 +12,7 @@ import click
 
 from components import __version__
 from components.bad_input import BadInput
+from ferkit.written import shown
 
 VERBS = {
     "run": "run the whole pipeline on this machine",
@@ -46,7 +49,12 @@ class Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except BadInput as error:
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(shown(error)) from None
+        except OSError as error:
+            # A disk that is full, a folder that may not be written to: wherever a verb has no sentence of its own.
+            if error.errno == errno.EPIPE or error.filename is None:
+                raise
+            raise click.ClickException(f"{shown(error.filename)}: {error.strerror}") from None
         except Exception as error:
             # An MLflow that does not answer, or refuses. Its class is known only where MLflow was imported.
             if not type(error).__module__.startswith("mlflow."):
@@ -72,6 +80,9 @@ def main() -> None:
     # TensorFlow's and MLflow's own chatter is for their developers; what a person acts on, we say.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    for stream in (sys.stdout, sys.stderr):  # a name that is not UTF-8, a terminal that is not: escaped, no traceback
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(cli.main())
 
 

@@ -18,6 +18,7 @@ from pydantic import Field, field_validator
 from components.bad_input import BadInput, nearest
 from components.open_run.open_run import IMAGE_VARIABLE
 from components.section import Section
+from ferkit.written import shorten
 
 TRAIN = "train"
 READS_CSV = ("locate", "ingest")
@@ -210,13 +211,13 @@ class Cluster(Section):
 
 def _list(where: str, values: object) -> list[Any]:
     if not isinstance(values, list):
-        raise BadInput(f"{where}: takes a list (received {values!r})")
+        raise BadInput(f"{where}: takes a list (received {shorten(values)})")
     return values
 
 
 def _mapping(where: str, values: object) -> Mapping[str, Any]:
     if not isinstance(values, Mapping):
-        raise BadInput(f"{where}: takes `name: value` lines (received {values!r})")
+        raise BadInput(f"{where}: takes `name: value` lines (received {shorten(values)})")
     return values
 
 

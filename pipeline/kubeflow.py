@@ -15,6 +15,7 @@ import yaml
 
 from components.bad_input import BadInput
 from ferkit.tracking.addresses import without_secrets
+from ferkit.written import read_yaml, shorten, shown
 from pipeline.cluster import Cluster, Images, Placing
 from pipeline.git import git_commit
 from pipeline.parameters import Parameters, parse_heeded, read_values
@@ -62,16 +63,13 @@ def read_asked(csv: str | None, config: Path | None, assignments: Iterable[str] 
 def _put_in_cluster(cluster: dict[str, Any], assignment: str) -> None:
     name, equals, text = assignment.partition("=")
     if not equals:
-        raise BadInput(f"cluster.{assignment}: write name=value, such as cluster.gpu.count=2")
+        raise BadInput(f"{shorten(f'cluster.{assignment}')}: write name=value, such as cluster.gpu.count=2")
     *sections, last = name.split(".")
     for section in sections:
         cluster = cluster.setdefault(section, {})
         if not isinstance(cluster, dict):
-            raise BadInput(f"cluster.{name}: {section} has no parts; give it whole, as YAML")
-    try:
-        cluster[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise BadInput(f"cluster.{name}: {text!r} is not a YAML value") from None
+            raise BadInput(f"cluster.{shown(name)[:80]}: {section} has no parts; give it whole, as YAML")
+    cluster[last] = read_yaml(text, f"cluster.{shown(name)[:80]}")
 
 
 def immutable_images(cpu: str, gpu: str = "") -> Images:
