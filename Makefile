@@ -20,9 +20,19 @@ GPU_IMAGE ?=
 MLFLOW ?=
 HOST ?=
 
-RUN_ARGUMENTS = $(if $(CSV),--csv '$(CSV)') $(if $(CONFIG),--config '$(CONFIG)') $(foreach one,$(SET),--set '$(one)')
+# What was given, as one word for the shell, whatever is in it: quotes, blanks, dollars, line feeds. `$(value ...)` takes it
+# as it was written; plain `$(CSV)` would have make expand what looks like its own.
+unexport CSV CONFIG SET REGISTRY IMAGE GPU_IMAGE MLFLOW HOST
+define newline
 
-CLUSTER_ARGUMENTS = $(if $(IMAGE),--image $(IMAGE)) $(if $(GPU_IMAGE),--gpu-image $(GPU_IMAGE)) $(if $(MLFLOW),--tracking-uri $(MLFLOW))
+
+endef
+quoted = '$(subst $(newline),'$$'\n'',$(subst ','\'',$(1)))'
+option = $(if $(value $(2)),$(1) $(call quoted,$(value $(2))))
+
+RUN_ARGUMENTS = $(call option,--csv,CSV) $(call option,--config,CONFIG) $(foreach one,$(value SET),--set $(call quoted,$(one)))
+
+CLUSTER_ARGUMENTS = $(call option,--image,IMAGE) $(call option,--gpu-image,GPU_IMAGE) $(call option,--tracking-uri,MLFLOW)
 
 ##@ Use
 
@@ -42,7 +52,7 @@ doctor: $(READY) ## what is missing on this machine, and the cure
 
 .PHONY: images
 images: ## container images, tagged with the commit (REGISTRY=host/name, PUSH=1 to push)
-	@images/build $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(PUSH),--push)
+	@images/build $(call option,--registry,REGISTRY) $(if $(PUSH),--push)
 
 .PHONY: compile
 compile: $(READY) ## the pipeline as a file for Kubeflow (IMAGE=, GPU_IMAGE=, MLFLOW=address of the server, CONFIG=, CSV=, SET=)
@@ -50,7 +60,7 @@ compile: $(READY) ## the pipeline as a file for Kubeflow (IMAGE=, GPU_IMAGE=, ML
 
 .PHONY: submit
 submit: $(READY) ## run it on a cluster (HOST=, IMAGE=, GPU_IMAGE=, MLFLOW=, CONFIG=, CSV=, SET=)
-	@$(BIN)/ferpipe submit $(if $(HOST),--host $(HOST)) $(CLUSTER_ARGUMENTS) $(RUN_ARGUMENTS)
+	@$(BIN)/ferpipe submit $(call option,--host,HOST) $(CLUSTER_ARGUMENTS) $(RUN_ARGUMENTS)
 
 ##@ Supply
 
@@ -109,10 +119,10 @@ lint: $(READY) ## ruff and pyright
 
 .PHONY: bench
 bench: $(READY) ## what is fast, measured beside what people would otherwise do (CSV=FER2013 unpacked; none: no ingest)
-	@$(if $(CSV),,echo "== ingest: left out, it needs FER2013; make bench CSV=fer2013.csv")
-	@for name in $(filter-out $(if $(CSV),,ingest),$(sort $(basename $(notdir $(wildcard benchmarks/*.py))))); do \
+	@$(if $(value CSV),,echo "== ingest: left out, it needs FER2013; make bench CSV=fer2013.csv")
+	@for name in $(filter-out $(if $(value CSV),,ingest),$(sort $(basename $(notdir $(wildcard benchmarks/*.py))))); do \
 		echo "== $$name"; \
-		case $$name in ingest | balance) set -- $(if $(CSV),'$(CSV)') ;; *) set -- ;; esac; \
+		case $$name in ingest | balance) set -- $(call option,,CSV) ;; *) set -- ;; esac; \
 		$(BIN)/python -m "benchmarks.$$name" "$$@"; \
 	done
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.bad_input import BadInput, nearest
+from ferkit.written import refuse_rounded, shorten, shown
 
 
 class Section(BaseModel):
@@ -36,14 +37,15 @@ class Section(BaseModel):
         known = cls.names()
         for key in values:
             if key not in known:
-                raise BadInput(f"{cls._path(key)}: no such parameter; {nearest(str(key), known)}")
+                raise BadInput(f"{cls._path(shown(key)[:80])}: no such parameter; {nearest(str(key), known)}")
+        refuse_rounded(dict(values), cls.section)
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
             first = error.errors()[0]
             where = cls._path(".".join(str(part) for part in first["loc"]))
             sentence = first["msg"].removeprefix("Value error, ")
-            raise BadInput(f"{where}: {sentence} (received {first['input']!r})") from None
+            raise BadInput(f"{where}: {sentence} (received {shorten(first['input'])})") from None
 
     @classmethod
     def names(cls) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ferkit.code_version import check_step_version
 from ferkit.errors import UserError
+from ferkit.written import shown
 
 LOG = logging.getLogger("ferpipe")
 
@@ -54,8 +55,8 @@ def running(name: str, code_version: str = "") -> Iterator[logging.Logger]:
         check_step_version(name, code_version)
         yield LOG
     except UserError as error:
-        print(f"{ERROR_MARK}{name}: {error}", flush=True)
-        _tell_kubernetes(f"{name}: {error}")
+        print(f"{ERROR_MARK}{name}: {shown(error)}", flush=True)
+        _tell_kubernetes(f"{name}: {shown(error)}")
         raise SystemExit(1) from None
     except Exception as error:
         # An executor that lost its connection, a full disk: the traceback below says where, this line says what.

@@ -8,11 +8,13 @@ bound. A sentence shows a value in short, on one line, with what cannot be print
 from __future__ import annotations
 
 import codecs
+import os
 import re
 import reprlib
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import yaml
 
@@ -225,13 +227,43 @@ def shown(text: object) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in whole)
 
 
-def inert(cell: str) -> str:
-    """A cell of a CSV that no spreadsheet takes for a formula: an apostrophe goes before what would begin one.
+def inert(cell: str, before: str = "./") -> str:
+    """A cell of a CSV that no spreadsheet takes for a formula: something goes before what would begin one.
 
-    >>> inert("=1+1"), inert("7")
-    ("'=1+1", '7')
+    A path with `./` before it is the same path; before other text an apostrophe is usual.
+
+    >>> inert("=1+1.png"), inert("7.png")
+    ('./=1+1.png', '7.png')
     """
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") and cell else cell
+    return f"{before}{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") and cell else cell
+
+
+@contextmanager
+def writing_text(path: Path, cure: str) -> Iterator[TextIO]:
+    """A text file in UTF-8 that appears when the block ends well, and else not at all; what was there stays until then.
+
+    What cannot be written in UTF-8 (bytes of a file's name) is written as `\\udce9`. A device or pipe is written to as
+    the block goes.
+
+    Raises:
+        BadInput: it cannot be written there; ends with `cure`.
+    """
+    whole = not path.exists() or path.is_file()
+    part = path.with_name(f".ferpipe-{os.getpid()}.part") if whole else path
+    try:
+        file = part.open("w", newline="", encoding="utf-8", errors="backslashreplace")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no such name"
+        raise UserError(f"{shown(path)}: cannot be written ({reason}); {cure}") from None
+    try:
+        with file:
+            yield file
+        if whole:
+            part.replace(path)
+    except BaseException:
+        if whole:
+            part.unlink(missing_ok=True)
+        raise
 
 
 class _Short(reprlib.Repr):

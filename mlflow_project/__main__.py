@@ -14,7 +14,6 @@ from typing import Any
 
 import click
 import mlflow
-import yaml
 
 from components.step import running
 from ferkit.code_version import weights_version
@@ -22,6 +21,7 @@ from ferkit.errors import UserError, nearest
 from ferkit.tracking import names, tree
 from ferkit.tracking.names import State
 from ferkit.tracking.store import connect
+from ferkit.written import read_yaml, shown
 from mlflow_project.entry_points import ENTRY_POINTS, REQUIRED
 
 
@@ -42,7 +42,7 @@ def read_arguments(entry: str, arguments: Sequence[str]) -> dict[str, Any]:
 def section_of(entry: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """The step's parameters, read as YAML; whatever else was given is among them, for the step to check."""
     own = ENTRY_POINTS[entry].own
-    return {name: yaml.safe_load(value) for name, value in given.items() if name not in own}
+    return {name: read_yaml(value, name) for name, value in given.items() if name not in own}
 
 
 def main_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
@@ -166,7 +166,7 @@ def main(arguments: Sequence[str]) -> int:
         entry = arguments[0]
         ENTRIES[entry](read_arguments(entry, arguments[1:]), mlflow.get_tracking_uri(), parent_run_id)
     except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {shown(error)}", file=sys.stderr)
         return 1
     return 0
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import os
 import sys
 
@@ -10,6 +12,7 @@ import click
 
 from components import __version__
 from components.bad_input import BadInput
+from ferkit.written import shown
 
 VERBS = {
     "run": "run the whole pipeline on this machine",
@@ -48,7 +51,12 @@ class Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except BadInput as error:
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(shown(error)) from None
+        except OSError as error:
+            # A disk that is full, a folder that may not be written to: wherever a verb has no sentence of its own.
+            if error.errno == errno.EPIPE or error.filename is None:
+                raise
+            raise click.ClickException(f"{shown(error.filename)}: {error.strerror}") from None
         except Exception as error:
             # An MLflow that does not answer, or refuses. Its class is known only where MLflow was imported.
             if not type(error).__module__.startswith("mlflow."):
@@ -75,6 +83,9 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a server's, into the middle of --json
+    for stream in (sys.stdout, sys.stderr):  # a name that is not UTF-8, a terminal that is not: escaped, no traceback
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(cli.main())
 
 

@@ -15,6 +15,7 @@ from pydantic import Field, field_validator
 
 from components.section import Section
 from ferkit.errors import UserError, nearest
+from ferkit.written import shorten
 
 TRAIN = "train"
 READS_CSV = ("locate", "ingest")
@@ -272,13 +273,13 @@ def _seconds(hours: int | None) -> int | None:
 
 def _list(where: str, values: object) -> list[Any]:
     if not isinstance(values, list):
-        raise UserError(f"{where}: takes a list (received {values!r})")
+        raise UserError(f"{where}: takes a list (received {shorten(values)})")
     return values
 
 
 def _mapping(where: str, values: object) -> Mapping[str, Any]:
     if not isinstance(values, Mapping):
-        raise UserError(f"{where}: takes `name: value` lines (received {values!r})")
+        raise UserError(f"{where}: takes `name: value` lines (received {shorten(values)})")
     return values
 
 

@@ -30,6 +30,7 @@ from components.register.verdict import Difference
 from ferkit.tracking import names, tree
 from ferkit.tracking.names import metric
 from ferkit.tracking.store import sqlite_path
+from ferkit.written import inert
 
 RUN_ID = re.compile("[0-9a-f]{7,32}")
 """A run's id or its beginning, as git takes them; no version has seven digits."""
@@ -282,7 +283,7 @@ def _figure(value: float | None) -> str:
 
 
 def _worst(row: Row) -> str:
-    return "-" if row.worst_recall is None else f"{row.worst_recall:.3f} {row.worst_emotion}"
+    return "-" if row.worst_recall is None else f"{row.worst_recall:.3f} {escape(str(row.worst_emotion))}"
 
 
 def _speed(row: Row) -> str:
@@ -293,7 +294,7 @@ def _version(row: Row) -> str:
     if not row.version:
         return row.status.lower() if row.status != "FINISHED" else "-"
     colour = {"approved": "green", "rejected": "yellow"}.get(row.verdict, "dim")
-    standing = row.alias or row.verdict.replace("_", " ")
+    standing = escape(row.alias or row.verdict.replace("_", " "))
     return f"{row.version} [{colour}]{standing}[/]"
 
 
@@ -302,7 +303,7 @@ def _difference_cells(row: Row, against: dict[str, Against | str], reference: st
         return ["[dim]all others against this[/]", ""]
     found = against.get(row.run_id, "")
     if isinstance(found, str):
-        return [f"[dim]{found}[/]", ""]
+        return [f"[dim]{escape(found)}[/]", ""]
     difference = escape(str(found.macro_f1))  # the interval's brackets are no markup
     if found.macro_f1.low > 0:
         difference = f"[green]{difference}[/]"
@@ -328,7 +329,7 @@ def as_csv(rows: Sequence[Row], against: dict[str, Against | str]) -> str:
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        line = asdict(row)
+        line = {name: inert(value, "'") if isinstance(value, str) else value for name, value in asdict(row).items()}
         difference = against.get(row.run_id)
         if isinstance(difference, Against):
             ends = difference.macro_f1

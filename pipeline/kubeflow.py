@@ -14,6 +14,7 @@ import yaml
 
 from ferkit.addresses import without_secrets
 from ferkit.errors import UserError
+from ferkit.written import read_yaml, shorten, shown
 from pipeline.cluster import Cluster, take_outdated
 from pipeline.git import git_commit
 from pipeline.parameters import Parameters, parse_heeded, read_values
@@ -83,16 +84,13 @@ def read_cluster(values: Mapping[str, Any], assignments: Iterable[str] = ()) -> 
 def _put_in_cluster(cluster: dict[str, Any], assignment: str) -> None:
     name, equals, text = assignment.partition("=")
     if not equals:
-        raise UserError(f"cluster.{assignment}: write name=value, such as cluster.gpu.count=2")
+        raise UserError(f"{shorten(f'cluster.{assignment}')}: write name=value, such as cluster.gpu.count=2")
     *sections, last = name.split(".")
     for section in sections:
         cluster = cluster.setdefault(section, {})
         if not isinstance(cluster, dict):
-            raise UserError(f"cluster.{name}: {section} has no parts; give it whole, as YAML")
-    try:
-        cluster[last] = yaml.safe_load(text) if text.strip() else _emptied(name)
-    except yaml.YAMLError:
-        raise UserError(f"cluster.{name}: {text!r} is not a YAML value") from None
+            raise UserError(f"cluster.{shown(name)[:80]}: {section} has no parts; give it whole, as YAML")
+    cluster[last] = read_yaml(text, f"cluster.{shown(name)[:80]}") if text.strip() else _emptied(name)
 
 
 def _emptied(name: str) -> Any:

@@ -21,6 +21,7 @@ from typing import Any, TextIO
 import mlflow
 from mlflow.entities import Run
 from rich.console import Console
+from rich.markup import escape
 
 from ferkit.addresses import WHOLE_ADDRESS, without_secrets
 from ferkit.tracking import names, tree
@@ -103,7 +104,7 @@ def run_here(
     home.logs.mkdir(parents=True, exist_ok=True)
     log = home.logs / f"{datetime.now():%Y-%m-%d-%H%M%S}-{os.getpid()}.log"
     log.touch()
-    console.print(f"[dim]log   {log}[/]", soft_wrap=True)
+    console.print(f"[dim]log   {escape(str(log))}[/]", soft_wrap=True)
     client = connect(tracking_uri)
     progress = Progress(console)
     with local_owner(home.running) as owner:

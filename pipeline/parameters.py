@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import yaml
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic.fields import FieldInfo
 
 from components.bad_input import BadInput, nearest
@@ -23,7 +22,9 @@ from components.section import Section
 from components.train.architectures import find, names
 from components.train.candidate import parse_candidate
 from components.train.parameters import Train
+from ferkit.addresses import split_address
 from ferkit.tracking.names import EXPERIMENT
+from ferkit.written import read_text, read_yaml, shorten, shown
 
 SECTIONS: dict[str, type[Section]] = {
     section.section: section for section in (Ingest, Balance, Train, Evaluate, Register)
@@ -37,7 +38,6 @@ class Parameters(Section):
 
     csv: str = Field(
         default="sample",
-        min_length=1,
         description="FER2013-style CSV (path, s3:// or http(s)://; plain, .gz, .zip, .tar.gz), or `sample`",
     )
     candidates: list[dict[str, Any]] = Field(
@@ -52,6 +52,18 @@ class Parameters(Section):
     evaluate: Evaluate = Field(default_factory=Evaluate)
     register_: Register = Field(default_factory=Register, alias="register")
 
+    @field_validator("csv")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("is empty; give a path, an address, or `sample`")
+        if value.startswith(("http://", "https://")):
+            try:
+                split_address(value)
+            except BadInput as error:
+                raise ValueError(str(error)) from None
+        return value
+
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
         """The parameters with `values` (nested, as in a config file) in place of the defaults; every candidate checked.
@@ -62,10 +74,10 @@ class Parameters(Section):
         known = cls.names()
         for key, value in values.items():
             if key not in known:
-                raise BadInput(f"{key}: no such parameter; {nearest(str(key), known)}")
+                raise BadInput(f"{shown(key)[:80]}: no such parameter; {nearest(str(key), known)}")
             if key in SECTIONS:
                 if not isinstance(value, Mapping):
-                    raise BadInput(f"{key}: a section takes its parameters as `name: value` lines (received {value!r})")
+                    raise BadInput(f"{key}: a section takes `name: value` lines (received {shorten(value)})")
                 SECTIONS[key].parse(value)
         parsed = super().parse(values)
         for number, candidate in enumerate(parsed.candidates):
@@ -131,7 +143,7 @@ def read_values(csv: str | None, config: Path | None, assignments: Iterable[str]
     of_csv, others = [], []
     for assignment in assignments:
         (of_csv if assignment.startswith("csv=") else others).append(assignment)
-    given: dict[str, Any] = {"csv": csv} if csv else {}
+    given: dict[str, Any] = {"csv": csv} if csv is not None else {}
     for assignment in of_csv:
         put_in(given, assignment)
     if config is None and given.get("csv") in (None, "sample") and SAMPLE_CONFIG.exists():
@@ -169,16 +181,11 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         BadInput: there is no such file, or it is not YAML of that form.
     """
-    try:
-        values = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}; give a config file such as configs/quick.yaml") from None
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    values = read_yaml(read_text(path, "give a config file such as configs/quick.yaml"), shown(path))
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise BadInput(f"{path}: a config file holds `name: value` lines (received {type(values).__name__})")
+        raise BadInput(f"{shown(path)}: a config file holds `name: value` lines (received {type(values).__name__})")
     return values
 
 
@@ -193,19 +200,16 @@ def put_in(values: dict[str, Any], assignment: str) -> None:
     """
     name, equals, text = assignment.partition("=")
     if not equals:
-        raise BadInput(f"{assignment}: write name=value, such as train.epochs=3")
+        raise BadInput(f"{shorten(assignment)}: write name=value, such as train.epochs=3")
     known = [dotted for dotted, _ in describe()]
     if name not in known:
-        raise BadInput(f"{name}: no such parameter; {nearest(name, known)}")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise BadInput(f"{name}: {text!r} is not a YAML value") from None
+        raise BadInput(f"{shown(name)[:80]}: no such parameter; {nearest(name, known)}")
+    value = read_yaml(text, name)
     section, dot, inner = name.partition(".")
     if dot:
         there = values.get(section) or {}
         if not isinstance(there, Mapping):
-            raise BadInput(f"{section}: takes `name: value` lines (received {there!r})")
+            raise BadInput(f"{section}: takes `name: value` lines (received {shorten(there)})")
         values[section] = {**there, inner: value}
     else:
         values[section] = value

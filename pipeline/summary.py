@@ -100,10 +100,10 @@ def print_summary(found: Summary, console: Console) -> None:
     champion = f"version {found.champion}" if found.champion else "none yet"
     challenger = f"version {found.challenger}" if found.challenger else "none"
     console.print(f"[bold]registry[/]    {names.REGISTERED_MODEL}: champion {champion}, challenger {challenger}")
-    console.print(f"[bold]in MLflow[/]   {found.address}", soft_wrap=True, highlight=False)
-    console.print(f"[bold]next[/]        {found.next[0]}")
+    console.print(f"[bold]in MLflow[/]   {escape(found.address)}", soft_wrap=True, highlight=False)
+    console.print(f"[bold]next[/]        {escape(found.next[0])}")
     for command in found.next[1:]:
-        console.print(f"            {command}", highlight=False)
+        console.print(f"            {escape(command)}", highlight=False)
 
 
 def _aliases(client: mlflow.MlflowClient) -> dict[str, str]:

@@ -36,7 +36,7 @@ from components.ingest.parameters import Ingest
 from components.ingest.split import split_by_seed
 from components.source import CsvReader, OpenCsv, Rejected, open_csv
 from components.source.rows import EMPTY_USAGE
-from ferkit.written import inert, shown
+from ferkit.written import shown
 
 LOG = logging.getLogger("ferpipe")
 
@@ -195,7 +195,7 @@ def _read_rows(opened: OpenCsv, folder: Path, spool: _Spool, parameters: Ingest)
             split += rows.split.tobytes()
             digests += rows.digests
             spool.write(rows.pixels)
-            table.writerows((one.row, one.reason, inert(one.excerpt)) for one in rows.rejected)
+            table.writerows((one.row, one.reason, one.excerpt) for one in rows.rejected)
             first_rejected = first_rejected or next(iter(rows.rejected), None)
             reasons.update(one.reason for one in rows.rejected)
     return _Read(

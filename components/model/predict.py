@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,13 @@ import numpy as np
 
 from components.bad_input import BadInput
 from components.faces import EMOTIONS
+from components.model.kinds import ENDINGS, LITTER, is_picture, name_kind, read_start
 from components.model.load import FaceModel
-from components.model.pyfunc import NotAFace, read_face
+from components.model.pyfunc import FORMATS, LEAST_CONTRAST, NotAFace, measure_contrast, read_picture
 from ferkit.tracking.names import REGISTERED_MODEL
+from ferkit.written import shown
 
-PICTURES = (".png", ".jpg", ".jpeg")
+KINDS = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
 CHUNK = 1024
 """Pictures that are held in memory at once."""
 
@@ -58,36 +61,79 @@ def name_model(model: str) -> str:
 def predict(model: FaceModel, inputs: Sequence[str], refused: list[str]) -> Iterator[Answers]:
     """Answers for every face in the inputs, in their order, some at a time: a CSV of any size needs little memory.
 
+    Whatever is not answered is named in `refused`: nothing in a folder is passed over but what systems put there
+    (`LITTER`), and an input that cannot be read keeps no other from its answer.
+
     Args:
         model: that answers.
-        inputs: pictures, folders of pictures (with those inside), CSVs with a column `pixels`.
-        refused: takes a sentence for every picture and every row that is no face.
-
-    Raises:
-        BadInput: no such file, a folder without pictures, a CSV that cannot be read at all.
+        inputs: pictures, folders of pictures (with those inside), CSVs with a column `pixels`; which is which is told
+            by their first bytes.
+        refused: takes a sentence for every input, file and row that is no face.
     """
     pictures: list[str] = []
     for given in inputs:
-        if _is_csv(given):
-            yield from _of_pictures(model, pictures, refused)
-            pictures = []
-            yield from _of_csv(model, given, refused)
-        else:
-            pictures += _pictures_in(Path(given))
+        try:
+            if not given:
+                raise BadInput("an empty name was given; give pictures, folders of them, or CSVs")
+            if _is_csv(given):
+                yield from _of_pictures(model, pictures, refused)
+                pictures = []
+                yield from _of_csv(model, given, refused)
+            elif Path(given).is_dir():
+                pictures += _pictures_in(given, refused)
+            else:
+                pictures.append(given)
+        except BadInput as error:
+            refused.append(str(error))
     yield from _of_pictures(model, pictures, refused)
 
 
 def _is_csv(given: str) -> bool:
-    return "://" in given or given == "sample" or (not Path(given).is_dir() and not given.lower().endswith(PICTURES))
+    """Whether it is neither a folder nor a file that is a picture, or is called one."""
+    if "://" in given or given == "sample":
+        return True
+    path = Path(given)
+    if not path.is_file():
+        return not path.is_dir() and not given.lower().endswith(ENDINGS)
+    try:
+        start = read_start(path)
+    except OSError as error:
+        raise BadInput(
+            f"{shown(given)}: {error.strerror}; give a picture, a folder or a CSV that can be read"
+        ) from None
+    return not (is_picture(start) or name_kind(start) or given.lower().endswith(ENDINGS))
 
 
-def _pictures_in(path: Path) -> list[str]:
-    if not path.is_dir():
-        return [str(path)]
-    found = sorted(str(each) for each in path.rglob("*") if each.suffix.lower() in PICTURES and each.is_file())
-    if not found:
-        raise BadInput(f"{path}: no {', '.join(PICTURES)} in this folder; give one with pictures of faces, or a CSV")
-    return found
+def _pictures_in(folder: str, refused: list[str]) -> list[str]:
+    """The paths of all pictures in a folder and those inside it, in order; whatever else is there goes to `refused`."""
+    found: list[str] = []
+    before = len(refused)
+
+    def name_unread(error: OSError) -> None:
+        refused.append(f"{shown(error.filename)}: {error.strerror}, so nothing in it was answered")
+
+    for where, folders, names in os.walk(folder, onerror=name_unread):
+        folders.sort()
+        links = [name for name in folders if Path(where, name).is_symlink()]
+        for name in sorted(set(names) - set(LITTER)) + links:
+            path = Path(where, name)
+            try:
+                if path.is_dir():
+                    refused.append(f"{shown(path)}: a link to a folder, which is not followed; give that folder itself")
+                elif not path.is_file():
+                    refused.append(f"{shown(path)}: no file, or a link that leads nowhere; give a picture ({KINDS})")
+                elif is_picture(start := read_start(path)):
+                    found.append(str(path))
+                else:
+                    what = name_kind(start) or "no picture"
+                    refused.append(f"{shown(path)}: {what}; give {KINDS}, and a CSV by itself")
+            except OSError as error:
+                refused.append(f"{shown(path)}: {error.strerror}; give a picture that can be read")
+    if not found and len(refused) == before:
+        raise BadInput(
+            f"{shown(folder)}: no picture in this folder; give one with pictures of faces ({KINDS}), or a CSV"
+        )
+    return sorted(found)
 
 
 def _of_pictures(model: FaceModel, pictures: Sequence[str], refused: list[str]) -> Iterator[Answers]:
@@ -95,14 +141,17 @@ def _of_pictures(model: FaceModel, pictures: Sequence[str], refused: list[str]) 
         names, faces = [], []
         for name in pictures[start : start + CHUNK]:
             try:
-                faces.append(read_face(Path(name).read_bytes(), model.side))
+                with Path(name).open("rb") as file:
+                    kind = name_kind(file.read(16))
+                    file.seek(0)
+                    if kind:
+                        raise NotAFace(f"{kind}; give {KINDS}")
+                    faces.append(read_picture(file, model.side))
                 names.append(name)
             except OSError as error:
-                raise BadInput(
-                    f"{name}: {error.strerror}; give a picture, a folder or a CSV that can be read"
-                ) from None
+                refused.append(f"{shown(name)}: {error.strerror}; give a picture, a folder or a CSV that can be read")
             except NotAFace as error:
-                refused.append(f"{name}: {error}")
+                refused.append(f"{shown(name)}: {error}")
         if faces:
             yield Answers(names, model.probabilities(np.stack(faces)))
 
@@ -110,8 +159,16 @@ def _of_pictures(model: FaceModel, pictures: Sequence[str], refused: list[str]) 
 def _of_csv(model: FaceModel, csv: str, refused: list[str]) -> Iterator[Answers]:
     from components.source.pixels import read_pixels
     from components.source.rows import Rejected
+    from ferkit.addresses import without_secrets
 
+    name = without_secrets(csv)
     rejected: list[Rejected] = []
     for row, pixels in read_pixels(csv, rejected):
-        yield Answers([f"{csv} row {number}" for number in row.tolist()], model.probabilities(pixels))
-    refused += [f"{csv} row {each.row}: {each.reason} ({each.excerpt})" for each in rejected]
+        seen = measure_contrast(pixels) >= LEAST_CONTRAST
+        if seen.any():
+            yield Answers([f"{name} row {number}" for number in row[seen]], model.probabilities(pixels[seen]))
+        blank = f"nothing to see, less than {LEAST_CONTRAST} grey levels between dark and bright"
+        refused += [f"{shown(name)} row {number}: {blank}" for number in row[~seen]]
+        refused += [f"{shown(name)} row {each.row}: {each.reason} ({each.excerpt})" for each in rejected]
+        rejected.clear()
+    refused += [f"{shown(name)} row {each.row}: {each.reason} ({each.excerpt})" for each in rejected]

@@ -97,9 +97,10 @@ def _header(title: str, candidates: Sequence[CandidateRun], verdict: Mapping[str
         "Pipeline run": tags.get(names.PIPELINE_RUN_ID, ""),
         "Source": str(data.source.get("csv", "")),
     }
+    status = escape(str(verdict["status"]))
     return (
-        f'<div class="eyebrow">Facial expression · pipeline run <span class="badge {verdict["status"]}">'
-        f"{verdict['status']}</span></div><h1>{escape(title)}</h1>{bullets(verdict['reasons'])}{facts(known)}"
+        f'<div class="eyebrow">Facial expression · pipeline run <span class="badge {status}">'
+        f"{status}</span></div><h1>{escape(title)}</h1>{bullets(verdict['reasons'])}{facts(known)}"
     )
 
 
@@ -138,7 +139,7 @@ def _candidate_table(candidates: Sequence[CandidateRun], verdict: Mapping[str, A
                 _with_interval(splits["validation"], "macro_f1"),
                 _with_interval(test, "macro_f1"),
                 _with_interval(test, "accuracy"),
-                f"{test.figures['worst_recall']:.3f}<small>{_worst(test)}</small>",
+                f"{test.figures['worst_recall']:.3f}<small>{escape(_worst(test))}</small>",
                 _with_interval(clean, "accuracy") if clean else "",
                 f"{test.figures['log_loss']:.3f}",
                 f"{test.figures['calibration_error']:.3f}",
@@ -156,7 +157,7 @@ def _candidate_table(candidates: Sequence[CandidateRun], verdict: Mapping[str, A
                 "",
                 f"{champion['macro_f1']:.3f}",
                 f"{champion['accuracy']:.3f}",
-                f"{recalls[worst]:.3f}<small>{worst}</small>",
+                f"{recalls[worst]:.3f}<small>{escape(worst)}</small>",
                 *[""] * 4,
                 '<span class="badge">champion</span>',
             ]
@@ -306,8 +307,9 @@ def _mistakes(name: str, found: Evaluation | None) -> list[str]:
     if found is None or not found.mistakes:
         return []
     pictures = "".join(
-        f'<figure><img alt="{mistake.truth}" src="data:image/png;base64,{mistake.png}"><span class="wrong">'
-        f"{mistake.prediction}</span> {mistake.probability:.0%}<br>is {mistake.truth} {mistake.of_truth:.0%}"
+        f'<figure><img alt="{escape(mistake.truth)}" src="data:image/png;base64,{escape(mistake.png)}">'
+        f'<span class="wrong">{escape(mistake.prediction)}</span> {mistake.probability:.0%}<br>'
+        f"is {escape(mistake.truth)} {mistake.of_truth:.0%}"
         f'<br><span class="quiet">row {mistake.row:,}</span></figure>'
         for mistake in found.mistakes
     )

@@ -49,19 +49,19 @@ def find_source(csv: str) -> Source:
 
     Args:
         csv: a path, `s3://bucket/key`, `http(s)://...`, or `sample`, `sample://?faces=5000&seed=0` for a drawn one.
-            Behind an archive's, `#` and a file in it: `faces.zip#fer2013.csv`.
             What gives access to it may be left out, if the environment has it (`WHOLE_ADDRESS`).
+            Behind an archive's, `#` and a file in it: `faces.zip#fer2013.csv`.
 
     Raises:
         BadInput: no such kind of address.
     """
+    csv = with_secrets(csv)
     if not csv.strip():
         raise BadInput("the address of the CSV is empty; give a path, s3://bucket/key, http(s)://..., or `sample`")
     if not csv.isprintable():
         raise BadInput(
             f"{shown(csv)}: an address has no line breaks or control characters, and is UTF-8; rename the file"
         )
-    csv = with_secrets(csv)
     scheme, separator, rest = csv.partition("://")
     if csv == "sample" or scheme == "sample":
         return Sample(csv)

@@ -273,10 +273,10 @@ class CsvReader:
         emotion = 0 if columns.emotion is None else LABELS.number(cells[columns.emotion])
         split = 0 if columns.usage is None else USAGES.number(cells[columns.usage])
         if emotion is None:
-            return Rejected(0, "unknown label", _shown(cells[columns.emotion or 0]) or "(empty)")
+            return Rejected(0, "unknown label", f"'{_shown(cells[columns.emotion or 0])}'")
         if split is None:
             found = cells[columns.usage or 0]
-            return Rejected(0, "unknown usage", _shown(found)) if found else Rejected(0, EMPTY_USAGE, "(empty)")
+            return Rejected(0, "unknown usage" if found else EMPTY_USAGE, f"'{_shown(found)}'")
         pixels = read_one_field(cells[columns.pixels], self.side**2)
         if isinstance(pixels, tuple):
             return Rejected(0, *pixels)

@@ -79,8 +79,10 @@ def prepare_store(tracking_uri: str) -> None:
 
 
 def sqlite_path(tracking_uri: str) -> Path | None:
-    """The file of a `sqlite:///` address, or None for any other store."""
-    return Path(tracking_uri.removeprefix(SQLITE)).absolute() if tracking_uri.startswith(SQLITE) else None
+    """The file of a `sqlite:///` address (settings such as `?timeout=60` left out), or None for any other store."""
+    if not tracking_uri.startswith(SQLITE):
+        return None
+    return Path(tracking_uri.removeprefix(SQLITE).partition("?")[0]).absolute()
 
 
 def artifact_location(tracking_uri: str) -> str | None:

@@ -7,8 +7,21 @@ from pathlib import Path
 
 import click
 
+from components.bad_input import BadInput
+from ferkit.addresses import split_address
 from pipeline.verbs.options import json_option
 from pipeline.verbs.run import WithParameters
+
+
+def check_server(_: click.Context, __: click.Parameter, value: str) -> str:
+    """The address, if it can be taken apart; whether pods can reach it is looked at later."""
+    if value.startswith(("http://", "https://")):
+        try:
+            split_address(value)
+        except BadInput as error:
+            raise click.BadParameter(str(error)) from None
+    return value
+
 
 image_option = click.option(
     "--image",
@@ -28,6 +41,7 @@ server_option = click.option(
     required=True,
     envvar="MLFLOW_TRACKING_URI",
     metavar="ADDRESS",
+    callback=check_server,
     help="The MLflow server as the cluster's pods reach it: http(s)://host.",
 )
 

@@ -16,7 +16,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from ferkit.written import shown
 from pipeline.verbs.options import home_option, json_option, tracking_option
 
 GIGABYTE = 1e9
@@ -149,7 +151,8 @@ def doctor(ctx: click.Context, tracking_uri: str, home: Path, as_json: bool) -> 
         table = Table(box=None, show_header=False)
         marks = {"good": "[green]✓[/]", "optional": "[yellow]-[/]", "missing": "[red]✗[/]"}
         for finding in findings:
-            table.add_row(marks[finding.state], f"[bold]{finding.what}[/]", finding.found, finding.cure)
+            found, cure = Text(shown(finding.found)), Text(shown(finding.cure))
+            table.add_row(marks[finding.state], f"[bold]{finding.what}[/]", found, cure)
         Console().print(table)
     if any(finding.state == "missing" for finding in findings):
         ctx.exit(1)

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
+
+from ferkit.written import shown
 
 DEFAULT_STORE = "mlflow.db"
 
 
 def _tracking_address(_: click.Context, __: click.Parameter, value: str | None) -> str:
     """The MLflow address in full: a relative SQLite path would mean another file in every process."""
+    from components.bad_input import BadInput
+    from ferkit.addresses import split_address
+
     if not value:
         return f"sqlite:///{Path(DEFAULT_STORE).absolute()}"
     if value.startswith("sqlite:///"):
-        return f"sqlite:///{Path(value.removeprefix('sqlite:///')).absolute()}"
-    if urlsplit(value).password:
-        raise click.BadParameter(
-            "an address with a password in it would end up in logs; "
-            "give it without, and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-        )
+        path, question, settings = value.removeprefix("sqlite:///").partition("?")
+        if not path:
+            raise click.BadParameter("names no file; write sqlite:///mlflow.db, or sqlite:////a/whole/path/mlflow.db")
+        return f"sqlite:///{Path(path).absolute()}{question}{settings}"
+    if value.startswith(("http://", "https://")):
+        try:
+            parts = split_address(value)
+        except BadInput as error:
+            raise click.BadParameter(str(error)) from None
+        if parts.password or parts.username:
+            raise click.BadParameter(
+                "an address with a password in it would end up in logs; "
+                "give it without, and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            )
+    elif "://" not in value:
+        raise click.BadParameter(f"{shown(value)[:80]} is no address; write http(s)://host or sqlite:///file")
     return value
 
 

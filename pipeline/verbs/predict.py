@@ -28,11 +28,11 @@ SHOWN = 20
 def predict(
     ctx: click.Context, faces: tuple[str, ...], model: str, output: Path | None, tracking_uri: str, as_json: bool
 ) -> None:
-    """Say what FACES express: pictures (PNG, JPEG), folders of them, or CSVs with a column `pixels`.
+    """Say what FACES express: pictures (PNG, JPEG, WebP, GIF, BMP), folders of them, or CSVs with a column `pixels`.
 
     A picture shows ONE face, cut out closely; of one that is not square the middle square counts. A CSV needs no
-    labels, and may lie at s3:// or http(s)://. What is no face is named on standard error; the others are answered, and
-    the exit status is 1.
+    labels, and may lie at s3:// or http(s)://. Files are told by their first bytes, not by their names. What is not
+    answered is named on standard error; the others are answered, and the exit status is 1.
 
     \b
     ferpipe predict face.png
@@ -44,6 +44,7 @@ def predict(
     from components.model.predict import name_model
     from components.model.predict import predict as answer
     from ferkit.tracking.store import connect
+    from ferkit.written import shown
 
     connect(tracking_uri)
     try:
@@ -52,45 +53,53 @@ def predict(
         raise BadInput(f"{error}; make one champion with `ferpipe promote`, or give --model a version") from None
 
     refused: list[str] = []
-    shown: list[dict[str, Any]] = []
+    kept: list[dict[str, Any]] = []
     counts: Counter[str] = Counter()
+    _refuse_to_overwrite(output, faces)
     with _writing(output) as write:
         for some in answer(loaded, faces, refused):
             records = some.records()
             counts.update(record["emotion"] for record in records)
-            shown += records if as_json else records[: SHOWN - len(shown)]
+            kept += records if as_json else records[: SHOWN - len(kept)]
             write(records)
     if as_json:
-        click.echo(json.dumps({"model": loaded.uri, "faces": shown, "refused": refused}, indent=2))
+        click.echo(json.dumps({"model": loaded.uri, "faces": kept, "refused": refused}, indent=2))
     else:
-        _print_table(shown, counts)
+        _print_table(kept, counts)
         for sentence in refused[:SHOWN]:
-            click.echo(sentence, err=True)
+            click.echo(shown(sentence), err=True)
         if len(refused) > SHOWN:
             click.echo(f"and {len(refused) - SHOWN:,} more; --json names them all", err=True)
     if refused:
         ctx.exit(1)
 
 
+def _refuse_to_overwrite(output: Path | None, faces: tuple[str, ...]) -> None:
+    from components.bad_input import BadInput
+
+    for given in faces:
+        if output is not None and output.exists() and Path(given).exists() and output.samefile(given):
+            raise BadInput(f"{output}: is one of the faces that are asked about; give another --output")
+
+
 @contextmanager
 def _writing(output: Path | None) -> Iterator[Callable[[list[dict[str, Any]]], None]]:
-    """Takes records and writes them as CSV lines; does nothing without a file."""
+    """Takes records and writes them as CSV lines, in UTF-8; does nothing without a file.
+
+    The file appears whole, or not at all where something ends the work.
+    """
     if output is None:
         yield lambda records: None
         return
-    from components.bad_input import BadInput
     from components.faces import EMOTIONS
+    from ferkit.written import inert, writing_text
 
-    try:
-        opened = output.open("w", newline="")
-    except OSError as error:
-        raise BadInput(f"{output}: cannot be written ({error.strerror}); give another --output") from None
-    with opened as file:
+    with writing_text(output, "give another --output") as file:
         lines = csv_file.writer(file)
         lines.writerow(("face", "emotion", *EMOTIONS))
 
         def write(records: list[dict[str, Any]]) -> None:
-            lines.writerows((each["face"], each["emotion"], *each["probabilities"].values()) for each in records)
+            lines.writerows((inert(each["face"]), each["emotion"], *each["probabilities"].values()) for each in records)
 
         yield write
 
@@ -99,6 +108,9 @@ def _print_table(records: list[dict[str, Any]], counts: Mapping[str, int]) -> No
     """The first faces with their two most probable emotions; how many of each, where there are more."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+    from ferkit.written import shown
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("face", overflow="fold")
@@ -106,7 +118,7 @@ def _print_table(records: list[dict[str, Any]], counts: Mapping[str, int]) -> No
         table.add_column(name, justify="left" if name else "right")
     for record in records:
         (first, p), (second, q) = sorted(record["probabilities"].items(), key=lambda item: -item[1])[:2]
-        table.add_row(record["face"], f"[bold]{first}[/bold]", f"{p:.0%}", second, f"{q:.0%}")
+        table.add_row(Text(shown(record["face"])), f"[bold]{first}[/bold]", f"{p:.0%}", second, f"{q:.0%}")
     if records:
         Console(highlight=False).print(table)
     total = sum(counts.values())

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from pydantic.fields import FieldInfo
 from rich.console import Console
+from rich.markup import escape
 
 from components.bad_input import BadInput
 from pipeline.verbs.options import home_option, json_option, tracking_option
@@ -101,7 +102,7 @@ def run(
         use_cache=not no_cache,
     )
     if outcome.failure:
-        console.print(f"[dim]everything the steps printed: {outcome.log}[/]", soft_wrap=True)
+        console.print(f"[dim]everything the steps printed: {escape(str(outcome.log))}[/]", soft_wrap=True)
         raise BadInput(outcome.failure)
     assert outcome.parent is not None
     found = summary(tracking_uri, outcome.parent.info.run_id)

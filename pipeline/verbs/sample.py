@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -19,8 +20,9 @@ from pipeline.verbs.options import json_option
     help="How many faces to draw; faulty and repeated rows come on top, 15 for every 1,000.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same bytes.")
+@click.option("--force", is_flag=True, help="Replace OUT.csv if there is one.")
 @json_option
-def sample(out: Path, faces: int, seed: int, as_json: bool) -> None:
+def sample(out: Path, faces: int, seed: int, force: bool, as_json: bool) -> None:
     """Draw a data set in FER2013's form: seven expressions, its class imbalance and, in small, its faults.
 
     No licence, no download, learnable in a minute on two cores.
@@ -28,11 +30,16 @@ def sample(out: Path, faces: int, seed: int, as_json: bool) -> None:
     import hashlib
     import json
 
+    from components.bad_input import BadInput
     from components.sample import draw_csv
+    from ferkit.written import shown
 
+    if out.exists() and not force:
+        raise BadInput(f"{shown(out)}: is there already; give another name, or --force to replace it")
     draw_csv(out, faces=faces, seed=seed)
     if as_json:
         digest = hashlib.sha256(out.read_bytes()).hexdigest()
         click.echo(json.dumps({"csv": str(out), "bytes": out.stat().st_size, "sha256": digest}))
     else:
-        click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB. Next: ferpipe run --csv {out}")
+        size = f"{out.stat().st_size / 1e6:.1f} MB"
+        click.echo(f"{shown(out)}: {size}. Next: ferpipe run --csv {shlex.quote(shown(out))}")

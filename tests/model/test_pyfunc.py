@@ -80,8 +80,11 @@ def test_reading_leaves_the_callers_array_alone(faces: np.ndarray) -> None:
 
 def test_a_larger_picture_is_cut_to_its_middle_square_and_scaled() -> None:
     wide = np.zeros((96, 196), np.uint8)
-    wide[:, 50:146] = 200  # the middle square
-    assert (read_face(as_bytes(Image.fromarray(wide)), SIDE) == 200).all()
+    wide[:48, 50:146] = 200  # the middle square
+    wide[48:, 50:146] = 100
+    face = read_face(as_bytes(Image.fromarray(wide)), SIDE)
+    assert (face[:20] == 200).all()
+    assert (face[28:] == 100).all()
 
 
 def test_a_photograph_that_lies_on_its_side_is_put_upright() -> None:
@@ -97,7 +100,102 @@ def test_a_photograph_that_lies_on_its_side_is_put_upright() -> None:
 
 def test_what_is_transparent_is_paper() -> None:
     clear = np.zeros((SIDE, SIDE, 4), np.uint8)
-    assert (read_face(as_bytes(Image.fromarray(clear)), SIDE) == 255).all()
+    clear[:9, :, 3] = 255
+    face = read_face(as_bytes(Image.fromarray(clear)), SIDE)
+    assert (face[:9] == 0).all()
+    assert (face[9:] == 255).all()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP"])
+def test_every_kind_of_picture_is_read(kind: str) -> None:
+    face = np.add.outer(np.arange(SIDE), 3 * np.arange(SIDE)).astype(np.uint8)
+    read = read_face(as_bytes(Image.fromarray(face), kind), SIDE)
+    assert np.abs(read.astype(int) - face).max() <= (0 if kind in ("PNG", "GIF", "BMP") else 16)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_values_of_some_bits_in_sixteen_are_scaled_by_the_bits_that_are_used(bits: int, faces: np.ndarray) -> None:
+    levels = faces[0].astype(np.uint16)
+    levels[0, 0] = 255
+    deep = Image.fromarray((levels << (bits - 8)).astype(np.uint16))
+    assert np.array_equal(read_face(as_bytes(deep), SIDE), levels)
+
+
+def test_a_large_picture_of_any_kind_reads_as_the_same_picture_reduced_first() -> None:
+    face = np.add.outer(np.arange(SIDE) * 2, np.arange(SIDE) * 3).astype(np.uint8)
+    alpha = np.full_like(face, 255)
+    large = Image.fromarray(face).resize((2200, 2200), Image.Resampling.BICUBIC)
+    clear = Image.fromarray(np.dstack([face] * 3 + [alpha])).resize((2200, 2200), Image.Resampling.BICUBIC)
+    deep = Image.fromarray(np.asarray(large).astype(np.uint16) * 256)
+    for picture, kind in (
+        *((large, kind) for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP")),
+        (large.convert("RGB"), "PNG"),
+        (large.convert("RGB"), "JPEG"),
+        (large.convert("P"), "PNG"),
+        (large.convert("CMYK"), "JPEG"),
+        (clear, "PNG"),
+        (deep, "PNG"),
+    ):
+        read = read_face(as_bytes(picture, kind), SIDE)
+        assert np.abs(read.astype(int) - face).mean() < 3, (kind, picture.mode)
+
+
+def test_memory_for_a_picture_does_not_grow_with_its_pixels() -> None:
+    """The largest pictures of each kind that are read, and larger ones, four at once: within 150 MB of a small one."""
+    script = """
+        import io, os, resource, sys, threading
+        from PIL import Image
+        from components.model.pyfunc import NotAFace, read_face
+
+        def draw(mode, side, kind, **options):
+            picture = Image.linear_gradient("L").resize((side, side))
+            picture = picture.convert(mode)
+            file = io.BytesIO()
+            picture.save(file, kind, **options)
+            return file.getvalue()
+
+        CASES = [
+            ("RGBA", 7000, "PNG", {}), ("RGBA", 4470, "PNG", {}), ("RGB", 4470, "PNG", {}), ("L", 7000, "PNG", {}),
+            ("P", 7000, "PNG", {}), ("1", 7000, "PNG", {}), ("RGB", 7000, "JPEG", {}),
+            ("RGB", 7000, "JPEG", {"progressive": True}),
+            ("RGB", 3600, "JPEG", {"progressive": True, "subsampling": 0}),
+            ("RGB", 2230, "WEBP", {}), ("RGB", 4000, "WEBP", {}), ("L", 7000, "GIF", {}), ("RGB", 4470, "BMP", {}),
+        ]
+        read, write = os.pipe()
+        if os.fork() == 0:  # draws in a process of its own: what drawing takes is not what reading takes
+            import pickle
+            with os.fdopen(write, "wb") as file:
+                pickle.dump([draw(mode, side, kind, **options) for mode, side, kind, options in CASES], file)
+            os._exit(0)
+        os.close(write)
+        import pickle
+        with os.fdopen(read, "rb") as file:
+            pictures = pickle.load(file)
+        read_face(draw("L", 200, "PNG"), 48)
+        peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        before, answered = peak(), 0
+
+        def look(picture):
+            global answered
+            try:
+                read_face(picture, 48)
+                answered += 1
+            except NotAFace as refusal:
+                assert "too large" in str(refusal), refusal
+        for case, picture in zip(CASES, pictures):
+            threads = [threading.Thread(target=look, args=(picture,)) for _ in range(4)]
+            [thread.start() for thread in threads]
+            [thread.join() for thread in threads]
+            print(case, answered, round(peak() - before), "MB more", file=sys.stderr)
+        print(answered, round(peak() - before))
+    """
+    process = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=250, check=False
+    )
+    assert process.returncode == 0, process.stderr[-2000:]
+    answered, more = map(int, process.stdout.split())
+    assert answered >= 4 * 8, process.stderr
+    assert more < 150, process.stderr
 
 
 REFUSED: dict[str, tuple[Callable[[np.ndarray], Any], str]] = {
@@ -116,12 +214,16 @@ REFUSED: dict[str, tuple[Callable[[np.ndarray], Any], str]] = {
     "nothing": (lambda face: None, "neither numbers nor a picture (received NoneType)"),
     "null from JSON": (lambda face: float("nan"), "neither numbers nor a picture (received float)"),
     "words": (lambda face: "a smiling man", "not base64"),
-    "empty text": (lambda face: "", "no PNG or JPEG that can be read (received 0 bytes)"),
-    "base64 of something else": (lambda face: base64.b64encode(b"hello").decode(), "no PNG or JPEG"),
+    "empty text": (lambda face: "", "no PNG, JPEG, WEBP, GIF or BMP that can be read (received 0 bytes)"),
+    "base64 of something else": (lambda face: base64.b64encode(b"hello").decode(), "no PNG, JPEG"),
     "half a PNG": (lambda face: as_bytes(Image.fromarray(face))[:900], "send a whole file"),
     "half a JPEG": (lambda face: as_bytes(Image.fromarray(face), "JPEG")[:700], "send a whole file"),
-    "a GIF": (lambda face: as_bytes(Image.fromarray(face), "GIF"), "no PNG or JPEG"),
-    "a huge picture": (lambda face: as_bytes(Image.new("1", (9000, 9000))), "too large (received 9000 x 9000)"),
+    "a TIFF": (lambda face: as_bytes(Image.fromarray(face), "TIFF"), "no PNG, JPEG"),
+    "one grey level": (lambda face: np.full_like(face, 99), "blank picture of all but one grey level (received 99 to"),
+    "all but black": (lambda face: face // 32, "blank picture"),
+    "a clear picture": (lambda face: as_bytes(Image.new("RGBA", (99, 99))), "what is transparent is white"),
+    "a white page": (lambda face: as_bytes(Image.new("L", (99, 99), 250), "JPEG"), "blank picture"),
+    "a huge picture": (lambda face: as_bytes(Image.new("1", (9000, 9000))), "too large (received 9000 x 9000, PNG)"),
 }
 
 

@@ -72,7 +72,7 @@ def test_the_configs_in_the_repository_are_valid(path):
         ({"trian": {}}, "trian: no such parameter; did you mean 'train'?"),
         ({"train": {"epoch": 3}}, "train.epoch: no such parameter; did you mean 'epochs'?"),
         ({"train": {"epochs": 0}}, "train.epochs: Input should be greater than or equal to 1 (received 0)"),
-        ({"train": 3}, "train: a section takes its parameters as `name: value` lines (received 3)"),
+        ({"train": 3}, "train: a section takes `name: value` lines (received 3)"),
         ({"candidates": [{"seed": 1}]}, "candidates[0]: architecture: a candidate needs one"),
         ({"candidates": [{"architecture": "lenett"}]}, "did you mean 'lenet'?"),
         ({"candidates": [{"architecture": "lenet", "epoch": 3}]}, "did you mean 'epochs'?"),
@@ -90,7 +90,7 @@ def test_a_wrong_config_is_refused_with_the_cure(values, sentence):
     [
         ("train.epoch=3", "train.epoch: no such parameter; did you mean 'train.epochs'?"),
         ("train.epochs", "write name=value"),
-        ("candidates=[{", "is not a YAML value"),
+        ("candidates=[{", "candidates: not YAML that can be read"),
     ],
 )
 def test_a_wrong_assignment_is_refused_with_the_cure(assignment, sentence):
@@ -148,3 +148,27 @@ def test_keras_own_variable_chooses_the_backend_where_nothing_else_does(
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     with pytest.raises(BadInput, match=r"train.backend: .*\(received 'torch'\)"):
         read_parameters("faces.csv", None)
+
+
+@pytest.mark.parametrize(
+    ("csv", "sentence"),
+    [
+        ("", "csv: is empty"),
+        (" ", "csv: is empty"),
+        ("http://[your-server]/a.csv", "brackets in an address are for IPv6"),
+        ("http://host:99999/a.csv", "a port is a number from 1 to 65535"),
+        ("https://ann:geheim@host:x/a.csv", "https://host:x/a.csv: a port is a number"),
+        ("a\udce9.csv", "csv: holds what is no text in UTF-8"),
+    ],
+)
+def test_a_csv_that_is_no_address_is_refused_and_never_taken_for_the_sample(csv: str, sentence: str):
+    for give in (lambda: read_parameters(csv, None), lambda: Parameters.parse({"csv": csv})):
+        with pytest.raises(BadInput) as refusal:
+            give()
+        assert sentence in str(refusal.value)
+
+
+def test_a_seed_that_kfp_would_round_is_refused_wherever_it_stands():
+    for values in ({"train": {"seed": 2**53 + 1}}, {"candidates": [{"architecture": "lenet", "seed": 2**60}]}):
+        with pytest.raises(BadInput, match=r"seed: whole numbers over 2\*\*53"):
+            Parameters.parse(values)

@@ -100,7 +100,8 @@ def test_doctests_hold():
     import doctest
 
     from components.source import digits
-    from ferkit import addresses, written
+    from ferkit import written
+    from ferkit import addresses
 
     for module in (forms, digits, written, addresses):
         found = doctest.testmod(module)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,14 +80,20 @@ def test_a_broken_picture_is_named_and_the_others_are_answered(logged_model: Log
     assert result.exit_code == 1
     answer = json.loads(result.stdout)
     assert len(answer["faces"]) == 3
-    assert "broken.png: no PNG or JPEG that can be read" in answer["refused"][0]
+    assert "broken.png: no picture; give PNG, JPEG, WEBP, GIF or BMP" in answer["refused"][0]
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["absent.png"], "absent.png: No such file"),
-        (["empty"], "no .png, .jpg, .jpeg in this folder"),
+        (["absent.csv"], "absent.csv: no such file"),
+        (["absent"], "absent: no such file"),
+        ([""], "an empty name was given"),
+        (["empty"], "empty: no picture in this folder"),
+        (["a\nb.png"], "a\\nb.png: No such file"),
+        (["http://[your-server]/a.csv"], "brackets in an address are for IPv6"),
+        (["http://host:99999/a.csv"], "a port is a number from 1 to 65535"),
         (["x.png", "--model", "7"], "version=7) not found"),
         (["x.png", "--model", "nobody"], "alias nobody not found"),
     ],
@@ -98,6 +107,118 @@ def test_what_cannot_be_done_is_said_in_one_sentence(
     assert result.exit_code == 1
     assert sentence in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_a_folder_is_told_by_first_bytes_and_what_is_not_answered_is_named(
+    logged_model: LoggedModel, pixels: np.ndarray, tmp_path: Path
+) -> None:
+    folder = tmp_path / "faces"
+    (folder / "inside").mkdir(parents=True)
+    for name, kind in {"a.jfif": "JPEG", "b.jpe": "JPEG", "c.webp": "WEBP", "d.gif": "GIF", "inside/e": "BMP"}.items():
+        Image.fromarray(pixels[0]).save(folder / name, kind)
+    Image.fromarray(pixels[0]).save(folder / "f.tif", "TIFF")
+    (folder / "g.heic").write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 99)
+    (folder / "labels.csv").write_text("name,emotion\n")
+    (folder / "empty.png").touch()
+    (folder / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (folder / "gone.png").symlink_to("nowhere.png")
+    (folder / "elsewhere").symlink_to(tmp_path)
+    os.mkfifo(folder / "pipe.png")
+    result = ferpipe(logged_model, folder, "--json")
+    assert result.exit_code == 1
+    answer = json.loads(result.stdout)
+    names = [Path(face["face"]).name for face in answer["faces"]]
+    assert names == ["a.jfif", "b.jpe", "c.webp", "d.gif", "e"]
+    refused = {Path(sentence.partition(":")[0]).name: sentence for sentence in answer["refused"]}
+    assert set(refused) == {"f.tif", "g.heic", "labels.csv", "empty.png", "gone.png", "elsewhere", "pipe.png"}
+    assert "f.tif: a TIFF; give PNG" in refused["f.tif"]
+    assert "a HEIC" in refused["g.heic"]
+    assert "not followed" in refused["elsewhere"]
+
+
+def test_names_stay_as_they_are_on_a_terminal_and_in_files(
+    logged_model: LoggedModel, pixels: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [
+        "photo[final].png",
+        "z[/b].png",
+        "=1+1.png",
+        "-2.png",
+        "@SUM(A1).png",
+        'a,b"c.png',
+        "é😀.png",
+        "\x1b[31mx.png",
+    ]
+    for name in names:
+        Path(name).parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels[0]).save(name)
+    result = ferpipe(logged_model, "--output", "answers.csv", "--", *names)
+    assert result.exit_code == 0, result.output
+    assert all(name in result.stdout for name in names[:-1])
+    assert "\\x1b[31mx.png" in result.stdout
+    with Path("answers.csv").open(newline="", encoding="utf-8") as file:
+        written = [line["face"] for line in csv.DictReader(file)]
+    assert [Path(name) for name in written] == [Path(name) for name in names]
+    assert not [name for name in written if name[0] in "=+-@"]
+    assert [face["face"] for face in json.loads(ferpipe(logged_model, "--json", "--", *names).stdout)["faces"]] == names
+
+
+def test_names_that_are_not_utf_8_are_answered_and_shown_escaped(
+    logged_model: LoggedModel, pixels: np.ndarray, tmp_path: Path
+) -> None:
+    """In a process of its own: what a test's runner takes for a terminal takes any text."""
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    Image.fromarray(pixels[0]).save(tmp_path / "x.png")
+    for name in (b"caf\xe9.png", b"caf\xe9.txt"):
+        (folder / os.fsdecode(name)).write_bytes((tmp_path / "x.png").read_bytes())
+    (folder / os.fsdecode(b"caf\xe9.txt")).write_bytes(b"no picture")
+    command = [sys.executable, "-m", "pipeline.cli", "predict", "--tracking-uri", logged_model.tracking_uri, folder]
+    for more in ([], ["--json"], ["--output", tmp_path / "answers.csv"]):
+        ran = subprocess.run([*command, *more], capture_output=True, env={**os.environ, "LC_ALL": "C"}, check=False)
+        assert ran.returncode == 1, ran.stderr
+        assert b"Traceback" not in ran.stderr
+        assert b"caf\\" in ran.stdout
+        assert b"caf\\xe9.txt: no picture" in (ran.stdout.replace(b"\\\\", b"\\") if "--json" in more else ran.stderr)
+    assert "caf\\udce9.png" in (tmp_path / "answers.csv").read_text(encoding="utf-8")
+
+
+def test_blank_faces_are_refused_wherever_they_come_from(logged_model: LoggedModel, tmp_path: Path) -> None:
+    Image.new("RGBA", (99, 99)).save(tmp_path / "clear.png")
+    cells = ["pixels", " ".join(["7"] * 2304), " ".join(str(n % 200) for n in range(2304))]
+    (tmp_path / "test.csv").write_text("\n".join(cells) + "\n")
+    result = ferpipe(logged_model, tmp_path / "clear.png", tmp_path / "test.csv", "--json")
+    assert result.exit_code == 1
+    answer = json.loads(result.stdout)
+    assert [Path(face["face"]).name for face in answer["faces"]] == ["test.csv row 1"]
+    assert ["nothing to see" in sentence for sentence in answer["refused"]] == [True, True]
+
+
+def test_an_input_that_cannot_be_read_keeps_no_other_from_its_answer(
+    logged_model: LoggedModel, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "x.csv").write_text("no header\n")
+    result = ferpipe(logged_model, tmp_path / "x.csv", folder, tmp_path / "none.png", "--output", tmp_path / "out.csv")
+    assert result.exit_code == 1
+    assert "x.csv: its first line has no column `pixels`" in result.stderr
+    assert "none.png: No such file" in result.stderr
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 4
+
+
+def test_the_output_is_none_of_the_inputs_and_is_whole(
+    logged_model: LoggedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (folder / "0.png").read_bytes()
+    result = ferpipe(logged_model, folder / "0.png", "--output", folder / "0.png")
+    assert result.exit_code == 1
+    assert "is one of the faces that are asked about" in result.stderr
+    assert (folder / "0.png").read_bytes() == before
+    (tmp_path / "answers.csv").write_text("mine\n")
+    monkeypatch.setattr("components.model.predict.Answers.records", lambda self: 1 / 0)
+    ferpipe(logged_model, folder, "--output", tmp_path / "answers.csv")
+    assert (tmp_path / "answers.csv").read_text() == "mine\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.csv", "faces"]
 
 
 def test_no_faces_at_all_is_a_usage_error(logged_model: LoggedModel) -> None:
