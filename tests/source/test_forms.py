@@ -100,8 +100,7 @@ def test_doctests_hold():
     import doctest
 
     from components.source import digits
-    from ferkit import written
-    from ferkit import addresses
+    from ferkit import addresses, written
 
     for module in (forms, digits, written, addresses):
         found = doctest.testmod(module)
