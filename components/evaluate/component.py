@@ -40,21 +40,25 @@ def evaluate(
     Returns:
         The run id, for `register`; empty where there was nothing to do, or the model cannot be scored.
     """
-    from components.evaluate.evaluate import evaluate_candidate
-    from components.evaluate.outputs import describe, write_outputs
-    from components.evaluate.parameters import Evaluate
-    from components.model.evaluation import read_candidate, read_evaluation
     from components.step import running
-    from ferkit.tracking import candidates, tree
-    from ferkit.tracking.names import State
-    from ferkit.tracking.owner import Owner
-    from ferkit.tracking.store import connect
 
     with running("evaluate", code_version) as log:
         if not run_id:
-            write_outputs(None, metrics, classification, report, summary, tracking_uri)
+            from components.evaluate.nothing import write_nothing
+
+            write_nothing("There is no ensemble.", metrics, classification, report, summary)
             log.info("skipped: there is no ensemble")
             return ""
+
+        from components.evaluate.evaluate import evaluate_candidate
+        from components.evaluate.outputs import describe, write_outputs
+        from components.evaluate.parameters import Evaluate
+        from components.model.evaluation import read_candidate, read_evaluation
+        from ferkit.tracking import candidates, tree
+        from ferkit.tracking.names import State
+        from ferkit.tracking.owner import Owner
+        from ferkit.tracking.store import connect
+
         client = connect(tracking_uri)
         tree.enter(client, tree.parent_of(client, run_id), Owner.parse(owner, pipeline_run_id))
         if candidates.state_of(client.get_run(run_id)) == State.EVALUATED:

@@ -16,19 +16,19 @@ SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "worst_reca
 
 
 def write_outputs(
-    candidate: CandidateRun | None, metrics: Any, classification: Any, report: Any, summary: Any, tracking_uri: str
+    candidate: CandidateRun, metrics: Any, classification: Any, report: Any, summary: Any, tracking_uri: str
 ) -> None:
     """Fills kfp's output artifacts; each gets a file too, because kfp's cache never hits where one has none.
 
     Args:
-        candidate: as its run tells it; one that was not scored, or None, leaves them empty.
+        candidate: as its run tells it; one that was not scored leaves them empty.
         metrics: kfp's Metrics.
         classification: kfp's ClassificationMetrics.
         report: kfp's HTML.
         summary: kfp's Markdown.
         tracking_uri: of the MLflow that has the run.
     """
-    evaluation = candidate.evaluation if candidate else None
+    evaluation = candidate.evaluation
     figures = {
         f"{split}_{name}": found.figures[name]
         for split, found in (evaluation.splits if evaluation else {}).items()
@@ -41,8 +41,8 @@ def write_outputs(
     if confusion:
         classification.log_confusion_matrix(list(EMOTIONS), confusion)
     Path(classification.path).write_text(json.dumps(confusion))
-    Path(report.path).write_text(write_candidate_page(candidate) if candidate else "<p>There is no ensemble.</p>")
-    Path(summary.path).write_text(as_markdown(candidate, tracking_uri) if candidate else "There is no ensemble.\n")
+    Path(report.path).write_text(write_candidate_page(candidate))
+    Path(summary.path).write_text(as_markdown(candidate, tracking_uri))
 
 
 def describe(evaluation: Evaluation) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -27,11 +28,13 @@ from components.faces import (
     write_profile,
 )
 from components.profile import measure, typical
+from components.profile.log_profile import PROBLEM, log_profile
 from components.profile.measure import measure_faces, pick_augmented
 from components.profile.pictures import draw_faults
 from components.profile.profile_data import Findings, profile_data
 from components.profile.tables import count_identical, list_rejected
 from components.sample.draw import draw_faces
+from ferkit.tracking.store import connect
 
 PICTURES = {"emotions", "thumbnails", "classes", "techniques", "mean_faces", "brightness_contrast", "faults"}
 TABLES = {
@@ -282,3 +285,32 @@ def test_the_component_logs_to_the_parent_run(
     assert run.info.status == "RUNNING"
     inputs = {one.dataset.name: one.dataset.digest for one in run.inputs.dataset_inputs}
     assert inputs == {split: record["digest"] for split, record in read_profile(balanced).splits.items()}
+
+
+def test_what_cannot_be_drawn_fails_no_run(
+    sample_faces: Path,
+    balanced: Path,
+    new_store: Callable[[Path], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    def refuse(*_: object) -> None:
+        raise ValueError("cannot reshape array")
+
+    monkeypatch.setattr("components.profile.log_profile.profile_data", refuse)
+    client = connect(new_store(tmp_path))
+    run_id = client.create_run(client.create_experiment("faces")).info.run_id
+    log_profile(client, run_id, str(sample_faces), str(balanced), logging.getLogger("test"))
+    run = client.get_run(run_id)
+    sentence = "the data's profile could not be drawn: ValueError: cannot reshape array"
+    assert (run.data.tags[PROBLEM], run.data.tags["data.digest"]) == (sentence, read_profile(balanced).digest)
+    assert {entry.dataset.name for entry in run.inputs.dataset_inputs} == set(SPLITS)
+    assert sentence in caplog.text
+    monkeypatch.setattr("components.profile.log_profile.profile_data", full)
+    with pytest.raises(OSError, match="No space left"):
+        log_profile(client, run_id, str(sample_faces), str(balanced), logging.getLogger("test"))
+
+
+def full(*_: object) -> None:
+    raise OSError(28, "No space left on device")

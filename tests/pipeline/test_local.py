@@ -1,0 +1,149 @@
+"""A local run's processes: whatever is killed, or goes away, nothing trains on unseen, and the run is told of."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import psutil
+import pytest
+
+from ferkit.tracking import names, tree
+from ferkit.tracking.store import connect
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CONFIG = """
+train: {epochs: 50, batch_size: 64, averaging: none}
+candidates: [{architecture: lenet, width: 0.125}]
+"""
+pytestmark = pytest.mark.timeout(600)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A run that trains: the command, its worker with the step under it, and where it keeps what."""
+
+    command: subprocess.Popen[str]
+    worker: psutil.Process
+    processes: list[psutil.Process]
+    home: Path
+    uri: str
+    environment: dict[str, str]
+
+    def ends(self) -> None:
+        """Waits until the command and everything under it have gone."""
+        _, alive = psutil.wait_procs(self.processes, timeout=60)
+        assert alive == []
+
+    def parent(self) -> mlflow.entities.Run:
+        client = connect(self.uri)
+        experiment = client.get_experiment_by_name(names.EXPERIMENT)
+        assert experiment is not None
+        [parent] = tree.search(client, experiment.experiment_id, f"tags.`{names.RUN_KIND}` = 'pipeline'")
+        return parent
+
+
+@pytest.fixture
+def training(sample_csv: Path, new_store: Callable[[Path], str], tmp_path: Path) -> Iterator[Running]:
+    """A run in the midst of its first epochs."""
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    uri, home = new_store(tmp_path), tmp_path / "home"
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri, "FERPIPE_HOME": str(home)}
+    words = ["run", "--csv", str(sample_csv), "--config", str(tmp_path / "config.yaml")]
+    command = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.cli", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+    )
+    assert command.stdout is not None
+    log = Path(command.stdout.readline().split()[-1])
+    while "epoch 1/50" not in log.read_text():
+        assert command.poll() is None, log.read_text()[-3000:]
+        time.sleep(0.1)
+    [worker] = psutil.Process(command.pid).children()
+    processes = [worker, *worker.children(recursive=True)]
+    assert len(processes) >= 2
+    yield Running(command, worker, processes, home, uri, environment)
+    for process in [psutil.Process(command.pid)] if command.poll() is None else []:
+        process.kill()
+
+
+def test_a_killed_command_leaves_nothing_behind_and_the_next_run_ends_its_run(training: Running):
+    training.command.kill()
+    training.ends()
+    parent = training.parent()
+    assert parent.info.status == "RUNNING"
+    # The next run of the experiment finds the lock free; one that fails at once will do.
+    words = ["run", "--csv", "sample://?faces=100&seed=0", "--set", "ingest.max_rejected_fraction=0"]
+    subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *words],
+        env=training.environment,
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    client = connect(training.uri)
+    ended = client.get_run(parent.info.run_id)
+    assert ended.info.status == "KILLED"
+    assert "the command that ran it was gone" in ended.data.tags[names.FAILURE]
+    assert {child.info.status for child in tree.children(client, ended)} == {"KILLED"}
+    assert not list((training.home / "running").iterdir())
+
+
+@pytest.mark.parametrize("sign", [signal.SIGHUP, signal.SIGINT])
+def test_a_terminal_that_goes_away_is_what_ctrl_c_is(training: Running, sign: signal.Signals):
+    training.command.send_signal(sign)
+    said, _ = training.command.communicate(timeout=60)
+    training.ends()
+    parent = training.parent()
+    assert training.command.returncode == 1
+    assert f"`ferpipe run --resume {parent.info.run_id}` goes on where it was" in said
+    assert parent.info.status == "KILLED"
+    assert not list((training.home / "running").iterdir())
+
+
+def test_a_worker_that_is_killed_alone_takes_its_step_along(training: Running):
+    training.worker.kill()
+    said, _ = training.command.communicate(timeout=60)
+    training.ends()
+    assert training.command.returncode == 1
+    assert "the pipeline ended with status -9 without a word" in said
+    [child] = tree.children(connect(training.uri), training.parent())
+    assert (training.parent().info.status, child.info.status) == ("FAILED", "FAILED")
+
+
+def test_the_csvs_secret_is_on_no_command_line_and_in_no_file(new_store: Callable[[Path], str], tmp_path: Path):
+    """It reaches the steps by the environment, which only the user's own processes can read."""
+    uri = new_store(tmp_path)
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}
+    csv = "http://ann:hunter2@127.0.0.1:9/fer.csv?X-Amz-Signature=hunter3"
+    command = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.cli", "run", "--csv", csv, "--home", str(tmp_path / "elsewhere")],
+        env=environment,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    seen: set[str] = set()
+    while command.poll() is None:
+        for process in psutil.Process(command.pid).children(recursive=True):
+            try:
+                seen.add(" ".join(process.cmdline()))
+            except psutil.Error:  # it has just ended
+                continue
+        time.sleep(0.05)
+    assert any("executor_main" in line for line in seen)
+    assert not [line for line in seen if "hunter" in line]
+    written = [path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()]
+    assert not [path for path in written if b"hunter" in path.read_bytes()]
