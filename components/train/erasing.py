@@ -24,6 +24,9 @@ ops: Any = keras.ops
 SHARES: Final = (0.02, 0.4)
 RATIO: Final = 0.3
 
+OWN_DRAWS: Final = 2**20
+"""Added to the seed: with that of `Augment`, where a face is erased would follow from how it is moved."""
+
 
 def size_rectangles(share: Any, ratio: Any, side: int) -> Any:
     """Heights and widths of rectangles, whole pixels float32 (n, 2), 1..side.
@@ -64,7 +67,7 @@ class RandomErasing(keras.layers.Layer):
     def __init__(self, probability: float, seed: int) -> None:
         super().__init__(dtype="float32", name="random_erasing")
         self.probability = probability
-        self.draws = keras.random.SeedGenerator(seed)
+        self.draws = keras.random.SeedGenerator(seed + OWN_DRAWS)
 
     def call(self, faces: Any, training: bool = False) -> Any:
         """See the module."""

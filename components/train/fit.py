@@ -19,7 +19,7 @@ import numpy as np
 
 from components.faces import EMOTIONS, Faces
 from components.model.metrics import accuracy_of_confusions, confusion_matrix, macro_f1_of_confusions
-from components.train.batch_statistics import FACES, BatchStatistics
+from components.train.batch_statistics import FACES, SHARE, BatchStatistics
 from components.train.candidate import Candidate
 from components.train.feed import Feed, choose_feed, in_batches
 from components.train.fused import fuse_batch_norm
@@ -155,7 +155,7 @@ def _statistics(
     """What measures batch norm's statistics, on training faces chosen by the seed; None where nothing is to."""
     if not settings.precise_batch_norm:
         return None
-    several = max(1, min(FACES, faces) // batch)
+    several = max(1, min(FACES, faces // SHARE) // batch)
     chosen = np.random.default_rng((settings.seed, 0)).permutation(faces)[: several * batch].astype(np.int32)
     sent: list[Any] = [feed.send(numbers) for numbers in chosen.reshape(several, batch)]
     if settings.mixup:

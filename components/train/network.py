@@ -13,10 +13,10 @@ from typing import Any, cast
 import keras
 from keras import layers, ops
 
-from components.bad_input import BadInput
 from components.train.architectures import find
 from components.train.candidate import Candidate
 from components.train.parameters import Averaging, Complete, Scaling
+from ferkit.errors import UserError
 
 CROPPED = 4
 """Pixels of each side that a crop leaves away, where the network was trained on whole faces."""
@@ -30,11 +30,11 @@ def build_network(candidate: Candidate, side: int) -> keras.Model:
         side: of the faces, pixels. What the network sees of them, `seen`, is their crop, or all of it.
 
     Raises:
-        BadInput: the faces are smaller than the crop, or too small for the network.
+        UserError: the faces are smaller than the crop, or too small for the network.
     """
     settings: Complete = candidate.train
     if settings.crop_size > side:
-        raise BadInput(
+        raise UserError(
             f"train.crop_size: a face has {side}x{side} pixels; give at most {side}, or 0 for whole faces "
             f"(received {settings.crop_size})"
         )

@@ -74,8 +74,8 @@ class Train(Section):
     )
     precise_batch_norm: bool | None = Field(
         default=None,
-        description="batch norm's mean and variance measured anew, on 2,048 training faces, for the weights that are "
-        "scored and kept; recipes: notebook no, tuned yes",
+        description="batch norm's mean and variance measured anew, on 2,048 training faces or an eighth of them, for "
+        "the weights that are scored and kept; recipes: notebook no, tuned yes",
     )
     select_by: Literal["accuracy", "macro_f1", "loss"] | None = Field(
         default=None,

@@ -87,12 +87,16 @@ def test_the_state_holds_seed_generators_and_averages_which_are_scored_and_kept(
 
 
 PIECES: dict[str, dict[str, Any]] = {
-    "adamw": {},
-    "sgd": {"optimizer": "sgd", "learning_rate": 0.01, "batch_norm": "convolution", "global_pool": "avg"},
-    "crops": {"crop_size": 20},
-    "bfloat16": {"precision": "bfloat16", "batch_norm": "convolution"},
-    "erasing": {"random_erasing": 0.5},
-    "mixup": {"mixup": 0.2, "precise_batch_norm": False},
+    "tuned": {},
+    "sgd, crops, erasing": {
+        "optimizer": "sgd",
+        "learning_rate": 0.01,
+        "batch_norm": "convolution",
+        "global_pool": "avg",
+        "crop_size": 20,
+        "random_erasing": 0.5,
+    },
+    "mixup, bfloat16": {"mixup": 0.2, "precision": "bfloat16"},
 }
 
 
@@ -178,13 +182,13 @@ def test_divergence_and_resume_are_the_same_with_and_without_onednn(onednn: str)
     """TensorFlow reads the switch once, as it is imported, and decides by the processor where it is not set."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", __file__]
     done = subprocess.run(
-        [*command, "-k", "spoilt or not_finite or broken_off"],
+        [*command, "-k", "spoilt or not_finite or (broken_off and tuned)"],
         env=os.environ | {"TF_ENABLE_ONEDNN_OPTS": onednn},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout[-3000:]
-    assert f"{4 + len(PIECES)} passed" in done.stdout
+    assert "5 passed" in done.stdout
 
 
 def test_a_loss_that_is_no_number_ends_it_with_a_sentence(stripes: Faces):
