@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from components.bad_input import BadInput
 from components.faces import EMOTIONS
 from components.model.load import FaceModel
 from components.model.pyfunc import NotAFace, read_face
-from ferkit.tracking.names import REGISTERED_MODEL
+from ferkit.tracking.names import MODEL_ARTIFACT, REGISTERED_MODEL
 
 PICTURES = (".png", ".jpg", ".jpeg")
 CHUNK = 1024
@@ -45,13 +46,15 @@ class Answers:
 
 
 def name_model(model: str) -> str:
-    """The address of a model that a person named: an address, a version's number, or an alias.
+    """The address of a model that a person named: an address, a version's number, the run that trained it, or an alias.
 
     >>> name_model("champion"), name_model("3")
     ('models:/facial-expression@champion', 'models:/facial-expression/3')
     """
     if ":/" in model or Path(model).is_dir():
         return model
+    if re.fullmatch("[0-9a-f]{32}", model):
+        return f"runs:/{model}/{MODEL_ARTIFACT}"
     return f"models:/{REGISTERED_MODEL}/{model}" if model.isdigit() else f"models:/{REGISTERED_MODEL}@{model}"
 
 
