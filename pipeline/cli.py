@@ -26,6 +26,7 @@ VERBS = {
     "repair": "put aliases where the record of promotions says",
     "webhook": "have an MLflow server tell a service about a new champion",
     "predict": "say what the faces in images or a CSV express",
+    "export": "write a model as one file for ONNX Runtime or LiteRT",
     "sample": "draw a synthetic data set in FER2013's form",
     "ui": "open the MLflow UI on this machine's runs",
     "doctor": "say what is missing on this machine, and the cure",
@@ -82,6 +83,7 @@ def main() -> None:
     # TensorFlow's and MLflow's own chatter is for their developers; what a person acts on, we say.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     for stream in (sys.stdout, sys.stderr):  # a name that is not UTF-8, a terminal that is not: escaped, no traceback
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

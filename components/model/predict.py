@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from components.faces import EMOTIONS
 from components.model.kinds import ENDINGS, LITTER, is_picture, name_kind, read_start
 from components.model.load import FaceModel
 from components.model.pyfunc import FORMATS, LEAST_CONTRAST, NotAFace, measure_contrast, read_picture
-from ferkit.tracking.names import REGISTERED_MODEL
+from ferkit.tracking.names import MODEL_ARTIFACT, REGISTERED_MODEL
 from ferkit.written import shown
 
 KINDS = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
@@ -48,13 +49,15 @@ class Answers:
 
 
 def name_model(model: str) -> str:
-    """The address of a model that a person named: an address, a version's number, or an alias.
+    """The address of a model that a person named: an address, a version's number, the run that trained it, or an alias.
 
     >>> name_model("champion"), name_model("3")
     ('models:/facial-expression@champion', 'models:/facial-expression/3')
     """
     if ":/" in model or Path(model).is_dir():
         return model
+    if re.fullmatch("[0-9a-f]{32}", model):
+        return f"runs:/{model}/{MODEL_ARTIFACT}"
     return f"models:/{REGISTERED_MODEL}/{model}" if model.isdigit() else f"models:/{REGISTERED_MODEL}@{model}"
 
 

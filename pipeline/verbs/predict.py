@@ -20,7 +20,7 @@ SHOWN = 20
 
 @click.command()
 @click.argument("faces", nargs=-1, required=True, metavar="FACES...")
-@click.option("--model", default="champion", show_default=True, help="An alias, a version, or an address (runs:/…).")
+@click.option("--model", default="champion", show_default=True, help="An alias, a version, a run, or an address.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write all as CSV.")
 @tracking_option
 @json_option

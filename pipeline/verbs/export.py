@@ -1,0 +1,60 @@
+"""`ferpipe export`: a model as one file for ONNX Runtime or LiteRT."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import click
+
+from pipeline.verbs.options import json_option, tracking_option
+
+
+@click.command()
+@click.option("--format", "kind", type=click.Choice(["onnx", "litert"]), required=True, help="What the file is for.")
+@click.option("--model", default="champion", show_default=True, help="An alias, a version, a run, or an address.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The file to write. Default: facial-expression.onnx or facial-expression.tflite, here.",
+)
+@tracking_option
+@json_option
+def export(kind: str, model: str, output: Path | None, tracking_uri: str, as_json: bool) -> None:
+    """Write a model as ONE file that runs without Python and TensorFlow: on ONNX Runtime, or on LiteRT (TFLite).
+
+    It takes `faces`, uint8 (n, 48, 48, 1), and gives `probabilities`, float32 (n, 7). Before it is given out, faces go
+    through it and through the model: where a probability differs by more than 0.0001, nothing is written.
+
+    \b
+    pip install 'fer-pipeline[onnx]'      # or [litert]
+    ferpipe export --format onnx
+    ferpipe export --format litert --model 3 --output phone.tflite
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters are TensorFlow's, whatever trained the network
+    from components.bad_input import BadInput
+    from components.faces import EMOTIONS
+    from components.model.export import FACES, FORMATS, PROBABILITIES, check_format, export_model
+    from components.model.load import load_face_model
+    from components.model.predict import name_model
+    from ferkit.tracking.store import connect
+
+    target = output or Path(f"facial-expression{FORMATS[kind].suffix}")
+    check_format(kind, target)
+    connect(tracking_uri)
+    try:
+        loaded = load_face_model(name_model(model))
+    except BadInput as error:
+        raise BadInput(f"{error}; make one champion with `ferpipe promote`, or give --model a version") from None
+    written = export_model(loaded, kind, target)
+    size = target.stat().st_size
+    if as_json:
+        ends = {"input": FACES, "output": PROBABILITIES, "emotions": EMOTIONS}
+        click.echo(json.dumps({**dataclasses.asdict(written), "file": str(target), "bytes": size, **ends}, indent=2))
+        return
+    click.echo(f"{target}: {size / 1e6:.1f} MB, from {written.model}; probabilities within {written.difference:.1g}")
+    click.echo(f"takes {FACES}, uint8 (n, {written.side}, {written.side}, 1), grey levels 0..255")
+    click.echo(f"gives {PROBABILITIES}, float32 (n, {len(EMOTIONS)}): {', '.join(EMOTIONS)}")
