@@ -1,8 +1,8 @@
 """Batch norm as one operation of TensorFlow's, while training.
 
 Keras makes it of some ten, each of which reads and writes every number of the layer, in float32 even where the
-convolutions are in bfloat16. With batch norm after each of eight convolutions, in bfloat16 on two AVX-512 cores, 454 faces per
-second were trained that way, and 615 this way (benchmarks/precision.md). XLA fuses them of its own accord.
+convolutions are in bfloat16. With batch norm after each of eight convolutions, in bfloat16 on two AVX-512 cores, 454
+faces per second were trained that way, and 615 this way (benchmarks/precision.md). XLA fuses them of its own accord.
 """
 
 from __future__ import annotations

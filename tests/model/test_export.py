@@ -54,7 +54,8 @@ def lenet(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFac
     assert dropout
     assert batch_norm
     dense = [layer for layer in network._flatten_layers() if isinstance(layer, keras.layers.Dense)]
-    [last] = [layer for layer in dense if layer.units == len(EMOTIONS)]
+    [found] = [layer for layer in dense if layer.units == len(EMOTIONS)]
+    last: Any = found
     last.kernel.assign(rng.normal(0, 1, last.kernel.shape))
     faces = draw_faces(np.arange(70, dtype=np.uint8) % 7, [1])[..., None]
     logits = np.asarray(network.predict_on_batch(faces))

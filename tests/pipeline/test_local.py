@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import mlflow
 import psutil
 import pytest
+from mlflow.entities import Run
 
 from ferkit.tracking import names, tree
 from ferkit.tracking.store import connect
@@ -42,7 +42,7 @@ class Running:
         _, alive = psutil.wait_procs(self.processes, timeout=60)
         assert alive == []
 
-    def parent(self) -> mlflow.entities.Run:
+    def parent(self) -> Run:
         client = connect(self.uri)
         experiment = client.get_experiment_by_name(names.EXPERIMENT)
         assert experiment is not None
