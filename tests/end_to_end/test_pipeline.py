@@ -104,9 +104,9 @@ def printed(place: Place, sample_csv: Path) -> str:
 
 
 def test_a_person_sees_one_line_per_step_and_what_to_do_next(printed: str):
-    steps = ("locate", "open_run", "ingest", "balance", "profile", "train", "evaluate", "register", "close_run")
+    steps = ("locate", "open_run", "ingest", "balance", "profile", "train", "finalists", "evaluate", "register")
     lines = printed.splitlines()
-    for step in steps:
+    for step in (*steps, "ensemble", "close_run"):
         expected = 2 if step in ("train", "evaluate") else 1
         assert len([line for line in lines if line.startswith(f"✓ {step} ")]) == expected, printed
     assert "KFP Executor" not in printed
@@ -273,12 +273,27 @@ def test_a_csv_rewritten_at_the_same_path_is_not_served_from_the_cache(place: Pl
 
 
 def test_changed_code_is_not_served_from_the_cache(place: Place, printed: str, sample_csv: Path, tmp_path: Path):
-    shutil.copytree(ROOT / "components", tmp_path / "components")
-    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline")
+    for package in ("components", "ferkit", "pipeline"):
+        shutil.copytree(ROOT / package, tmp_path / package)
     shutil.copy(sample_csv, place.folder / "faces.csv")
-    with (tmp_path / "components" / "balance" / "component.py").open("a") as file:
+    with (tmp_path / "components" / "faces" / "dataset.py").open("a") as file:
         file.write("\n# another line\n")
     assert place.data_steps(place.folder / "faces.csv", cwd=tmp_path) == {"ingest": "made", "balance": "made"}
+
+
+def test_code_that_is_edited_while_the_pipeline_runs_is_noticed(
+    sample_csv: Path, new_store: Callable[[Path], str], tmp_path: Path
+):
+    """The task was made from the code as it was; what runs is another."""
+    place = Place(tmp_path, new_store(tmp_path))
+    for package in ("components", "ferkit", "pipeline"):
+        shutil.copytree(ROOT / package, tmp_path / package)
+    locate, plan = (tmp_path / "components" / name for name in ("locate/component.py", "balance/plan.py"))
+    edits = f"with open({str(plan)!r}, 'a') as plan: plan.write('# another line')\n        source = find_source(csv)"
+    locate.write_text(locate.read_text().replace("source = find_source(csv)", edits))
+    done = place.ferpipe("run", "--csv", str(sample_csv), "--config", str(tmp_path / "config.yaml"), cwd=tmp_path)
+    assert done.returncode == 1
+    assert "balance: the pipeline was made from other code of balance" in done.stderr
 
 
 def test_a_broken_step_fails_the_parent_with_its_sentence_and_registers_nothing(
@@ -296,7 +311,8 @@ def test_a_broken_step_fails_the_parent_with_its_sentence_and_registers_nothing(
     [parent] = place.parents()
     assert parent.info.status == "FAILED"
     assert parent.data.tags["failure"] == last.removeprefix("Error: ")
-    assert place.children(parent) == []
+    assert {child.data.tags["candidate.state"] for child in place.children(parent)} == {"waiting"}
+    assert {child.info.status for child in place.children(parent)} == {"FAILED"}
     assert place.client.search_model_versions("name = 'facial-expression'") == []
 
 

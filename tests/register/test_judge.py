@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from components.bad_input import BadInput
 from components.faces import EMOTIONS, SPLITS, Faces, Profile, SplitWriter, split_path, write_profile
 from components.model.package import log_face_model
 from components.register import registry
 from components.register.parameters import Register
 from components.register.promotion import promote
 from components.register.register import gate_version, register_candidates
-from components.register.standing import settle
+from ferkit.errors import UserError
 from ferkit.tracking import names, tree
 from ferkit.tracking.names import metric
 from ferkit.tracking.store import connect
@@ -111,13 +110,15 @@ class Case:
     def open_parent(self) -> str:
         return self.client.create_run("1", tags={names.RUN_KIND: "pipeline"}).info.run_id
 
-    def score_on_validation(self, model: int, score: float) -> str:
+    def evaluate(self, model: int, score: float) -> str:
+        """Gives a candidate the figures that make it evaluated: on validation that score, on test some other."""
         self.client.log_metric(self.run_ids[model], metric("validation", "macro_f1"), score)
+        self.client.log_metric(self.run_ids[model], metric("test", "macro_f1"), 0.5)
         return self.run_ids[model]
 
     def register(self, *models: int, data: Path | None = None, policy: Register = POLICY):
         """Registers these candidates; the first is the best on validation."""
-        ids = [self.score_on_validation(model, 0.9 - place / 10) for place, model in enumerate(models)]
+        ids = [self.evaluate(model, 0.9 - place / 10) for place, model in enumerate(models)]
         return register_candidates(self.client, ids, data or self.data, policy, self.parent)
 
 
@@ -139,7 +140,7 @@ def test_without_a_champion_the_floors_alone_decide(case: Case) -> None:
 
 def test_every_candidate_is_registered_and_only_the_best_on_validation_is_judged(case: Case) -> None:
     diverged = case.client.create_run("1").info.run_id
-    ids = [case.score_on_validation(BAD, 0.9), case.score_on_validation(GOOD, 0.8), diverged]
+    ids = [case.evaluate(BAD, 0.9), case.evaluate(GOOD, 0.8), diverged]
     verdict = register_candidates(case.client, ids, case.data, POLICY, case.parent)
     assert verdict.challenger.name == "bad"  # by validation, though test would have picked the other
     status = {row["name"]: (row["version"], row["validation_status"]) for row in verdict.candidates}
@@ -239,23 +240,50 @@ def test_a_candidate_that_diverged_after_some_epochs_is_passed_over(case: Case) 
     diverged = case.client.create_run("1").info.run_id
     case.client.log_metric(diverged, metric("validation", "macro_f1"), 0.99, step=1)  # of an epoch before
     tree.close(case.client, diverged, "FAILED", "loss is NaN in epoch 3")
-    good = case.score_on_validation(GOOD, 0.9)
+    good = case.evaluate(GOOD, 0.9)
     verdict = register_candidates(case.client, [diverged, good], case.data, POLICY, case.parent)
     assert verdict.challenger.run_id == good
     assert {row["run_id"]: row["version"] for row in verdict.candidates} == {good: "1", diverged: None}
 
 
+@pytest.mark.parametrize("state", ["", "trained"])
+def test_a_candidate_that_was_not_evaluated_is_not_registered(case: Case, state: str) -> None:
+    trained = case.client.create_run("1", run_name="lenet-s7").info.run_id
+    case.client.log_metric(trained, metric("validation", "macro_f1"), 0.99, step=3)  # training's own
+    if state:
+        case.client.set_tag(trained, names.STATE, state)
+    with pytest.raises(UserError, match="none of 1 candidates can be registered: lenet-s7 was not evaluated"):
+        register_candidates(case.client, [trained], case.data, POLICY, case.parent)
+    assert case.client.search_registered_models() == []
+
+
+def test_registering_again_when_its_best_is_champion_is_a_verdict_and_takes_nothing_back(case: Case) -> None:
+    case.register(GOOD, BAD)
+    promote(case.client)
+    before = case.client.get_model_version(registry.MODEL, "1").tags
+    verdict = case.register(GOOD, BAD)
+    assert verdict.reasons == ("version 1, the best of this run on validation, is the champion",)
+    assert verdict.approved
+    assert case.client.get_model_version(registry.MODEL, "1").tags == before
+    assert settle(case.client).champion == "1"
+    assert case.client.get_run(case.parent).data.tags["gate.verdict"] == str(verdict)
+    assert [(row["version"], row["validation_status"]) for row in verdict.candidates] == [
+        ("1", "approved"),
+        ("2", "not_gated"),
+    ]
+
+
 def test_no_candidate_with_scores_is_an_error_with_their_reasons(case: Case) -> None:
     diverged = case.client.create_run("1").info.run_id
     tree.close(case.client, diverged, "FAILED", "loss is NaN in epoch 3")
-    with pytest.raises(BadInput, match="none of 1 candidates can be registered: loss is NaN in epoch 3"):
+    with pytest.raises(UserError, match="none of 1 candidates can be registered: loss is NaN in epoch 3"):
         register_candidates(case.client, [diverged], case.data, POLICY, case.parent)
 
 
 def test_gating_again_makes_a_stale_approval_good(case: Case) -> None:
     case.register(GOOD, EQUAL)
     promote(case.client)
-    with pytest.raises(BadInput, match="`ferpipe gate 2`"):
+    with pytest.raises(UserError, match="`ferpipe gate 2`"):
         promote(case.client, "2")
     result = CliRunner().invoke(
         cli, ["gate", "2", "--tracking-uri", case.uri, "--set", "allowed_loss=0.06", "--json"], catch_exceptions=False
@@ -269,10 +297,10 @@ def test_gating_again_makes_a_stale_approval_good(case: Case) -> None:
 def test_gating_the_champion_or_without_its_data_is_refused(case: Case, tmp_path: Path) -> None:
     case.register(GOOD, EQUAL)
     promote(case.client)
-    with pytest.raises(BadInput, match="is the champion"):
+    with pytest.raises(UserError, match="is the champion"):
         gate_version(case.client, "1", None, POLICY)
-    case.client.set_model_version_tag(registry.MODEL, "2", "data.folder", str(tmp_path / "gone"))
-    with pytest.raises(BadInput, match="--data"):
+    case.client.set_model_version_tag(registry.MODEL, "2", "data.uri", str(tmp_path / "gone"))
+    with pytest.raises(UserError, match="--data"):
         gate_version(case.client, "2", None, POLICY)
 
 
