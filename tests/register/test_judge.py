@@ -17,6 +17,7 @@ from components.register import registry
 from components.register.parameters import Register
 from components.register.promotion import promote
 from components.register.register import gate_version, register_candidates
+from components.register.standing import settle
 from ferkit.errors import UserError
 from ferkit.tracking import names, tree
 from ferkit.tracking.names import metric
