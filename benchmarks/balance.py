@@ -5,7 +5,7 @@
 `CSV` is FER2013's by default (`FER2013_DEV_CSV`, or where tests look for it), else the drawn sample. The notebooks' way
 is one augmented face at a time by SciPy, its pixels joined to a string, and one append to the DataFrame for each: once,
 to its end, since the cost of an append grows with the rows that are there.
-CPU seconds stand beside those of the clock, as other work on the machine stretches the clock's.
+CPU seconds stand beside those of the clock, and ratios are of CPU seconds: other work stretches the clock's.
 """
 
 from __future__ import annotations
@@ -203,17 +203,15 @@ def report(timed: dict[str, Timed], making: Seconds, notebook: Seconds, source: 
         f"| notebooks' way, once, to its end | {one.rows:,} | {one.made:,} | {notebook.clock:.0f} | {notebook.cpu:.0f} "
         f"| {one.made / notebook.cpu:,.0f} | |",
         "",
-        f"- Making the new faces is {notebook.clock / making.clock:.0f} times as fast as the notebooks' loop by the "
-        f"clock, {notebook.cpu / making.cpu:.0f} times in CPU seconds.",
-        "- The whole step, with digests, writing and the proof of every parent, none of which the loop has, is "
-        f"{notebook.clock / ours.clock:.0f} times as fast by the clock, {notebook.cpu / ours.cpu:.0f} times in CPU "
-        "seconds.",
+        f"- Making the new faces takes a {notebook.cpu / making.cpu:,.0f}th of the notebooks' loop, in CPU seconds.",
+        "- The whole step, with digests, writing and the proof of every parent, none of which the loop has, takes a "
+        f"{notebook.cpu / ours.cpu:,.0f}th.",
     ]
     if "10x" in timed:
         ten, tenfold = timed["10x"], median(timed["10x"].taken)
         lines.append(
-            f"- 10 times the rows take {tenfold.clock / ours.clock:.1f} times the time, {tenfold.cpu / ours.cpu:.1f} "
-            f"times the CPU seconds and {ten.peak / one.peak:.2f} times the peak memory."
+            f"- 10 times the rows take {tenfold.cpu / ours.cpu:.1f} times the CPU seconds and "
+            f"{ten.peak / one.peak:.2f} times the peak memory."
         )
     return "\n".join(lines) + "\n"
 

@@ -10,12 +10,14 @@ roots, which IEEE 754 rounds alike everywhere. No sine, exponential or sum whose
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from components.cores import usable_cores
 from components.faces import EMOTIONS
 
 SIDE: Final = 48
@@ -115,15 +117,16 @@ def draw_faces(emotion: np.ndarray, seed: Sequence[int]) -> np.ndarray:
     Returns:
         uint8 (n, 48, 48).
     """
-    return np.concatenate(list(_draw_in_chunks(emotion, seed)))
+    with ThreadPoolExecutor(usable_cores(), thread_name_prefix="draw") as pool:  # NumPy leaves Python's lock
+        chunks = range(-(-len(emotion) // CHUNK))
+        return np.concatenate(list(pool.map(lambda number: _draw_chunk(emotion, seed, number), chunks)))
 
 
-def _draw_in_chunks(emotion: np.ndarray, seed: Sequence[int]) -> Iterator[np.ndarray]:
-    for number, start in enumerate(range(0, len(emotion), CHUNK)):
-        stream = np.random.PCG64([*seed, number])
-        # Always a whole chunk of dice, so that the number of faces does not change the first of them.
-        labels = np.resize(emotion[start : start + CHUNK], CHUNK)
-        yield _draw(labels, Dice(stream, CHUNK))[: len(emotion) - start]
+def _draw_chunk(emotion: np.ndarray, seed: Sequence[int], number: int) -> np.ndarray:
+    start = number * CHUNK
+    # Always a whole chunk of dice, so that the number of faces does not change the first of them.
+    labels = np.resize(emotion[start : start + CHUNK], CHUNK)
+    return _draw(labels, Dice(np.random.PCG64([*seed, number]), CHUNK))[: len(emotion) - start]
 
 
 def _express(emotion: np.ndarray, dice: Dice) -> dict[str, np.ndarray]:

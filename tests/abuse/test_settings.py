@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from components.bad_input import BadInput
-from ferkit.tracking.addresses import split_address, without_secrets
+from ferkit.addresses import split_address, without_secrets
 from ferkit.written import LARGEST_NUMBER, read_yaml
 from pipeline.kubeflow import read_asked
 from pipeline.parameters import SECTIONS, Parameters, describe, read_parameters
