@@ -92,7 +92,7 @@ def ways_to_train(
     from components.train.fit import seed_layers
     from components.train.network import build_network
     from components.train.optimizers import optimizer_for
-    from components.train.step import trainer
+    from components.train.step import network_to_train, trainer
 
     keras.config.set_dtype_policy(hardware.precision)
 
@@ -109,7 +109,7 @@ def ways_to_train(
         seed_layers(0)
         candidate = parse_candidate({"architecture": architecture, "augment": augment}, {})
         feed = FromDevice(pixels)
-        model = trainer(build_network(candidate, SIDE), feed, candidate.train, steps, hardware)
+        model = trainer(network_to_train(candidate, SIDE, hardware), feed, candidate.train, steps, hardware)
         numbers = np.arange(len(pixels), dtype=np.int32)
         return lambda: model.fit(**feed.batches(BATCH, numbers, y=targets), shuffle=False, verbose=0)
 

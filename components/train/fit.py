@@ -22,14 +22,13 @@ from components.model.metrics import accuracy_of_confusions, confusion_matrix, m
 from components.train.batch_statistics import FACES, SHARE, BatchStatistics
 from components.train.candidate import Candidate
 from components.train.feed import Feed, choose_feed, in_batches
-from components.train.fused import fuse_batch_norm
 from components.train.hardware import Hardware
 from components.train.mixing import draw_shares, mix_targets
-from components.train.network import arithmetic_in, build_network, crop_middle
+from components.train.network import crop_middle
 from components.train.optimizers import assign, averaged, values
 from components.train.parameters import Complete
 from components.train.state import State, Store
-from components.train.step import draws_of, trainer
+from components.train.step import draws_of, network_to_train, trainer
 from ferkit.errors import UserError
 
 ops: Any = keras.ops
@@ -81,10 +80,7 @@ def fit(
     """
     settings: Complete = candidate.train
     seed_layers(settings.seed)
-    with arithmetic_in(hardware.precision):
-        network: Any = build_network(candidate, train.side)
-    if settings.backend == "tensorflow" and not hardware.xla:
-        fuse_batch_norm(network)
+    network: Any = network_to_train(candidate, train.side, hardware)
     batch = min(settings.batch_size, len(train))
     steps = len(train) // batch
     feed = choose_feed(train.pixels, settings, hardware)

@@ -7,10 +7,13 @@ from typing import Any
 import keras
 
 from components.train.augment import Augment
+from components.train.candidate import Candidate
 from components.train.erasing import RandomErasing
 from components.train.feed import Feed
+from components.train.fused import fuse_batch_norm
 from components.train.hardware import Hardware
 from components.train.mixing import Mixup
+from components.train.network import arithmetic_in, build_network
 from components.train.optimizers import optimizer_for
 from components.train.parameters import Complete
 
@@ -18,6 +21,22 @@ ops: Any = keras.ops
 
 STEPS_PER_EXECUTION = 16
 """Steps in one call from Python, on a GPU; a CPU's steps are long enough one by one."""
+
+
+def network_to_train(candidate: Candidate, side: int, hardware: Hardware) -> keras.Model:
+    """A fresh network, see `components.train.network.build_network`, as this hardware trains it fastest.
+
+    Args:
+        candidate: which network.
+        side: of the faces, pixels.
+        hardware: its precision, and whether XLA fuses batch norm.
+    """
+    settings: Complete = candidate.train
+    with arithmetic_in(hardware.precision):
+        network = build_network(candidate, side)
+    if settings.backend == "tensorflow" and not hardware.xla:
+        fuse_batch_norm(network)
+    return network
 
 
 def trainer(network: keras.Model, feed: Feed, settings: Complete, steps: int, hardware: Hardware) -> Any:
