@@ -62,7 +62,7 @@ def lenet(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFac
     last.bias.assign(-logits.mean(axis=0))  # so that different faces get different labels
     last.kernel.assign(last.kernel / logits.std())
     last.bias.assign(last.bias / logits.std())
-    save_network(network, candidate, folder / "lenet.keras")
+    save_network(network, candidate, 48, folder / "lenet.keras")
     client = connect(new_store(folder))
     run_id = client.create_run(tree.experiment_id(client, names.EXPERIMENT)).info.run_id
     with tree.writing_to(run_id):
