@@ -83,7 +83,6 @@ def main() -> None:
     # TensorFlow's and MLflow's own chatter is for their developers; what a person acts on, we say.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     for stream in (sys.stdout, sys.stderr):  # a name that is not UTF-8, a terminal that is not: escaped, no traceback
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

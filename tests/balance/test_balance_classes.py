@@ -316,7 +316,7 @@ def test_the_component_writes_its_output_and_tells_the_figures(
 
     balanced = Dataset(uri=str(tmp_path / "balanced"))
     balance.python_func(  # pyright: ignore[reportFunctionMemberAccess]
-        faces=Dataset(uri=str(faces)), code_version="x", parameters={"seed": 0.0}, balanced=balanced
+        faces=Dataset(uri=str(faces)), code_version="", parameters={"seed": 0.0}, balanced=balanced
     )
     assert "augment: 201 training faces -> 350, 50 of every emotion" in capsys.readouterr().out
     assert read_profile(tmp_path / "balanced").digest == balanced.metadata["data.digest"]

@@ -12,7 +12,7 @@ from components.locate.component import locate
 
 
 def version_of(csv: Path | str) -> str:
-    return locate.python_func(csv=str(csv))  # pyright: ignore[reportFunctionMemberAccess]
+    return locate.python_func(csv=str(csv), code_version="")  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def test_a_file_is_known_by_its_bytes(tmp_path: Path):

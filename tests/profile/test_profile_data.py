@@ -267,17 +267,25 @@ def test_the_component_logs_to_the_parent_run(
     from kfp.dsl import Dataset
 
     from components.profile.component import profile
-    from ferkit.tracking.store import connect
+    from ferkit.tracking import names
+    from ferkit.tracking.candidates import NewCandidate, open_candidates
+    from ferkit.tracking.owner import Owner, claim
 
     tracking_uri = new_store(tmp_path)
     client = connect(tracking_uri)
     experiment = client.create_experiment("profile", artifact_location=(tmp_path / "mlruns").as_uri())
-    parent = client.create_run(experiment).info.run_id
+    opened = client.create_run(experiment, tags={names.RUN_KIND: "pipeline"})
+    parent = opened.info.run_id
+    claim(client, opened, Owner("pipeline-run"))
+    run_ids = open_candidates(client, opened, [NewCandidate("c0", "lenet-s0", "lenet", {})])
     profile.python_func(  # pyright: ignore[reportFunctionMemberAccess]
         faces=Dataset(uri=str(sample_faces)),
         balanced=Dataset(uri=str(balanced)),
-        run=[{"parent_run_id": parent}],
+        run_ids=run_ids,
+        pipeline_run_id="pipeline-run",
+        owner="",
         tracking_uri=tracking_uri,
+        code_version="",
     )
     run = client.get_run(parent)
     assert {Path(file.path).name for file in client.list_artifacts(parent, "profile")} >= {"classes.png", "classes.csv"}
