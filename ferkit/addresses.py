@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from typing import Final
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit
 
 from ferkit.errors import UserError
 from ferkit.written import shown
@@ -38,7 +38,7 @@ def split_address(address: str) -> SplitResult:
             sentence shows nothing of a user, a password or a query.
     """
     cure = "write http(s)://server/path, or http(s)://server:port/path"
-    seen = shown(without_secrets(address))
+    seen = shown(without_secrets(address))[:200]
     try:
         parts = urlsplit(address)
     except ValueError:
@@ -62,16 +62,19 @@ def without_secrets(address: str) -> str:
     >>> without_secrets("s3://faces/set #2?.csv"), without_secrets("https://host/sets.zip#fer2013.csv")
     ('s3://faces/set #2?.csv', 'https://host/sets.zip#fer2013.csv')
     """
-    scheme, _, rest = address.partition("://")
-    if not rest or scheme in ("sample", "s3", "sqlite"):
+    scheme, separator, rest = address.partition("://")
+    if not separator or scheme in ("sample", "s3", "sqlite"):
         return address
-    try:
-        parts = urlsplit(address)
-    except ValueError:  # brackets: cut by hand, so that the sentence about them can show it
-        server, slash, path = rest.partition("/")
-        return f"{scheme}://{server.rpartition('@')[2]}{slash}{re.split('[?#]', path)[0]}"
-    member = split_member(f"{parts.path}#{parts.fragment}")[1]
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", member))
+    # By hand, for what is no address at all (brackets, spaces) may hold a password too.
+    server, slash, path = rest.partition("/")
+    host = server.rpartition("@")[2]
+    if "@" in path and host == server and re.search(r":(?!\d*$)", host):  # a password with a `/` in it
+        return without_secrets(f"{scheme}://{rest.rpartition('@')[2]}")
+    if re.search("[?#]", host):
+        slash = path = ""
+    member = split_member(re.sub(r"\?[^#]*", "", path))[1]
+    host, path = (re.split("[?#]", part, maxsplit=1)[0] for part in (host, path))
+    return f"{scheme}://{host}{slash}{path}" + (f"#{member}" if member else "")
 
 
 def with_secrets(address: str) -> str:

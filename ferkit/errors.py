@@ -23,6 +23,10 @@ class OutOfReach(UserError):
     """
 
 
+MOST_NAMED: Final = 20
+"""Names that a sentence lists."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown name: the nearest known one, or all of them.
 
@@ -33,7 +37,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(sorted(known))}"
+    if close:
+        return f"did you mean '{close[0]}'?"
+    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+    return f"known: {', '.join(sorted(known)[:MOST_NAMED])}{more}"
 
 
 MISSING: Final = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")

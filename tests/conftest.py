@@ -123,7 +123,9 @@ def logged_model(new_store: Callable[[Path], str], tmp_path_factory: pytest.Temp
     )
     [run_id] = open_candidates(client, parent, [candidate])
     with tree.writing_to(run_id):
-        uri = log_face_model(folder / "network.keras", side=48, example=np.zeros((1, 48, 48), np.uint8) + 99)
+        uri = log_face_model(
+            folder / "network.keras", side=48, example=np.add.outer(np.arange(48), np.arange(48)).astype(np.uint8)[None]
+        )
     set_state(client, run_id, names.State.TRAINED)
     mlflow.register_model(uri, names.REGISTERED_MODEL)
     client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHAMPION, "1")

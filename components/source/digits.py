@@ -123,7 +123,7 @@ SCIENTIFIC = re.compile(rb"-?[0-9]\.[0-9]+e[+-][0-9]{2}")
 
 _BETWEEN_LINES = re.compile(rb"[\])][\s,;]*[\[(]")
 _NO_FRACTION = re.compile(rb"(?<=[0-9])\.0*(?=\s|$)")
-_BLANKS = bytes.maketrans(b",;\t\r\n", b"     ")
+_BLANKS = bytes.maketrans(b"\t\r\n", b"   ")
 
 
 def read_one_field(field: bytes, width: int) -> np.ndarray | tuple[str, str]:
@@ -169,12 +169,14 @@ def as_plain(field: bytes) -> bytes:
         outer = inner[:opened].translate(None, b" \t\r\n")
         closed = inner.rstrip(b"]) \t\r\n")
         if inner[len(closed) :].translate(None, b" \t\r\n") == outer.translate(bytes.maketrans(b"[(", b"])"))[::-1]:
-            plain = closed[opened:]
+            bare = closed[opened:]
+            plain = plain if any(bracket in bare for bracket in b"[]()") else bare
+    plain = plain.translate(_BLANKS)
     for separator in (b",", b";"):
         if separator in plain:
             parts = plain.split(separator)
             if all(len(part.split()) == 1 for part in parts):
-                plain = plain.translate(_BLANKS)
+                plain = plain.replace(separator, b" ")
             break
     if b"." in plain:
         whole, without = _NO_FRACTION.subn(b"", plain)

@@ -39,7 +39,8 @@ LOOKED_AT: Final = 64
 
 def _spell_label(cell: bytes) -> bytes:
     """`3` for `3.0`, `3.` and `3.00e+00`."""
-    return as_plain(cell) if b"." in cell else cell
+    decimal = _DECIMAL.fullmatch(cell)
+    return decimal[1] if decimal else cell
 
 
 def _spell_usage(cell: bytes) -> bytes:
@@ -47,6 +48,7 @@ def _spell_usage(cell: bytes) -> bytes:
     return _BEFORE_TEST.sub(b"", cell.lower())
 
 
+_DECIMAL = re.compile(rb"([0-9])\.0*(?:e\+00)?")
 _BEFORE_TEST = re.compile(rb"(?<=[ce])[ _-](?=test$)")
 
 LABELS: Final = Words({str(number).encode(): number for number in range(len(EMOTIONS))}, _spell_label)

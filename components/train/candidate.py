@@ -101,8 +101,8 @@ class Candidate:
         architecture = find(name)
         Train.parse(train)
         own, shared = architecture.Parameters.model_fields, Train.model_fields
-        for key in given:
-            if key not in own and key not in shared:
+        for key in candidate:  # those with None among them: a misspelt name is one whatever its value
+            if key not in ("architecture", *own, *shared):
                 raise BadInput(f"{key}: neither {name} nor train has such a parameter; {nearest(key, [*own, *shared])}")
         asked = {key: value for key, value in train.items() if value is not None} | {
             key: value for key, value in given.items() if key in shared

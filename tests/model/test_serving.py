@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,49 +13,19 @@ from PIL import Image
 
 from components.faces import EMOTIONS, read_split
 from components.model.package import as_base64_png
+from tests.model.serving import serving
 
 if TYPE_CHECKING:
     from tests.conftest import LoggedModel
 
 pytestmark = pytest.mark.services
-UP_WITHIN = 150.0  # seconds; 8 on an idle machine
 
 
 @pytest.fixture(scope="module")
 def address(logged_model: LoggedModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the champion is served; the process group ends with the module."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("serving") / "server.log"
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/facial-expression@champion"]
-    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
-    environment = {
-        **os.environ,
-        "MLFLOW_TRACKING_URI": logged_model.tracking_uri,
-        "MLFLOW_REGISTRY_URI": logged_model.tracking_uri,  # `connect` of another test left its own there
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # mlflow calls `uvicorn` by name
-    }
-    with log.open("w") as out:
-        server = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
-    try:
-        end = time.monotonic() + UP_WITHIN
-        while not _answers(f"http://127.0.0.1:{port}/ping"):
-            assert server.poll() is None, log.read_text()[-2000:]
-            assert time.monotonic() < end, log.read_text()[-2000:]
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}/invocations"
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
-
-
-def _answers(address: str) -> bool:
-    try:
-        return requests.get(address, timeout=5).ok
-    except requests.ConnectionError:
-        return False
+    """Where the champion is served."""
+    with serving(logged_model, tmp_path_factory.mktemp("serving") / "server.log") as served:
+        yield served.address
 
 
 def ask(address: str, cells: list[Any]) -> requests.Response:
