@@ -83,6 +83,15 @@ def with_secrets(address: str) -> str:
     return whole if whole and without_secrets(whole) == address else address
 
 
+def host_of(address: str) -> str:
+    """The server that an address names, with its port; empty where it names none. Raises nothing, whatever it is given.
+
+    >>> host_of("https://ann:pw@ci.example:8443/hooks/1f?key=2"), host_of("faces.csv")
+    ('ci.example:8443', '')
+    """
+    return without_secrets(address).partition("://")[2].partition("/")[0]
+
+
 def run_address(tracking_uri: str, experiment_id: str, run_id: str) -> str:
     """A run's page in the MLflow UI: at the server's address, or where `ferpipe ui` serves a SQLite store."""
     return f"{ui_address(tracking_uri)}/#/experiments/{experiment_id}/runs/{run_id}"

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
 
@@ -148,7 +147,7 @@ def check_reachable(csv: str, cluster: Cluster) -> None:
     Raises:
         UserError: with the cure.
     """
-    scheme = urlsplit(csv).scheme
+    scheme = csv.partition("://")[0]
     if without_secrets(csv) != csv:
         raise UserError(
             f"{without_secrets(csv)}: the address holds a key, which Kubeflow would show to everyone; "
@@ -170,7 +169,7 @@ def check_tracking(tracking_uri: str) -> None:
     Raises:
         UserError: it is not http(s)://, or holds a user, a password or a query.
     """
-    if urlsplit(tracking_uri).scheme not in ("http", "https"):
+    if not tracking_uri.startswith(("http://", "https://")):
         raise UserError(
             f"--tracking-uri: {without_secrets(tracking_uri) or 'nothing'}: every pod would have an MLflow of its own; "
             "give the address of a server, such as http://mlflow.mlflow.svc:5000"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import mlflow
-import yaml
 from mlflow.artifacts import load_text
 
 from ferkit.addresses import without_secrets
 from ferkit.errors import UserError
 from ferkit.tracking.store import connect
+from ferkit.written import read_yaml
 from pipeline.parameters import Parameters
 
 
@@ -25,7 +25,7 @@ def parameters_of(tracking_uri: str, parent_run_id: str, csv: str | None = None)
     """
     connect(tracking_uri)
     try:
-        values = yaml.safe_load(load_text(f"runs:/{parent_run_id}/parameters.yaml"))
+        values = read_yaml(load_text(f"runs:/{parent_run_id}/parameters.yaml"), f"run {parent_run_id}")
     except mlflow.MlflowException as error:
         raise UserError(f"run {parent_run_id}: not a pipeline run of this MLflow ({error.message})") from None
     parameters = Parameters.parse(values)

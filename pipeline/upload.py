@@ -7,12 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from components.source.files import LocalFile
 from ferkit.errors import UserError
 from pipeline.kubeflow import Asked
 
 
 def with_uploaded_csv(asked: Asked, prefix: str) -> Asked:
     """Puts a CSV of this machine under an `s3://bucket/prefix`, by its content's digest, unless it is there already.
+
+    Of an archive with a member behind it (`sets.zip#fer2013.csv`) the whole is put there, and the member stays.
 
     Keys and endpoint are boto3's own (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, profiles).
 
@@ -26,7 +29,9 @@ def with_uploaded_csv(asked: Asked, prefix: str) -> Asked:
     bucket, _, folder = prefix.removeprefix("s3://").strip("/").partition("/")
     if not prefix.startswith("s3://") or not bucket:
         raise UserError(f"--upload: {prefix!r} is no place to put a file; give s3://bucket/prefix")
-    path = Path(asked.parameters.csv)
+    source = LocalFile(asked.parameters.csv)
+    path = Path(source.address).expanduser()
+    member = f"#{source.member}" if source.member else ""
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
@@ -37,11 +42,11 @@ def with_uploaded_csv(asked: Asked, prefix: str) -> Asked:
         client = boto3.Session().client("s3")
         if not _is_there(client, bucket, key, path.stat().st_size):
             client.upload_file(str(path), bucket, key)
-    except (BotoCoreError, ClientError, S3UploadFailedError) as error:
+    except (BotoCoreError, ClientError, S3UploadFailedError, ValueError) as error:
         raise UserError(
             f"s3://{bucket}/{key}: {error}; check the bucket, and the keys in AWS_ACCESS_KEY_ID or a profile"
         ) from None
-    return replace(asked, parameters=asked.parameters.model_copy(update={"csv": f"s3://{bucket}/{key}"}))
+    return replace(asked, parameters=asked.parameters.model_copy(update={"csv": f"s3://{bucket}/{key}{member}"}))
 
 
 def _is_there(client: Any, bucket: str, key: str, size: int) -> bool:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
 
 import requests
+
+from ferkit.addresses import host_of
 
 ADDRESS_VARIABLE: Final = "FERPIPE_WEBHOOK"
 FORM_VARIABLE: Final = "FERPIPE_WEBHOOK_FORM"
@@ -29,7 +30,7 @@ def form_of(address: str, asked: str) -> Form:
     """The form that was asked for, else the one that the address takes."""
     if asked:
         return "slack" if asked == "slack" else "json"
-    return "slack" if urlsplit(address).hostname == "hooks.slack.com" else "json"
+    return "slack" if host_of(address).partition(":")[0] == "hooks.slack.com" else "json"
 
 
 def post_outcome(address: str, outcome: Mapping[str, Any], form: Form = "json") -> None:

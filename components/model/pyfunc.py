@@ -36,8 +36,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 LARGEST_PICTURE = 50_000_000
 """Pixels of a picture above which it is refused unread: a 50 kB file can unpack to gigabytes."""
 
-LARGEST_DECODED = 80_000_000
-"""Bytes of memory for a picture while it is decoded: 20 million pixels in colour. A JPEG needs less, a WebP four times
+LARGEST_DECODED = 64_000_000
+"""Bytes of memory for a picture while it is decoded: 16 million pixels in colour. A JPEG needs less, a WebP four times
 as much, see `_cost`."""
 
 LARGE = 4_000_000

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from components.register.registry import Version
 from ferkit.errors import OutOfReach, UserError
@@ -32,7 +31,7 @@ def data_of(version: Version, given: Path | None) -> Iterator[Path]:
     cure = "give a data set folder (the output of ingest) with --data"
     if given is not None:
         yield given
-    elif urlsplit(uri).scheme in ("s3", "minio"):
+    elif uri.startswith(("s3://", "minio://")):
         with tempfile.TemporaryDirectory() as folder:
             _fetch(uri, Path(folder), cure)
             yield Path(folder)
@@ -48,11 +47,11 @@ def _fetch(uri: str, folder: Path, cure: str) -> None:
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
-    parts = urlsplit(uri)
+    bucket, _, prefix = uri.partition("://")[2].partition("/")
     try:
         client: Any = boto3.Session().client("s3")
         for name in _NEEDED:
-            client.download_file(parts.netloc, f"{parts.path.strip('/')}/{name}", str(folder / name))
+            client.download_file(bucket, f"{prefix.strip('/')}/{name}", str(folder / name))
     except ClientError as error:
         raise UserError(f"{uri}: {error}; check the keys and AWS_ENDPOINT_URL, or {cure}") from None
     except (BotoCoreError, ValueError) as error:

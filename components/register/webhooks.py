@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import mlflow
 from mlflow.entities.webhook import Webhook as MlflowWebhook
 
 from components.register.rights import is_denied
+from ferkit.addresses import host_of, split_address
 from ferkit.errors import UserError, nearest
 
 EVENT: Final = "model_version_alias.created"
@@ -50,8 +50,7 @@ def cut_after_host(address: str) -> str:
     >>> cut_after_host("https://ann:pw@ci.example:8443/hooks/1f?key=2")
     'https://ci.example:8443/…'
     """
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/…"
+    return f"{address.partition('://')[0]}://{host_of(address)}/…"
 
 
 def list_webhooks(client: mlflow.MlflowClient) -> list[Webhook]:
@@ -88,8 +87,9 @@ def add_webhook(client: mlflow.MlflowClient, name: str, address: str, secret: st
         raise UserError(
             f"there is a webhook {name} already; remove it with `ferpipe webhook remove {name}`, or take another name"
         )
-    if urlsplit(address).scheme not in ("http", "https"):
+    if not address.startswith(("http://", "https://")):
         raise UserError(f"{cut_after_host(address)}: a webhook's address begins with https://")
+    split_address(address)
     return _webhook(_call(client, client.create_webhook, name, address, [EVENT], secret=secret or None))
 
 

@@ -9,7 +9,7 @@ import tempfile
 from io import BufferedIOBase
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from components.bad_input import BadInput, nearest
 from ferkit.addresses import split_member, with_secrets
@@ -141,7 +141,7 @@ class Sample:
     DEFAULTS = {"faces": 5000, "seed": 0}  # noqa: RUF012
 
     def __init__(self, csv: str) -> None:
-        asked = dict(parse_qsl(urlsplit(csv).query, keep_blank_values=True))
+        asked = dict(parse_qsl(csv.partition("?")[2], keep_blank_values=True))
         numbers = dict(self.DEFAULTS)
         for key, value in asked.items():
             if key not in numbers:

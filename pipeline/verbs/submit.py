@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ferkit.errors import UserError
+from ferkit.written import read_text
 from pipeline.verbs.compile import (
+    check_server,
     config_option,
     csv_option,
     gpu_image_option,
@@ -41,7 +43,13 @@ CANCELED_STATUS = 3
 @image_option
 @gpu_image_option
 @server_option
-@click.option("--host", default="", envvar="KF_PIPELINES_ENDPOINT", help="Kubeflow's address; none inside the cluster.")
+@click.option(
+    "--host",
+    default="",
+    envvar="KF_PIPELINES_ENDPOINT",
+    callback=check_server,
+    help="Kubeflow's address; none inside the cluster.",
+)
 @click.option("--namespace", default="", help="Whose experiment and runs, where Kubeflow has many users.")
 @click.option(
     "--token-file",
@@ -187,4 +195,4 @@ def _follow(watch: Watch, started: Started, experiment: str, tracking_uri: str, 
 
 def _secret(file: Path | None, variable: str) -> str:
     """A token or cookies: from a file or the environment, never from the command line, which other users can read."""
-    return (file.read_text() if file else os.environ.get(variable, "")).strip()
+    return (read_text(file) if file else os.environ.get(variable, "")).strip()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
@@ -50,10 +49,11 @@ def add(name: str, address: str, secret_file: Path | None, unsigned: bool, track
     FERPIPE_WEBHOOK_ADDRESS: other users of this machine can read a command line. The server begins within a minute.
     """
     from components.register.webhooks import add_webhook
+    from ferkit.addresses import without_secrets
     from ferkit.tracking.store import connect
+    from ferkit.written import read_text
 
-    given = urlsplit(address)
-    if given.password or given.query:
+    if without_secrets(address) != address:
         raise click.UsageError(
             "an address with a password or a key is visible to other users of this machine; give it as "
             f"{ADDRESS_VARIABLE}"
@@ -61,7 +61,7 @@ def add(name: str, address: str, secret_file: Path | None, unsigned: bool, track
     address = address or os.environ.get(ADDRESS_VARIABLE, "")
     if not address:
         raise click.UsageError(f"give the ADDRESS to post to, or {ADDRESS_VARIABLE}")
-    secret = secret_file.read_text().strip() if secret_file else os.environ.get(SECRET_VARIABLE, "")
+    secret = read_text(secret_file).strip() if secret_file else os.environ.get(SECRET_VARIABLE, "")
     if bool(secret) == unsigned:
         raise click.UsageError(
             f"a secret and --unsigned exclude each other; leave out --unsigned, or unset {SECRET_VARIABLE}"

@@ -134,6 +134,32 @@ def test_verdict_candidates_champion_data_and_card_are_all_there(
     assert "failed <one>" not in html
 
 
+def test_nothing_that_is_not_ours_is_html(verdict: dict[str, Any], data: Profile) -> None:
+    """Names of runs, sentences, tags and the CSV's address, all with a script in them."""
+    bad = "<script>alert(1)</script>\"'"
+    found = evaluation(1)
+    mistake = Mistake(7, bad, bad, 0.97, 0.01, bad)
+    spoilt = replace(candidate("a", bad, replace(found, mistakes=[mistake])), status=bad, architecture=bad, failure=bad)
+    failed = candidate("b", bad, None, bad)
+    spoilt_verdict = {
+        **verdict,
+        "status": bad,
+        "reasons": (bad,),
+        "notes": (bad,),
+        "compared_with": bad,
+        "champion": {**verdict["champion"], "name": bad, "version": bad},
+        "candidates": ({"run_id": "a", "name": bad, "version": bad, "validation_status": bad},),
+    }
+    spoilt_data = replace(data, source={"csv": bad, "sha256": bad, "version": bad, "rows": 7}, rejected={bad: 3})
+    for html in (
+        write_report([spoilt, failed], spoilt_verdict, spoilt_data),
+        write_candidate_page(spoilt),
+        write_candidate_page(failed),
+    ):
+        assert "<script" not in html
+        assert "&lt;script&gt;" in html
+
+
 def test_without_a_champion_it_says_so(candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile) -> None:
     html = write_report(candidates, without_champion(verdict), data)
     assert "There was no champion to compare with" in html

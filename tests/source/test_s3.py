@@ -8,6 +8,7 @@ import pytest
 
 from components.bad_input import BadInput
 from components.source import find_source
+from components.source.s3 import S3Object
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +33,36 @@ def test_a_profile_that_is_nowhere_is_named(monkeypatch: pytest.MonkeyPatch):
 
 def test_no_credentials_at_all():
     with pytest.raises(BadInput, match=r"^s3://faces/a\.csv: no credentials for S3; set AWS_ACCESS_KEY_ID and"):
+        find_source("s3://faces/a.csv").version()
+
+
+@pytest.mark.parametrize(
+    ("address", "key", "member"),
+    [
+        ("s3://faces/set #2 (new?).csv", "set #2 (new?).csv", ""),
+        ("s3://faces/a/sets.zip#ck/fer.csv", "a/sets.zip", "ck/fer.csv"),
+        ("s3://faces/sets.tar.gz#fer.csv", "sets.tar.gz", "fer.csv"),
+        ("s3://faces/%41+b&c=d.csv", "%41+b&c=d.csv", ""),
+    ],
+)
+def test_a_key_is_taken_as_it_is_and_a_member_only_behind_an_archive(
+    address: str, key: str, member: str, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[str] = []
+    source = S3Object(address)
+    head = {"ETag": '"1f"', "ContentLength": 7}
+    monkeypatch.setattr(source._client, "head_object", lambda Bucket, Key: asked.append(Key) or head)
+    assert source.version() == "s3:etag=1f:7"
+    assert (asked, source.member, source.address) == ([key], member, f"s3://faces/{key}")
+
+
+@pytest.mark.parametrize("endpoint", ["http://[your-server]", "http://host:99999", "no address"])
+def test_an_endpoint_that_is_no_address_is_one_sentence(endpoint: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with pytest.raises(BadInput, match=r"^s3://faces/a\.csv: S3 cannot be reached .*check AWS_ENDPOINT_URL"):
         find_source("s3://faces/a.csv").version()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,64 @@ def test_sample_says_what_it_drew(tmp_path: Path):
     drawn = ferpipe("sample", str(tmp_path / "faces.csv"), "--faces", "100", "--json")
     found = json.loads(drawn.output)
     assert found["bytes"] == (tmp_path / "faces.csv").stat().st_size
+
+
+def test_sample_replaces_no_file_unless_it_is_told_to(tmp_path: Path):
+    mine = tmp_path / "it's [mine].csv"
+    mine.write_text("mine\n")
+    refused = ferpipe("sample", str(mine), "--faces", "100")
+    assert refused.exit_code == 1
+    assert "it's [mine].csv: is there already" in refused.output
+    assert mine.read_text() == "mine\n"
+    drawn = ferpipe("sample", str(mine), "--faces", "100", "--force")
+    assert drawn.exit_code == 0
+    assert f"ferpipe run --csv {shlex.quote(str(mine))}" in drawn.output
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_sentence(tmp_path: Path):
+    (tmp_path / "file").touch()
+    shown = ferpipe("sample", str(tmp_path / "file" / "faces.csv"))
+    assert shown.exit_code == 1
+    assert shown.output.startswith(f"Error: {tmp_path}/file")
+    assert shown.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("http://[your-server]", "http://[your-server]: brackets in an address are for IPv6"),
+        ("http://host:99999", "http://host:99999: a port is a number from 1 to 65535"),
+        ("http://", "names no server"),
+        ("mlflow:5000", "mlflow:5000 is no address; write http(s)://host or sqlite:///file"),
+        ("sqlite:///", "names no file"),
+    ],
+)
+def test_a_tracking_address_that_is_none_is_refused_at_once(address: str, sentence: str):
+    for arguments in (["history"], ["ui"], ["doctor"], ["run", "--csv", "x.csv"]):
+        shown = ferpipe(*arguments, "--tracking-uri", address)
+        assert shown.exit_code == 2
+        assert sentence in shown.output
+    if address.startswith("http"):
+        shown = ferpipe("compile", "--image", "registry.example/fer:0123abc", "--tracking-uri", address)
+        assert shown.exit_code == 2
+        assert sentence in shown.output
+
+
+def test_a_sqlite_address_keeps_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A real store: `timeout` is how long SQLite waits for others that write."""
+    monkeypatch.chdir(tmp_path)
+    shown = ferpipe("history", "--tracking-uri", "sqlite:///mlflow.db?timeout=60")
+    assert "no model" in shown.output
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_brackets_and_escapes_in_what_is_not_ours_are_shown_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "500")
+    home = tmp_path / "[bold]it[/bold] [/] \x1b[31m"
+    shown = ferpipe("doctor", "--home", str(home), "--tracking-uri", f"sqlite:///{home}/mlflow.db")
+    assert "[bold]it[/bold] [/] \\x1b[31m/mlflow.db" in shown.output
 
 
 def test_a_password_in_the_tracking_address_is_refused():

@@ -1,0 +1,49 @@
+"""The end of a run on the terminal: what is not ours stands there as it is."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from rich.console import Console
+
+from pipeline.compare import Row, as_csv
+from pipeline.summary import Summary, print_summary
+
+FOREIGN = "[red]a[/red] [/b] [link=x]c"
+
+
+def row(**values: object) -> Row:
+    given = {
+        **dict.fromkeys(Row.__dataclass_fields__, ""),
+        **{name: 0.5 for name, field in Row.__dataclass_fields__.items() if "float" in str(field.type)},
+        **values,
+    }
+    return Row(**given)  # pyright: ignore[reportArgumentType]
+
+
+def test_brackets_in_names_sentences_and_addresses_are_no_markup() -> None:
+    found = Summary(
+        run_id="1f",
+        address="http://[::1]:5000/#/experiments/1",
+        candidates=[
+            row(name=FOREIGN, run_id="1f", version="7", verdict=FOREIGN, failure=FOREIGN, worst_emotion=FOREIGN)
+        ],
+        verdict=FOREIGN,
+        approved=True,
+        challenger="7",
+        champion="3",
+        next=["/home/[me]/ferpipe promote", "/home/[me]/ferpipe ui"],
+    )
+    console = Console(file=io.StringIO(), width=400)
+    print_summary(found, console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert text.count(FOREIGN) == 6  # name, worst class, standing, name and failure once more, verdict
+    assert "http://[::1]:5000/#/experiments/1" in text
+    assert text.count("/home/[me]/ferpipe") == 2
+
+
+def test_a_candidates_name_is_no_formula_in_a_csv() -> None:
+    text = as_csv([row(name="=1+1", run_id="1f", failure="@SUM(A1)")], {})
+    (line,) = csv.DictReader(io.StringIO(text))
+    assert (line["name"], line["failure"], line["run_id"]) == ("'=1+1", "'@SUM(A1)", "1f")
