@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -106,8 +107,25 @@ def serving(model: str, tracking_uri: str) -> Iterator[str]:
         server.wait(30)
 
 
-def measure(model: str, files: Sequence[Path], address: str, rounds: int) -> dict[str, tuple[int, list[float]]]:
-    """Seconds per call of every way of asking, in turns: name -> (faces per call, measurements)."""
+@dataclass(frozen=True)
+class Way:
+    """A way of asking, and what its calls took.
+
+    Attributes:
+        faces: in a call.
+        call: asks once.
+        seconds: of each call, by the clock.
+        cpu: CPU seconds of this process in each call; a server's are not in it.
+    """
+
+    faces: int
+    call: Callable[[], Any]
+    seconds: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+
+def measure(model: str, files: Sequence[Path], address: str, rounds: int) -> dict[str, Way]:
+    """Every way of asking, in turns."""
     pixels = np.random.default_rng(0).integers(0, 256, (BATCH, 48, 48), dtype=np.uint8)
     pngs = [as_base64_png(face) for face in pixels]
     scorer = load_face_model(model)
@@ -119,42 +137,44 @@ def measure(model: str, files: Sequence[Path], address: str, rounds: int) -> dic
         body = {"dataframe_split": {"columns": ["face"], "data": [[cell] for cell in cells]}}
         session.post(address, json=body, timeout=600).raise_for_status()
 
-    ways: dict[str, tuple[int, Callable[[], Any]]] = {}
+    ways: dict[str, Way] = {}
     for faces, what in ((1, "1 face"), (BATCH, "512 faces")):
         for file in files:
             answer = load_exported(file)  # its own: LiteRT plans its memory anew for another number of faces
-            ways[f"{what}, `{file.suffix}` file"] = (faces, partial(answer, pixels[:faces]))
+            ways[f"{what}, `{file.suffix}` file"] = Way(faces, partial(answer, pixels[:faces]))
     ways |= {
-        "1 face, `network.predict` (notebook)": (1, lambda: network.predict(pixels[:1, ..., None], verbose=0)),
-        "1 face, `FaceModel.probabilities`": (1, lambda: scorer.probabilities(pixels[:1])),
-        "1 face, pyfunc, base64 PNG": (1, lambda: loaded.predict(pd.DataFrame({"face": pngs[:1]}))),
-        "1 face, HTTP, base64 PNG": (1, lambda: over_http(pngs[:1])),
-        "1 face, HTTP, array": (1, lambda: over_http([pixels[0].tolist()])),
-        "512 faces, `FaceModel.probabilities`": (BATCH, lambda: scorer.probabilities(pixels)),
-        "512 faces, pyfunc, base64 PNG": (BATCH, lambda: loaded.predict(pd.DataFrame({"face": pngs}))),
-        "512 faces, HTTP, base64 PNG": (BATCH, lambda: over_http(pngs)),
-        "512 faces, HTTP, array": (BATCH, lambda: over_http(pixels.tolist())),
+        "1 face, `network.predict` (notebook)": Way(1, lambda: network.predict(pixels[:1, ..., None], verbose=0)),
+        "1 face, `FaceModel.probabilities`": Way(1, lambda: scorer.probabilities(pixels[:1])),
+        "1 face, pyfunc, base64 PNG": Way(1, lambda: loaded.predict(pd.DataFrame({"face": pngs[:1]}))),
+        "1 face, HTTP, base64 PNG": Way(1, lambda: over_http(pngs[:1])),
+        "1 face, HTTP, array": Way(1, lambda: over_http([pixels[0].tolist()])),
+        "512 faces, `FaceModel.probabilities`": Way(BATCH, lambda: scorer.probabilities(pixels)),
+        "512 faces, pyfunc, base64 PNG": Way(BATCH, lambda: loaded.predict(pd.DataFrame({"face": pngs}))),
+        "512 faces, HTTP, base64 PNG": Way(BATCH, lambda: over_http(pngs)),
+        "512 faces, HTTP, array": Way(BATCH, lambda: over_http(pixels.tolist())),
     }
-    for _, call in ways.values():
-        call()  # compiled by the first call
-    found: dict[str, tuple[int, list[float]]] = {name: (faces, []) for name, (faces, _) in ways.items()}
+    for way in ways.values():
+        way.call()  # compiled by the first call
     for turn in range(rounds):
-        for name, (faces, call) in ways.items():
-            if faces == 1 or turn % 6 == 0:
-                start = time.perf_counter()
-                call()
-                found[name][1].append(time.perf_counter() - start)
-    return found
+        for way in ways.values():
+            if way.faces == 1 or turn % 6 == 0:
+                start, cpu = time.perf_counter(), time.process_time()
+                way.call()
+                way.seconds.append(time.perf_counter() - start)
+                way.cpu.append(time.process_time() - cpu)
+    return ways
 
 
-def print_table(found: dict[str, tuple[int, list[float]]]) -> None:
+def print_table(ways: dict[str, Way]) -> None:
     """The committed table; `ratio` is the median, over turns, of the time to that of `PAIRED` in the same turn."""
-    print("| way of asking | p50 | p95 | faces/s at p50 | ratio | calls |\n| --- | ---: | ---: | ---: | ---: | ---: |")
-    for name, (faces, seconds) in found.items():
-        p50, p95 = np.quantile(seconds, [0.5, 0.95])
-        ratio = np.median(np.divide(seconds, found[f"{name.split(',')[0]}, {PAIRED}"][1]))
-        times = f"{1000 * p50:.1f} ms | {1000 * p95:.1f} ms"
-        print(f"| {name} | {times} | {faces / p50:,.0f} | {ratio:.2f} | {len(seconds)} |")
+    print("| way of asking | p50 | p95 | CPU p50 | faces/s at p50 | ratio | calls |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for name, way in ways.items():
+        p50, p95 = np.quantile(way.seconds, [0.5, 0.95])
+        cpu = "" if "HTTP" in name else f"{1000 * np.median(way.cpu):.1f} ms"
+        ratio = np.median(np.divide(way.seconds, ways[f"{name.split(',')[0]}, {PAIRED}"].seconds))
+        times = f"{1000 * p50:.1f} ms | {1000 * p95:.1f} ms | {cpu} | {way.faces / p50:,.0f}"
+        print(f"| {name} | {times} | {ratio:.2f} | {len(way.seconds)} |")
 
 
 if __name__ == "__main__":

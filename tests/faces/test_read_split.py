@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from components.bad_input import BadInput
 from components.faces import Faces, SplitWriter, read_column, read_split, read_split_in_chunks, split_path
+from components.register.seen import digest_training_faces
 
 COLUMNS = ("row", "emotion", "technique", "in_train")
 
@@ -55,6 +57,18 @@ def test_an_empty_split_has_arrays_of_no_faces(tmp_path: Path) -> None:
     assert read.pixels.shape == (0, 6, 6)
     assert [len(getattr(read, name)) for name in COLUMNS] == [len(read_column(tmp_path, "train", n)) for n in COLUMNS]
     assert list(read_split_in_chunks(tmp_path, "train")) == []
+
+
+def test_training_faces_are_digested_where_augmented_ones_lie_in_long_runs_between_them(tmp_path: Path) -> None:
+    """As `balance` writes them: some of the pieces that are read have not one original face."""
+    faces = write_split(tmp_path, 5_000)
+    technique = np.full(5_000, "flip", object)
+    technique[1_900:2_000] = technique[4_990:] = "original"
+    with SplitWriter(split_path(tmp_path, "train"), 6) as writer:
+        writer.write(Faces(faces.row, faces.emotion, faces.pixels, technique, faces.in_train))
+    expected = [hashlib.blake2b(face, digest_size=16).digest()[:8] for face in faces.pixels[technique == "original"]]
+    digests = digest_training_faces(tmp_path)
+    assert sorted(digests.tolist()) == digests.tolist() == sorted(int.from_bytes(one, "little") for one in expected)
 
 
 def test_a_split_that_is_not_there_is_named(tmp_path: Path) -> None:
