@@ -17,7 +17,7 @@ from components.model.evaluation import FILE, FOLDER, Evaluation, Mistake, Split
 from components.model.load import load_face_model
 from components.model.metrics import Scores
 from components.model.package import as_base64_png
-from ferkit.errors import UserError, is_out_of_reach
+from ferkit.errors import is_out_of_reach
 from ferkit.tracking import candidates, names, tree
 from ferkit.tracking.names import State
 
@@ -55,11 +55,7 @@ def evaluate_candidate(
     except Exception as error:
         if is_out_of_reach(error) or not candidates.state_of(run):  # not ours to fail
             raise
-        sentence = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        sentence = f"{run.info.run_name} cannot be evaluated: {' '.join(sentence.split())}"
-        candidates.fail(client, run_id, sentence, type(error).__name__)
-        log.warning("%s", sentence)
-        log.debug("", exc_info=True)
+        candidates.fail_by(client, run_id, f"{run.info.run_name} cannot be evaluated", error, log)
         return None
     candidates.set_state(client, run_id, State.EVALUATED)
     tree.close(client, run_id)

@@ -69,11 +69,7 @@ def train_candidate(
     except Exception as error:
         if is_out_of_reach(error):
             raise
-        sentence = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        sentence = f"{name}: {' '.join(sentence.split())}"
-        candidates.fail(client, run_id, sentence, type(error).__name__)
-        log.warning("%s", sentence)
-        log.debug("", exc_info=True)
+        candidates.fail_by(client, run_id, name, error, log)
         return
     # In this order: killed in between, it is trained already, and no run says RUNNING for ever.
     candidates.set_state(client, run_id, State.TRAINED)

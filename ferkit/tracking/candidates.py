@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -94,6 +95,15 @@ def fail(client: mlflow.MlflowClient, run_id: str, sentence: str, kind: str) -> 
     client.set_tag(run_id, names.FAILURE, sentence[: tree.LONGEST_TAG])
     set_state(client, run_id, State.FAILED)
     client.set_terminated(run_id, status="FAILED")
+
+
+def fail_by(client: mlflow.MlflowClient, run_id: str, opening: str, error: Exception, log: logging.Logger) -> None:
+    """Ends a candidate for good by an error of its own: `opening`, then what the error says, is the sentence."""
+    said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    sentence = f"{opening}: {' '.join(said.split())}"
+    fail(client, run_id, sentence, type(error).__name__)
+    log.warning("%s", sentence)
+    log.debug("", exc_info=error)
 
 
 def start(client: mlflow.MlflowClient, run_id: str) -> None:
