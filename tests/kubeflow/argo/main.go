@@ -69,25 +69,46 @@ func read(path string) (*structpb.Struct, *pipelinespec.PlatformSpec, error) {
 	documents := yaml.NewDecoder(file)
 
 	pipeline := &structpb.Struct{}
-	if err := decode(documents, func(data []byte) error { return pipeline.UnmarshalJSON(data) }); err != nil {
+	err = decode(documents, func(document map[string]any) error {
+		data, err := json.Marshal(document)
+		if err != nil {
+			return err
+		}
+		return pipeline.UnmarshalJSON(data)
+	})
+	if err != nil {
 		return nil, nil, fmt.Errorf("%s: pipeline: %w", path, err)
 	}
 	platforms := &pipelinespec.PlatformSpec{}
-	err = decode(documents, func(data []byte) error { return protojson.Unmarshal(data, platforms) })
+	err = decode(documents, func(document map[string]any) error {
+		leaveOutPipelineConfig(document)
+		data, err := json.Marshal(document)
+		if err != nil {
+			return err
+		}
+		return protojson.Unmarshal(data, platforms)
+	})
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, fmt.Errorf("%s: platforms: %w", path, err)
 	}
 	return pipeline, platforms, nil
 }
 
-func decode(documents *yaml.Decoder, take func([]byte) error) error {
+func decode(documents *yaml.Decoder, take func(map[string]any) error) error {
 	var document map[string]any
 	if err := documents.Decode(&document); err != nil {
 		return err
 	}
-	data, err := json.Marshal(document)
-	if err != nil {
-		return err
+	return take(document)
+}
+
+// leaveOutPipelineConfig takes away the one setting that this version's platform message does not have: a run's time to
+// live, `pipelineConfig`, which newer backends read. Any other unknown field still ends the program.
+func leaveOutPipelineConfig(document map[string]any) {
+	platforms, _ := document["platforms"].(map[string]any)
+	for _, platform := range platforms {
+		if settings, found := platform.(map[string]any); found {
+			delete(settings, "pipelineConfig")
+		}
 	}
-	return take(data)
 }
