@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.cores import usable_cores
+from ferkit.cores import usable_cores
 
 WIDTH = 48 * 48
 

@@ -4,7 +4,7 @@
 
 Interleaved in one process, on the same arrays, with the same network and optimizer, after a warm-up of each, by the
 clock: run it on a machine that does nothing else. `as it comes` is a bare fit of plain arrays, where tf.data's
-autotuner makes an epoch last as long as its sleep (see `in_batches` in components/train/feed.py); the other bare fit is
+autotuner makes an epoch last as long sleep (see `in_batches` in components/train/feed.py); the other bare fit is
 spared that, as ours is.
 
 With `--peak`, what the processor's data sheet promises in the precision the first line names, the share of it that ours

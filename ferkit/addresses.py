@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from ferkit.errors import UserError
-from ferkit.written import shown
+from ferkit.user_input import shown
 
 WHOLE_ADDRESS: Final = "FERPIPE_CSV"
 """Environment variable with the CSV's whole address, where that has a password or a signature in it.

@@ -15,13 +15,13 @@ from typing import Any
 import click
 import mlflow
 
-from components.step import running
 from ferkit.code_version import weights_version
 from ferkit.errors import UserError, nearest
+from ferkit.step import step_context
 from ferkit.tracking import names, tree
 from ferkit.tracking.names import State
 from ferkit.tracking.store import connect
-from ferkit.written import read_yaml, shown
+from ferkit.user_input import read_yaml, shown
 from mlflow_project.entry_points import ENTRY_POINTS, REQUIRED
 
 
@@ -102,7 +102,7 @@ def train_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str)
         experiment_id = tree.experiment_id(client, names.EXPERIMENT)
         parent = client.create_run(experiment_id, run_name="train", tags={names.RUN_KIND: "pipeline"})
     [run_id] = open_candidates(client, parent, candidates)
-    with running("train") as log:
+    with step_context("train") as log:
         train_candidate(client, run_id, Path(given["data"]), given.get("state_dir", ""), log)
     run = client.get_run(run_id)
     failed = state_of(run) == State.FAILED
@@ -120,7 +120,7 @@ def evaluate_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: s
     from components.evaluate.parameters import Evaluate
 
     client, run_id = connect(tracking_uri), given["run_id"]
-    with running("evaluate") as log:
+    with step_context("evaluate") as log:
         parameters = Evaluate.parse(section_of("evaluate", given))
         evaluation = evaluate_candidate(client, run_id, Path(given["data"]), parameters, log)
     if evaluation is None:

@@ -18,8 +18,8 @@ from components.balance.parameters import Balance
 from components.evaluate.parameters import Evaluate
 from components.ingest.parameters import Ingest
 from components.register.parameters import Register
-from components.section import Section
 from components.train.parameters import Train
+from ferkit.settings import Settings
 
 REQUIRED = object()
 
@@ -36,7 +36,7 @@ class EntryPoint:
 
     name: str
     own: Mapping[str, Any]
-    section: type[Section] | None = None
+    section: type[Settings] | None = None
 
     def parameters(self) -> dict[str, Any]:
         """Every parameter with its MLproject default, or `REQUIRED`."""

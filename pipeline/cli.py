@@ -11,8 +11,8 @@ import sys
 import click
 
 from components import __version__
-from components.bad_input import BadInput
-from ferkit.written import shown
+from ferkit.errors import UserError
+from ferkit.user_input import shown
 
 VERBS = {
     "run": "run the whole pipeline on this machine",
@@ -51,7 +51,7 @@ class Verbs(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except BadInput as error:
+        except UserError as error:
             raise click.ClickException(shown(error)) from None
         except OSError as error:
             # A disk that is full, a folder that may not be written to: wherever a verb has no sentence of its own.

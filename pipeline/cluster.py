@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Literal, Self
 from kfp.dsl import PipelineConfig
 from pydantic import Field, field_validator
 
-from components.section import Section
 from ferkit.errors import UserError, nearest
-from ferkit.written import shorten
+from ferkit.settings import Settings
+from ferkit.user_input import shorten
 
 TRAIN = "train"
 READS_CSV = ("locate", "ingest")
@@ -27,7 +27,7 @@ Cpu = re.compile(r"(\d+\.)?\d+m?")
 Memory = re.compile(r"\d+(E|Ei|P|Pi|T|Ti|G|Gi|M|Mi|K|Ki)?")
 
 
-class Step(Section):
+class Step(Settings):
     """What one step asks of its node. Requests place the pod; a limit of memory, once passed, ends it."""
 
     section: ClassVar[str] = "cluster.steps"
@@ -76,7 +76,7 @@ STEPS: Mapping[str, Step] = {
 """For FER2013 (35,887 faces of 48 x 48)."""
 
 
-class Gpu(Section):
+class Gpu(Settings):
     """The accelerators of a training pod. No other step asks for any."""
 
     section: ClassVar[str] = "cluster.gpu"
@@ -87,7 +87,7 @@ class Gpu(Section):
     count: int = Field(default=1, ge=0, le=16, description="per training pod; 0 trains on the CPU")
 
 
-class Toleration(Section):
+class Toleration(Settings):
     """Lets training pods onto nodes with a taint. It does not send them there: that is `node_selector`'s part."""
 
     section: ClassVar[str] = "cluster.tolerations"
@@ -101,7 +101,7 @@ class Toleration(Section):
     )
 
 
-class Retry(Section):
+class Retry(Settings):
     """How long to wait before a further attempt. Each step's `retries` and `timeout_minutes` bound the attempts."""
 
     section: ClassVar[str] = "cluster.retry"
@@ -120,7 +120,7 @@ class Retry(Section):
         return self.wait_seconds * self.factor ** (retries - 1) if retries else 0
 
 
-class Claim(Section):
+class Claim(Settings):
     """A PersistentVolumeClaim and where pods find it."""
 
     section: ClassVar[str] = "cluster.claim"
@@ -132,7 +132,7 @@ class Claim(Section):
     sub_path: str = Field(default="", description="a folder of the volume instead of all of it")
 
 
-class FromSecret(Section):
+class FromSecret(Settings):
     """Environment variables out of a Kubernetes Secret, or out of a ConfigMap."""
 
     section: ClassVar[str] = "cluster.secrets"
@@ -151,7 +151,7 @@ class FromSecret(Section):
         return value
 
 
-class Cluster(Section):
+class Cluster(Settings):
     """The cluster's side of a pipeline run."""
 
     section: ClassVar[str] = "cluster"

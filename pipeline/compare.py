@@ -19,7 +19,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from components.bad_input import BadInput
 from components.faces import EMOTIONS
 from components.model.evaluation import FOLDER
 from components.model.intervals import joint_counts
@@ -27,10 +26,11 @@ from components.register import registry
 from components.register.gate import Differences, compare_on_same_rows
 from components.register.standing import look
 from components.register.verdict import Difference
+from ferkit.errors import UserError
 from ferkit.tracking import names, tree
 from ferkit.tracking.names import metric
 from ferkit.tracking.store import sqlite_path
-from ferkit.written import inert
+from ferkit.user_input import inert
 
 RUN_ID = re.compile("[0-9a-f]{7,32}")
 """A run's id or its beginning, as git takes them; no version has seven digits."""
@@ -108,7 +108,7 @@ def _registered(client: mlflow.MlflowClient) -> tuple[dict[str, registry.Version
     """The lowest version of every run, and the alias of every version that has one."""
     try:
         aliases = registry.aliases(client)
-    except BadInput:
+    except UserError:
         return {}, {}
     return {version.run_id: version for version in registry.versions(client)}, {
         number: alias for alias, number in aliases.items()
@@ -149,7 +149,7 @@ def find_candidates(client: mlflow.MlflowClient, given: Sequence[str], last: int
         last: how many of those.
 
     Raises:
-        BadInput: something given is neither, or there are no runs.
+        UserError: something given is neither, or there are no runs.
     """
     if not given:
         return _of_last_runs(client, last)
@@ -160,7 +160,7 @@ def find_candidates(client: mlflow.MlflowClient, given: Sequence[str], last: int
         else:
             version = registry.version_of(client, name)
             if not version.run_id:
-                raise BadInput(f"version {version.number} was not registered from a run; give run ids")
+                raise UserError(f"version {version.number} was not registered from a run; give run ids")
             found.append(version.run_id)
     return list(dict.fromkeys(found))
 
@@ -169,7 +169,7 @@ def find_champion(client: mlflow.MlflowClient) -> str:
     """The run of today's champion; empty when there is none, or it has none."""
     try:
         number = look(client).champion
-    except BadInput:  # nothing is registered yet
+    except UserError:  # nothing is registered yet
         return ""
     version = registry.find_version(client, number) if number else None
     return version.run_id if version else ""
@@ -179,9 +179,9 @@ def _of_run(client: mlflow.MlflowClient, beginning: str) -> list[str]:
     """The candidates of the one run whose id begins so; itself, if it is one."""
     found = client.search_runs(_experiments(client), f"attributes.run_id LIKE '{beginning}%'", max_results=2)
     if not found:
-        raise BadInput(f"{beginning}: no such run in this MLflow; `ferpipe compare` alone shows the last ones")
+        raise UserError(f"{beginning}: no such run in this MLflow; `ferpipe compare` alone shows the last ones")
     if len(found) > 1:
-        raise BadInput(f"{beginning}: more than one run's id begins so; give more of it")
+        raise UserError(f"{beginning}: more than one run's id begins so; give more of it")
     return [child.info.run_id for child in tree.children(client, found[0])] or [found[0].info.run_id]
 
 
@@ -198,7 +198,7 @@ def _of_last_runs(client: mlflow.MlflowClient, last: int) -> list[str]:
     )
     found = [child.info.run_id for parent in parents for child in tree.children(client, parent)]
     if not found:
-        raise BadInput("there are no pipeline runs with candidates in this MLflow yet; start one with `ferpipe run`")
+        raise UserError("there are no pipeline runs with candidates in this MLflow yet; start one with `ferpipe run`")
     return found
 
 

@@ -13,11 +13,11 @@ import yaml
 
 from ferkit.addresses import without_secrets
 from ferkit.errors import UserError
-from ferkit.written import read_yaml, shorten, shown
+from ferkit.user_input import read_yaml, shorten, shown
 from pipeline.cluster import Cluster, take_outdated
 from pipeline.git import git_commit
 from pipeline.parameters import Parameters, parse_heeded, read_values
-from pipeline.placing import Images, Placing
+from pipeline.task_settings import Images, Placing
 
 COMMIT = re.compile(r"[0-9a-f]{7,40}")
 VERSION = re.compile(r"v?\d+\.\d+\.\d+")

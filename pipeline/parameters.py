@@ -13,25 +13,25 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, field_validator
 from pydantic.fields import FieldInfo
 
-from components.bad_input import BadInput, nearest
 from components.balance.parameters import Balance
 from components.evaluate.parameters import Evaluate
 from components.ingest.parameters import Ingest
 from components.register.parameters import Register
-from components.section import Section
 from components.train.architectures import find, names
 from components.train.candidate import parse_candidate
 from components.train.parameters import Train
 from ferkit.addresses import split_address
+from ferkit.errors import UserError, nearest
+from ferkit.settings import Settings
 from ferkit.tracking.names import EXPERIMENT
-from ferkit.written import read_text, read_yaml, shorten, shown
+from ferkit.user_input import read_text, read_yaml, shorten, shown
 
-SECTIONS: dict[str, type[Section]] = {
+SECTIONS: dict[str, type[Settings]] = {
     section.section: section for section in (Ingest, Balance, Train, Evaluate, Register)
 }
 
 
-class Parameters(Section):
+class Parameters(Settings):
     """What a pipeline run is asked to do: everything that changes a result, and nothing that does not."""
 
     section: ClassVar[str] = ""
@@ -60,7 +60,7 @@ class Parameters(Section):
         if value.startswith(("http://", "https://")):
             try:
                 split_address(value)
-            except BadInput as error:
+            except UserError as error:
                 raise ValueError(str(error)) from None
         return value
 
@@ -69,22 +69,22 @@ class Parameters(Section):
         """The parameters with `values` (nested, as in a config file) in place of the defaults; every candidate checked.
 
         Raises:
-            BadInput: naming the first key that is unknown, with the nearest right one, or whose value does not fit.
+            UserError: naming the first key that is unknown, with the nearest right one, or whose value does not fit.
         """
         known = cls.names()
         for key, value in values.items():
             if key not in known:
-                raise BadInput(f"{shown(key)[:80]}: no such parameter; {nearest(str(key), known)}")
+                raise UserError(f"{shown(key)[:80]}: no such parameter; {nearest(str(key), known)}")
             if key in SECTIONS:
                 if not isinstance(value, Mapping):
-                    raise BadInput(f"{key}: a section takes `name: value` lines (received {shorten(value)})")
+                    raise UserError(f"{key}: a section takes `name: value` lines (received {shorten(value)})")
                 SECTIONS[key].parse(value)
         parsed = super().parse(values)
         for number, candidate in enumerate(parsed.candidates):
             try:
                 parse_candidate(candidate, parsed.train.model_dump())
-            except BadInput as error:
-                raise BadInput(f"candidates[{number}]: {error}") from None
+            except UserError as error:
+                raise UserError(f"candidates[{number}]: {error}") from None
         return parsed
 
     def dump(self) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def read_parameters(csv: str | None, config: Path | None, assignments: Iterable[
     A config file's `cluster` section says where steps run on Kubeflow (pipeline/cluster.py) and is no parameter.
 
     Raises:
-        BadInput: as `Parameters.parse`; or an assignment that no candidate would heed.
+        UserError: as `Parameters.parse`; or an assignment that no candidate would heed.
     """
     assignments = tuple(assignments)
     values = read_values(csv, config, assignments)
@@ -120,13 +120,13 @@ def parse_heeded(values: Mapping[str, Any], assignments: Iterable[str]) -> Param
     """The parameters of `values`, in which every one of the `assignments` makes a difference to some candidate.
 
     Raises:
-        BadInput: as `Parameters.parse`; or an assignment that no candidate would heed.
+        UserError: as `Parameters.parse`; or an assignment that no candidate would heed.
     """
     parameters = Parameters.parse(values)
     for assignment in assignments:
         section, _, name = assignment.partition("=")[0].partition(".")
         if section == Train.section and all(candidate.get(name) is not None for candidate in parameters.candidates):
-            raise BadInput(
+            raise UserError(
                 f"train.{name}: every candidate gives {name} itself, which goes before this; take it out of the "
                 "candidates, or give other ones: candidates=[{architecture: lenet, ...}]"
             )
@@ -179,13 +179,13 @@ def read_config(path: Path) -> dict[str, Any]:
     """A config file: YAML in the form of `Parameters`, given in part; what is left out keeps its default.
 
     Raises:
-        BadInput: there is no such file, or it is not YAML of that form.
+        UserError: there is no such file, or it is not YAML of that form.
     """
     values = read_yaml(read_text(path, "give a config file such as configs/quick.yaml"), shown(path))
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise BadInput(f"{shown(path)}: a config file holds `name: value` lines (received {type(values).__name__})")
+        raise UserError(f"{shown(path)}: a config file holds `name: value` lines (received {type(values).__name__})")
     return values
 
 
@@ -196,20 +196,20 @@ def put_in(values: dict[str, Any], assignment: str) -> None:
     {'train': {'epochs': 3}, 'candidates': [{'architecture': 'lenet'}]}
 
     Raises:
-        BadInput: no `=` in it, no such parameter, or a value that is not YAML.
+        UserError: no `=` in it, no such parameter, or a value that is not YAML.
     """
     name, equals, text = assignment.partition("=")
     if not equals:
-        raise BadInput(f"{shorten(assignment)}: write name=value, such as train.epochs=3")
+        raise UserError(f"{shorten(assignment)}: write name=value, such as train.epochs=3")
     known = [dotted for dotted, _ in describe()]
     if name not in known:
-        raise BadInput(f"{shown(name)[:80]}: no such parameter; {nearest(name, known)}")
+        raise UserError(f"{shown(name)[:80]}: no such parameter; {nearest(name, known)}")
     value = read_yaml(text, name)
     section, dot, inner = name.partition(".")
     if dot:
         there = values.get(section) or {}
         if not isinstance(there, Mapping):
-            raise BadInput(f"{section}: takes `name: value` lines (received {shorten(there)})")
+            raise UserError(f"{section}: takes `name: value` lines (received {shorten(there)})")
         values[section] = {**there, inner: value}
     else:
         values[section] = value

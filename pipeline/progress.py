@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from components.step import ERROR_MARK, LINE_MARK, PARENT_MARK, WARNING_MARK
+from ferkit.step import ERROR_MARK, LINE_MARK, PARENT_MARK, WARNING_MARK
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 STARTED = re.compile(r"Executing task '(?P<task>[^']+)'")

@@ -8,7 +8,7 @@ from mlflow.artifacts import load_text
 from ferkit.addresses import without_secrets
 from ferkit.errors import UserError
 from ferkit.tracking.store import connect
-from ferkit.written import read_yaml
+from ferkit.user_input import read_yaml
 from pipeline.parameters import Parameters
 
 

@@ -58,7 +58,7 @@ def balance_classes(faces: Path | str, balanced: Path | str, parameters: Balance
         `made` (per technique, how many faces of each emotion) and `class_weight` (per emotion; for that strategy only).
 
     Raises:
-        BadInput: `faces` is no data set folder, an emotion has no training face, `balanced` cannot be written.
+        UserError: `faces` is no data set folder, an emotion has no training face, `balanced` cannot be written.
         LeakedParent: the proof failed; nothing is left behind.
     """
     profile = read_profile(faces)

@@ -5,7 +5,7 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Output
 
-from components.images import CPU_IMAGE
+from components import CPU_IMAGE
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False, packages_to_install=[])
@@ -21,9 +21,9 @@ def balance(faces: Input[Dataset], parameters: dict[str, Any], code_version: str
     from components.balance.balance_classes import balance_classes, describe_change
     from components.balance.parameters import Balance
     from components.faces import read_profile
-    from components.step import running
+    from ferkit.step import step_context
 
-    with running("balance", code_version) as log:
+    with step_context("balance", code_version) as log:
         settings = Balance.parse(parameters)
         profile = balance_classes(faces.path, balanced.path, settings)
         balanced.metadata["data.digest"] = profile.digest

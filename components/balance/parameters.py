@@ -6,13 +6,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from components.bad_input import nearest
-from components.section import Section
+from ferkit.errors import nearest
+from ferkit.settings import Settings
 
 TECHNIQUES = ("mask", "rotation", "blur", "flip", "salt")
 
 
-class Balance(Section):
+class Balance(Settings):
     """How the classes of the training split are balanced; validation and test are never touched."""
 
     section: ClassVar[str] = "balance"
@@ -26,7 +26,7 @@ class Balance(Section):
         default=0,
         ge=0,
         le=10_000_000,
-        description="faces of every emotion after augment or oversample; 0: as many as the most frequent one has. "
+        description="faces of every emotion after augment or oversample; 0: as many most frequent one has. "
         "No face is ever dropped. Training time grows with it",
     )
     mix: dict[str, float] = Field(

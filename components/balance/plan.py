@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.bad_input import BadInput
 from components.balance.draws import key_of
 from components.balance.parameters import TECHNIQUES, Balance
 from components.faces import EMOTIONS
+from ferkit.errors import UserError
 
 COPY = "copy"
 """What `oversample` makes: the technique in a balanced data set of a face that repeats its parent's pixels."""
@@ -73,12 +73,12 @@ def plan_new_faces(emotion: np.ndarray, parameters: Balance) -> Plan:
         parameters: strategy, target, mix and seed.
 
     Raises:
-        BadInput: an emotion has no training face, so none can be made from it.
+        UserError: an emotion has no training face, so none can be made from it.
     """
     counts = np.bincount(emotion, minlength=len(EMOTIONS))
     for name, count in zip(EMOTIONS, counts, strict=True):
         if not count:
-            raise BadInput(
+            raise UserError(
                 f"train has no face of {name!r}, so {parameters.strategy!r} can make none; "
                 "give a CSV that has some, or set balance.strategy to none"
             )

@@ -3,7 +3,7 @@
 from kfp import dsl
 from kfp.dsl import PipelineTaskFinalStatus
 
-from components.images import CPU_IMAGE
+from components import CPU_IMAGE
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False, packages_to_install=[])
@@ -29,11 +29,11 @@ def close_run(
     """
     from components.close_run.close_run import close_run as close_pipeline_run
     from components.close_run.close_run import find_run, tell
-    from components.step import running
+    from ferkit.step import step_context
     from ferkit.tracking.owner import Owner
     from ferkit.tracking.store import connect
 
-    with running("close_run") as log:
+    with step_context("close_run") as log:
         client = connect(tracking_uri)
         whose = Owner.parse(owner, pipeline_run_id)
         parent = find_run(client, whose, parent_run_id, experiment)

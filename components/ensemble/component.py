@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import CPU_IMAGE
+from components import CPU_IMAGE
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False, packages_to_install=[])
@@ -19,8 +19,8 @@ def ensemble(run_ids: list[str], pipeline_run_id: str, owner: str, tracking_uri:
     Returns:
         The MLflow run id of the ensemble, a candidate like any other; empty for none.
     """
-    from components.step import running
+    from ferkit.step import step_context
 
-    with running("ensemble", code_version) as log:
+    with step_context("ensemble", code_version) as log:
         log.info("skipped: each finalist stands for itself")
         return ""

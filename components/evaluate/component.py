@@ -5,7 +5,7 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, Markdown, Metrics, Output
 
-from components.images import CPU_IMAGE
+from components import CPU_IMAGE
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False, packages_to_install=[])
@@ -40,9 +40,9 @@ def evaluate(
     Returns:
         The run id, for `register`; empty where there was nothing to do, or the model cannot be scored.
     """
-    from components.step import running
+    from ferkit.step import step_context
 
-    with running("evaluate", code_version) as log:
+    with step_context("evaluate", code_version) as log:
         if not run_id:
             from components.evaluate.nothing import write_nothing
 

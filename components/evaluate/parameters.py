@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from components.section import Section
+from ferkit.settings import Settings
 
 
-class Evaluate(Section):
+class Evaluate(Settings):
     """How a trained candidate is scored on validation, test and the test rows that are not among the training rows."""
 
     section: ClassVar[str] = "evaluate"

@@ -24,8 +24,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from components.bad_input import BadInput
 from components.faces.emotions import EMOTIONS
+from ferkit.errors import UserError
 
 # Arrow reads this when it is imported. mimalloc, its default, keeps what it has freed, and so does the C library when
 # blocks of a chunk's size come and go among smaller ones: memory would grow with the rows. Not every
@@ -267,11 +267,11 @@ def read_profile(folder: Path | str) -> Profile:
     """Reads `profile.json` of a data set folder.
 
     Raises:
-        BadInput: the folder is none that `ingest` or `balance` made.
+        UserError: the folder is none that `ingest` or `balance` made.
     """
     path = Path(folder) / PROFILE
     if not path.is_file():
-        raise BadInput(
+        raise UserError(
             f"{folder}: not a data set folder (no {PROFILE} in it); give the output folder of ingest or balance"
         )
     return Profile(**json.loads(path.read_text()))
@@ -286,11 +286,11 @@ def read_split(folder: Path | str, split: str) -> Faces:
     """All faces of a split, read into arrays of their final size: 2.3 kB a face of 48x48, and one chunk besides.
 
     Raises:
-        BadInput: there is no such split in the folder.
+        UserError: there is no such split in the folder.
     """
     path = split_path(folder, split)
     if not path.is_file():
-        raise BadInput(f"{path}: no such split; give the output folder of ingest or balance")
+        raise UserError(f"{path}: no such split; give the output folder of ingest or balance")
     with _opened(folder, split) as file:
         rows, side = file.metadata.num_rows, math.isqrt(file.schema_arrow.field("pixels").type.byte_width)
     whole = Faces(

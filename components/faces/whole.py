@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from components.bad_input import BadInput
 from components.faces.dataset import PROFILE
+from ferkit.errors import UserError
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def writing_whole(target: Path | str) -> Iterator[Path]:
     the two leaves no `target`, and the next one that writes there begins by putting the earlier data set back.
 
     Raises:
-        BadInput: `target` holds something that is no data set, or cannot be made.
+        UserError: `target` holds something that is no data set, or cannot be made.
     """
     target = Path(target).resolve()  # what a link points to is replaced, not the link
     _refuse_what_is_no_data_set(target)
@@ -33,7 +33,7 @@ def writing_whole(target: Path | str) -> Iterator[Path]:
         _clear_abandoned(target)
         part = Path(tempfile.mkdtemp(dir=target.parent, prefix=_prefix(target, "part")))
     except OSError as error:
-        raise BadInput(f"{target}: cannot be made there ({error.strerror}); give another output folder") from error
+        raise UserError(f"{target}: cannot be made there ({error.strerror}); give another output folder") from error
     lock = os.open(part, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -50,9 +50,9 @@ def writing_whole(target: Path | str) -> Iterator[Path]:
 
 def _refuse_what_is_no_data_set(target: Path) -> None:
     if target.exists() and not target.is_dir():
-        raise BadInput(f"{target}: is a file; give a folder for the data set")
+        raise UserError(f"{target}: is a file; give a folder for the data set")
     if _holds_something(target) and not (target / PROFILE).is_file():
-        raise BadInput(f"{target}: has files in it that are no data set; give a new or an empty folder")
+        raise UserError(f"{target}: has files in it that are no data set; give a new or an empty folder")
 
 
 def _holds_something(target: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import CPU_IMAGE
+from components import CPU_IMAGE
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False, packages_to_install=[])
@@ -20,12 +20,12 @@ def finalists(run_ids: list[str], pipeline_run_id: str, owner: str, tracking_uri
         The MLflow run ids of the finalists: the loop's items. Never none: a run without a candidate left fails here.
     """
     from components.finalists.finalists import choose_finalists
-    from components.step import running
+    from ferkit.step import step_context
     from ferkit.tracking import tree
     from ferkit.tracking.owner import Owner
     from ferkit.tracking.store import connect
 
-    with running("finalists", code_version) as log:
+    with step_context("finalists", code_version) as log:
         client = connect(tracking_uri)
         tree.enter(client, tree.parent_of(client, run_ids[0]), Owner.parse(owner, pipeline_run_id))
         return choose_finalists(client, run_ids, log)

@@ -5,7 +5,7 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl import Dataset, Output
 
-from components.images import CPU_IMAGE
+from components import CPU_IMAGE
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False, packages_to_install=[])
@@ -21,9 +21,9 @@ def ingest(csv: str, source_version: str, parameters: dict[str, Any], code_versi
     """
     from components.ingest.ingest import ingest_csv, summary
     from components.ingest.parameters import Ingest
-    from components.step import running
+    from ferkit.step import step_context
 
-    with running("ingest", code_version) as log:
+    with step_context("ingest", code_version) as log:
         profile = ingest_csv(csv, faces.path, Ingest.parse(parameters), source_version)
         faces.metadata.update({"data.digest": profile.digest, "data.sha256": profile.source["sha256"]})
         log.info(summary(profile))

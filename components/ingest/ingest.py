@@ -18,7 +18,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from components.bad_input import BadInput
 from components.faces import (
     DIGEST,
     EMOTIONS,
@@ -36,7 +35,8 @@ from components.ingest.parameters import Ingest
 from components.ingest.split import split_by_seed
 from components.source import CsvReader, OpenCsv, Rejected, open_csv
 from components.source.rows import EMPTY_USAGE
-from ferkit.written import shown
+from ferkit.errors import UserError
+from ferkit.user_input import shown
 
 LOG = logging.getLogger("ferpipe")
 
@@ -75,7 +75,7 @@ def ingest_csv(csv: str, output: Path | str, parameters: Ingest | None = None, s
         What `profile.json` holds.
 
     Raises:
-        BadInput: the CSV cannot be read, too many of its rows cannot be used, a split is empty, or an emotion has no
+        UserError: the CSV cannot be read, too many of its rows cannot be used, a split is empty, or an emotion has no
             training rows.
     """
     parameters = parameters or Ingest()
@@ -179,7 +179,7 @@ def _read_rows(opened: OpenCsv, folder: Path, spool: _Spool, parameters: Ingest)
         split_by_seed=parameters.split_by == "seed",
     )
     if reader.columns.emotion is None:
-        raise BadInput(
+        raise UserError(
             f"{opened.name}: has no column `emotion`, so nothing can be learned from it; `ferpipe predict` labels it"
         )
     count, reasons = 0, Counter[str]()
@@ -218,8 +218,8 @@ def _refuse_too_many_rejected(name: str, read: _Read, most: float) -> None:
         first = f"the first is row {read.first_rejected.row}, {read.first_rejected.excerpt}"
         cure = CURES.get(read.rejected.most_common(1)[0][0], "mend the CSV")
         if read.rejected[EMPTY_USAGE] == read.count:
-            raise BadInput(f"{name}: its column Usage is empty in all {read.count:,} rows; {cure}")
-        raise BadInput(
+            raise UserError(f"{name}: its column Usage is empty in all {read.count:,} rows; {cure}")
+        raise UserError(
             f"{name}: {rejected:,} of {read.count:,} rows cannot be used ({reasons}; {first}), more than "
             f"max_rejected_fraction={most:g} allows; {cure}, or allow more"
         )
@@ -245,7 +245,7 @@ def _version_read(opened: OpenCsv, located: str, sha256: str) -> str:
         return located
     found = opened.source.version("" if opened.packed else sha256)
     if located not in ("", found):
-        raise BadInput(f"{opened.name}: has changed since it was located ({located}, now {found}); run again")
+        raise UserError(f"{opened.name}: has changed since it was located ({located}, now {found}); run again")
     return found
 
 
@@ -260,11 +260,11 @@ def _refuse_missing_classes(name: str, emotion: np.ndarray, split: np.ndarray, d
     so_far = f" ({dropped:,} duplicates left train; duplicates=keep leaves them in)" if dropped else ""
     for number, what in enumerate(SPLITS):
         if not (split == number).any():
-            raise BadInput(f"{name}: no usable row is for {what}{so_far}; {cure}")
+            raise UserError(f"{name}: no usable row is for {what}{so_far}; {cure}")
     per_emotion = np.bincount(emotion[split == TRAIN], minlength=len(EMOTIONS))
     missing = [EMOTIONS[label] for label in np.flatnonzero(per_emotion == 0)]
     if missing:
-        raise BadInput(
+        raise UserError(
             f"{name}: no training row for {', '.join(missing)}{so_far}; every emotion needs at least one"
             + ("" if usage else f": {cure}")
         )

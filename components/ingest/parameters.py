@@ -6,10 +6,10 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.section import Section
+from ferkit.settings import Settings
 
 
-class Ingest(Section):
+class Ingest(Settings):
     """Parameters of ingest."""
 
     section: ClassVar[str] = "ingest"

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import CPU_IMAGE
+from components import CPU_IMAGE
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False, packages_to_install=[])
@@ -17,9 +17,9 @@ def locate(csv: str, code_version: str) -> str:
         What changes when the CSV's bytes change: sha256 of a file as it lies, or S3's VersionId or ETag with the size.
     """
     from components.source import find_source
-    from components.step import running
+    from ferkit.step import step_context
 
-    with running("locate", code_version) as log:
+    with step_context("locate", code_version) as log:
         source = find_source(csv)
         version = source.version()
         log.info("%s is %s", source.address, version)

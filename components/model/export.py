@@ -21,9 +21,9 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from components.bad_input import BadInput
 from components.faces import EMOTIONS
 from components.model.load import FaceModel
+from ferkit.errors import UserError
 
 FACES, PROBABILITIES = "faces", "probabilities"
 """Names of the file's input and output."""
@@ -62,15 +62,15 @@ def check_format(kind: str, target: Path) -> None:
         target: the file that is to be written.
 
     Raises:
-        BadInput: a package that the format needs is not installed, or the file's name is none of that format.
+        UserError: a package that the format needs is not installed, or the file's name is none of that format.
     """
     missing = [name for name in FORMATS[kind].packages if importlib.util.find_spec(name) is None]
     if missing:
-        raise BadInput(
+        raise UserError(
             f"export to {kind} needs {', '.join(missing)}, not installed here; pip install 'fer-pipeline[{kind}]'"
         )
     if target.suffix != FORMATS[kind].suffix:
-        raise BadInput(f"{target}: a file for {kind} ends in {FORMATS[kind].suffix}; give it that name")
+        raise UserError(f"{target}: a file for {kind} ends in {FORMATS[kind].suffix}; give it that name")
 
 
 def export_model(model: FaceModel, kind: str, target: Path) -> Exported:
@@ -82,7 +82,8 @@ def export_model(model: FaceModel, kind: str, target: Path) -> Exported:
         target: the file; it is replaced as a whole, or left alone where something fails.
 
     Raises:
-        BadInput: as `check_format`; or the model cannot be converted, the file cannot be written, or its answers differ
+        UserError: as `check_format`; or the model cannot be converted, the file cannot be written, or its answers
+            differ
             from the model's by more than `TOLERANCE`.
     """
     check_format(kind, target)
@@ -90,24 +91,24 @@ def export_model(model: FaceModel, kind: str, target: Path) -> Exported:
     try:
         folder = tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-")
     except OSError as error:
-        raise BadInput(f"{target}: cannot be written ({error.strerror}); give another output file") from error
+        raise UserError(f"{target}: cannot be written ({error.strerror}); give another output file") from error
     with folder as scratch:
         part = Path(scratch) / target.name
         with _quietly():
             try:
                 form.convert(_with_named_ends(model.uri, Path(scratch)), part, model)
                 difference = _compare(model, part)
-            except BadInput:
+            except UserError:
                 raise
             except Exception as error:  # whatever a converter or a runtime may raise about a network it does not take
                 reason = " ".join(str(error).split())
-                raise BadInput(
+                raise UserError(
                     f"{model.uri}: cannot be converted to {kind} ({type(error).__name__}: {reason[:400]})"
                 ) from error
         try:
             part.replace(target)
         except OSError as error:
-            raise BadInput(f"{target}: cannot be written ({error.strerror}); give another output file") from error
+            raise UserError(f"{target}: cannot be written ({error.strerror}); give another output file") from error
     return Exported(target, kind, model.uri, model.side, difference)
 
 
@@ -131,7 +132,9 @@ def _with_named_ends(model_uri: str, scratch: Path) -> Any:
     from mlflow.models import Model
 
     if keras.backend.backend() != "tensorflow":
-        raise BadInput(f"export runs on TensorFlow (KERAS_BACKEND is {keras.backend.backend()!r}); unset KERAS_BACKEND")
+        raise UserError(
+            f"export runs on TensorFlow (KERAS_BACKEND is {keras.backend.backend()!r}); unset KERAS_BACKEND"
+        )
     kept = download_artifacts(artifact_uri=model_uri, dst_path=str(scratch))
     flavour = Model.load(kept).flavors["python_function"]
     network: Any = keras.saving.load_model(Path(kept) / flavour["artifacts"]["network"]["path"], compile=False)
@@ -148,7 +151,7 @@ def _compare(model: FaceModel, file: Path) -> float:
     """The largest difference of a probability; see `Exported`.
 
     Raises:
-        BadInput: it is above `TOLERANCE`.
+        UserError: it is above `TOLERANCE`.
     """
     from components.sample.draw import draw_faces
 
@@ -158,7 +161,7 @@ def _compare(model: FaceModel, file: Path) -> float:
     expected, answered = model.probabilities(faces), load_exported(file)(faces)
     difference = float(np.abs(answered - expected).max())
     if not difference <= TOLERANCE:
-        raise BadInput(
+        raise UserError(
             f"{model.uri}: a probability from the {file.suffix} file differs by {difference:.2g} from the model's, "
             f"more than {TOLERANCE:g}; nothing was written"
         )

@@ -14,8 +14,8 @@ from functools import cached_property
 
 import numpy as np
 
-from components.bad_input import BadInput
 from components.faces import EMOTIONS
+from ferkit.errors import UserError
 
 CLASSES = len(EMOTIONS)
 CALIBRATION_BINS = 15
@@ -138,7 +138,7 @@ class Scores:
 
     def __post_init__(self) -> None:
         if not len(self.truth):
-            raise BadInput("no faces to score (received 0); give a split that has some")
+            raise UserError("no faces to score (received 0); give a split that has some")
 
     @cached_property
     def prediction(self) -> np.ndarray:

@@ -205,7 +205,7 @@ def bar_chart(rows: Mapping[str, Sequence[float]], notes: Mapping[str, str]) -> 
 
 
 def reliability_chart(curves: Sequence[Mapping[str, Sequence[float]]]) -> str:
-    """Curves on the unit square in the colours 0, 1, …, a disc per bin as large as its share of the faces.
+    """Curves on the unit square in the colours 0, 1, …, a disc per bin as large share of the faces.
 
     Args:
         curves: `confidence`, `accuracy` and `faces` per bin of each.

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from components.bad_input import BadInput
 from components.faces import EMOTIONS
 from components.model.kinds import ENDINGS, LITTER, is_picture, name_kind, read_start
 from components.model.load import FaceModel
 from components.model.pyfunc import FORMATS, LEAST_CONTRAST, NotAFace, measure_contrast, read_picture
+from ferkit.errors import UserError
 from ferkit.tracking.names import MODEL_ARTIFACT, REGISTERED_MODEL
-from ferkit.written import shown
+from ferkit.user_input import shown
 
 KINDS = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
 CHUNK = 1024
@@ -77,7 +77,7 @@ def predict(model: FaceModel, inputs: Sequence[str], refused: list[str]) -> Iter
     for given in inputs:
         try:
             if not given:
-                raise BadInput("an empty name was given; give pictures, folders of them, or CSVs")
+                raise UserError("an empty name was given; give pictures, folders of them, or CSVs")
             if _is_csv(given):
                 yield from _of_pictures(model, pictures, refused)
                 pictures = []
@@ -86,7 +86,7 @@ def predict(model: FaceModel, inputs: Sequence[str], refused: list[str]) -> Iter
                 pictures += _pictures_in(given, refused)
             else:
                 pictures.append(given)
-        except BadInput as error:
+        except UserError as error:
             refused.append(str(error))
     yield from _of_pictures(model, pictures, refused)
 
@@ -101,7 +101,7 @@ def _is_csv(given: str) -> bool:
     try:
         start = read_start(path)
     except OSError as error:
-        raise BadInput(
+        raise UserError(
             f"{shown(given)}: {error.strerror}; give a picture, a folder or a CSV that can be read"
         ) from None
     return not (is_picture(start) or name_kind(start) or given.lower().endswith(ENDINGS))
@@ -133,7 +133,7 @@ def _pictures_in(folder: str, refused: list[str]) -> list[str]:
             except OSError as error:
                 refused.append(f"{shown(path)}: {error.strerror}; give a picture that can be read")
     if not found and len(refused) == before:
-        raise BadInput(
+        raise UserError(
             f"{shown(folder)}: no picture in this folder; give one with pictures of faces ({KINDS}), or a CSV"
         )
     return sorted(found)

@@ -125,7 +125,7 @@ def check_contrast(face: np.ndarray) -> np.ndarray:
     """The face, uint8 (side, side), if there is something to see in it.
 
     Raises:
-        NotAFace: it is blank, or all but blank: a network answers that as confidently as a face.
+        NotAFace: it is blank, or all but blank: a network answers that as confidently face.
     """
     if measure_contrast(face[None])[0] < LEAST_CONTRAST:
         raise NotAFace(

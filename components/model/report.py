@@ -296,8 +296,8 @@ def _calibration(scored: Sequence[tuple[str, Evaluation]]) -> list[str]:
     return [
         "<h2>How far its probabilities can be trusted</h2>",
         "<p>Share of right answers (upwards) against the probability given to them, on "
-        f"{scored[0][1].shown}. On the dashed line a model is right as often as it says; below it, it is surer than it "
-        "should be. A disc is as large as its share of the faces.</p>",
+        f"{scored[0][1].shown}. On the dashed line a model is right as often says; below it, it is surer than it "
+        "should be. A disc is as large share of the faces.</p>",
         legend(errors),
         reliability_chart(curves),
     ]

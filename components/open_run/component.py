@@ -4,7 +4,7 @@ from typing import Any
 
 from kfp import dsl
 
-from components.images import CPU_IMAGE
+from components import CPU_IMAGE
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False, packages_to_install=[])
@@ -49,7 +49,7 @@ def open_run(
     """
     from components.open_run.open_run import PipelineRun
     from components.open_run.open_run import open_run as open_pipeline_run
-    from components.step import PARENT_MARK, running
+    from ferkit.step import PARENT_MARK, step_context
     from ferkit.tracking import tree
     from ferkit.tracking.owner import Owner
     from ferkit.tracking.store import connect
@@ -64,7 +64,7 @@ def open_run(
         "evaluate": evaluate,
         "register": register,
     }
-    with running("open_run", code_version) as log:
+    with step_context("open_run", code_version) as log:
         client = connect(tracking_uri)
         run_ids = open_pipeline_run(
             client,

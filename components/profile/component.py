@@ -3,7 +3,7 @@
 from kfp import dsl
 from kfp.dsl import Dataset, Input
 
-from components.images import CPU_IMAGE
+from components import CPU_IMAGE
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False, packages_to_install=[])
@@ -31,12 +31,12 @@ def profile(
         code_version: digest of this step's code, as the pipeline was made from it.
     """
     from components.profile.log_profile import log_profile
-    from components.step import running
+    from ferkit.step import step_context
     from ferkit.tracking import tree
     from ferkit.tracking.owner import Owner
     from ferkit.tracking.store import connect
 
-    with running("profile", code_version) as log:
+    with step_context("profile", code_version) as log:
         client = connect(tracking_uri)
         parent = tree.parent_of(client, run_ids[0])
         tree.enter(client, parent, Owner.parse(owner, pipeline_run_id))

@@ -116,7 +116,7 @@ class Augmented:
 def pick_augmented(folder: Path | str, measured: Measured) -> list[Augmented]:
     """For each emotion and technique of a balanced folder, the most typical face the technique made something of.
 
-    An emotion shows faces that are not alike, as long as it has some. Emotions of which nothing was made are left out;
+    An emotion shows faces that are not alike, as long has some. Emotions of which nothing was made are left out;
     empty where nothing was made at all.
 
     Args:

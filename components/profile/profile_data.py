@@ -55,7 +55,7 @@ def profile_data(faces: Path | str, balanced: Path | str, folder: Path) -> Findi
         folder: where the PNG and CSV files are put; exists.
 
     Raises:
-        BadInput: one of the first two is no data set folder.
+        UserError: one of the first two is no data set folder.
     """
     before, after = read_profile(faces), read_profile(balanced)
     measured = measure_faces(faces)

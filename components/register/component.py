@@ -5,7 +5,7 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl import HTML, Dataset, Input, Markdown, Output
 
-from components.images import CPU_IMAGE
+from components import CPU_IMAGE
 
 
 @dsl.component(base_image=CPU_IMAGE, install_kfp_package=False, packages_to_install=[])
@@ -42,13 +42,13 @@ def register(
 
     from components.register.parameters import Register
     from components.register.register import register_run_tree
-    from components.step import running
     from ferkit.errors import UserError
+    from ferkit.step import step_context
     from ferkit.tracking import tree
     from ferkit.tracking.owner import Owner
     from ferkit.tracking.store import connect
 
-    with running("register", code_version) as log:
+    with step_context("register", code_version) as log:
         client = connect(tracking_uri)
         evaluated = [run_id for run_id in [*run_ids, ensemble] if run_id]
         if not evaluated:

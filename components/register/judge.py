@@ -8,7 +8,6 @@ from pathlib import Path
 import mlflow
 import numpy as np
 
-from components.bad_input import BadInput
 from components.faces import EMOTIONS, Faces, read_profile, read_split
 from components.model.intervals import confusions_of_joint, joint_counts
 from components.model.load import load_face_model
@@ -26,6 +25,7 @@ from components.register.registry import Version
 from components.register.seen import find_seen
 from components.register.standing import Standing
 from components.register.verdict import APPROVED, REJECTED, Difference, Scored, Verdict
+from ferkit.errors import UserError
 from ferkit.tracking import names
 
 TEST_DIGEST = "data.test_digest"
@@ -46,10 +46,10 @@ def judge(client: mlflow.MlflowClient, version: Version, standing: Standing, fac
         policy: of the gate.
 
     Raises:
-        BadInput: the version itself is the champion, or cannot be scored.
+        UserError: the version itself is the champion, or cannot be scored.
     """
     if version.number == standing.champion:
-        raise BadInput(f"version {version.number} is the champion: there is nothing to compare it with; gate another")
+        raise UserError(f"version {version.number} is the champion: there is nothing to compare it with; gate another")
     profile, test = read_profile(faces), read_split(faces, "test")
     answers = _answers(version, test)
     confusion = confusion_matrix(test.emotion, answers)
@@ -63,7 +63,7 @@ def judge(client: mlflow.MlflowClient, version: Version, standing: Standing, fac
         champion = registry.find_version(client, standing.champion)
         try:
             champion_answers = _champion_answers(champion, standing.champion, test)
-        except BadInput as error:
+        except UserError as error:
             rejections.append(
                 f"champion version {standing.champion} cannot be scored, which blocks ({error}); gate again "
                 "when it can, or go back with `ferpipe rollback`"
@@ -148,7 +148,7 @@ def _answers(version: Version, test: Faces) -> np.ndarray:
 
 def _champion_answers(champion: Version | None, number: str, test: Faces) -> np.ndarray:
     if champion is None:
-        raise BadInput(f"version {number} was deleted from the registry")
+        raise UserError(f"version {number} was deleted from the registry")
     return _answers(champion, test)
 
 

@@ -20,7 +20,7 @@ from typing import Final, Literal
 
 import mlflow
 
-from components.bad_input import BadInput
+from ferkit.errors import UserError
 from ferkit.tracking import names, tree
 
 LEDGER: Final = "ledger.run_id"
@@ -62,7 +62,7 @@ class Entry:
 
     def __post_init__(self) -> None:
         if len(self.reason) > LONGEST_REASON:
-            raise BadInput(f"--reason: at most {LONGEST_REASON} characters (received {len(self.reason)})")
+            raise UserError(f"--reason: at most {LONGEST_REASON} characters (received {len(self.reason)})")
 
     def to_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -92,7 +92,7 @@ class Ledger:
             The entry that the ledger holds under that number now: `entry` itself for the winner.
 
         Raises:
-            BadInput: somebody deleted the ledger run.
+            UserError: somebody deleted the ledger run.
         """
         run_id = self._run_id or self._find() or self._make()
         name, value = f"{PREFIX}{entry.number}", json.dumps(entry.to_dict())
@@ -102,7 +102,7 @@ class Ledger:
             # The loser is told so by an error; but a lost connection is one, too, and then the write may have arrived.
             run = self._client.get_run(run_id)
             if run.info.lifecycle_stage == "deleted":
-                raise BadInput(
+                raise UserError(
                     f"run {run_id}, the record of promotions, was deleted; bring it back with "
                     f"`mlflow runs restore --run-id {run_id}`"
                 ) from None

@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from components.section import Section
+from ferkit.settings import Settings
 
 
-class Register(Section):
+class Register(Settings):
     """When a version may become champion. Differences are challenger minus champion, on the same test rows."""
 
     section: ClassVar[str] = "register"

@@ -15,13 +15,13 @@ from typing import Any, Final, Literal
 
 import mlflow
 
-from components.bad_input import BadInput
 from components.register import registry
 from components.register.ledger import Entry, Ledger
 from components.register.registry import PARENT_RUN, Version
 from components.register.rights import check_may_promote
 from components.register.standing import Standing, look, settle
 from components.register.verdict import APPROVED, NO_CHAMPION, NOT_GATED
+from ferkit.errors import UserError
 from ferkit.tracking import names
 
 USER_VARIABLE: Final = "FERPIPE_USER"
@@ -68,11 +68,11 @@ def promote(
         dry_run: says what would happen, and changes nothing.
 
     Raises:
-        BadInput: the gate did not approve it, or against another champion; this user may not; or somebody else
+        UserError: the gate did not approve it, or against another champion; this user may not; or somebody else
             promoted a moment before.
     """
     if force and not reason:
-        raise BadInput("--force: say why with --reason; it is kept in the record of promotions")
+        raise UserError("--force: say why with --reason; it is kept in the record of promotions")
     standing, user = _standing(client, dry_run)
     chosen = registry.version_of(client, version) if version else _next_champion(client, standing)
     if chosen.number == standing.champion:
@@ -85,7 +85,7 @@ def promote(
         return Outcome(chosen.number, False, f"dry run: {sentence}")
     held = Ledger(client).claim(entry)
     if held.claim != entry.claim:
-        raise BadInput(
+        raise UserError(
             f"version {held.version} was made champion by {held.by} at {held.at}, a moment before this; "
             f"gate version {chosen.number} against it: `ferpipe gate {chosen.number}`"
         )
@@ -99,16 +99,16 @@ def roll_back(client: mlflow.MlflowClient, *, by: str = "", reason: str = "", dr
     Versions that were deleted from the registry since are passed over.
 
     Raises:
-        BadInput: there is none to go back to; this user may not; or somebody else promoted or rolled back a moment
+        UserError: there is none to go back to; this user may not; or somebody else promoted or rolled back a moment
             before.
     """
     standing, user = _standing(client, dry_run)
     if standing.champion is None:
-        raise BadInput("there is no champion yet, so nothing to go back from; see `ferpipe promote --help`")
+        raise UserError("there is no champion yet, so nothing to go back from; see `ferpipe promote --help`")
     existing = {version.number: version for version in registry.versions(client)}
     earlier = [version for version in line_of_champions(standing.entries)[:-1] if version in existing]
     if not earlier:
-        raise BadInput(
+        raise UserError(
             f"version {standing.champion} is the first champion on record: there is none to go back to; "
             "promote another with `ferpipe promote VERSION`"
         )
@@ -119,7 +119,7 @@ def roll_back(client: mlflow.MlflowClient, *, by: str = "", reason: str = "", dr
     entry = _entry(standing, "rollback", chosen, by or who(user), reason, forced=False)
     held = Ledger(client).claim(entry)
     if held.claim != entry.claim:
-        raise BadInput(
+        raise UserError(
             f"version {held.version} was made champion ({held.action}) by {held.by} at {held.at}, a moment "
             "before this; look at `ferpipe history` before going back further"
         )
@@ -167,7 +167,9 @@ def _next_champion(client: mlflow.MlflowClient, standing: Standing) -> Version:
         if version.tags.get(names.VALIDATION_STATUS, NOT_GATED) != NOT_GATED
     ]
     if not gated:
-        raise BadInput("no version was gated yet; `ferpipe run` trains and gates one, `ferpipe gate VERSION` gates one")
+        raise UserError(
+            "no version was gated yet; `ferpipe run` trains and gates one, `ferpipe gate VERSION` gates one"
+        )
     last = gated[0]
     if last.number != standing.champion:
         _check_approved(last, standing)
@@ -179,18 +181,18 @@ def _check_approved(version: Version, standing: Standing) -> None:
     number, tags = version.number, version.tags
     status = tags.get(names.VALIDATION_STATUS, NOT_GATED)
     if status == NOT_GATED:
-        raise BadInput(
+        raise UserError(
             f"version {number} has no verdict: the gate judges one candidate a run; gate this one with "
             f"`ferpipe gate {number}`"
         )
     if status != APPROVED:
-        raise BadInput(
+        raise UserError(
             f"version {number} was {status} ({tags.get(names.VALIDATION_REASONS, 'no reason recorded')}); "
             "`--force --reason WHY` overrules that"
         )
     compared_with = tags.get(names.COMPARED_WITH, NO_CHAMPION)
     if compared_with != standing.compared_with:
-        raise BadInput(
+        raise UserError(
             f"version {number} was approved against {_named(compared_with)}, but the champion is "
             f"{_named(standing.compared_with)} now; gate it again with `ferpipe gate {number}`"
         )

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
 
-from components.bad_input import BadInput
-from ferkit.errors import MISSING
+from ferkit.errors import MISSING, UserError
 from ferkit.tracking import names
 
 MODEL = names.REGISTERED_MODEL
@@ -54,14 +53,14 @@ def aliases(client: mlflow.MlflowClient) -> dict[str, str]:
     """The registered model's aliases with the numbers they point to.
 
     Raises:
-        BadInput: nothing was ever registered.
+        UserError: nothing was ever registered.
     """
     try:
         model = client.get_registered_model(MODEL)
     except mlflow.MlflowException as error:
         if not is_missing(error):
             raise
-        raise BadInput(f"no model {MODEL} is registered in this MLflow; train one with `ferpipe run`") from None
+        raise UserError(f"no model {MODEL} is registered in this MLflow; train one with `ferpipe run`") from None
     return {alias: str(number) for alias, number in model.aliases.items()}
 
 
@@ -79,14 +78,14 @@ def version_of(client: mlflow.MlflowClient, version: str) -> Version:
     """A version by its number, or by an alias.
 
     Raises:
-        BadInput: there is none.
+        UserError: there is none.
     """
     number = aliases(client).get(version, version)
     found = find_version(client, number) if number.isdecimal() else None
     if found is None:
         newest = [there.number for there in versions(client)[:10]]
         known = f"newest: {', '.join(newest)}" if newest else "train one with `ferpipe run`"
-        raise BadInput(f"{MODEL} has no version {version!r}; {known}")
+        raise UserError(f"{MODEL} has no version {version!r}; {known}")
     return found
 
 

@@ -10,9 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from components.bad_input import BadInput
 from components.faces import EMOTIONS
 from components.sample.draw import SIDE, draw_faces
+from ferkit.errors import UserError
 
 FEWEST: Final = 100
 PIXELS: Final = SIDE * SIDE
@@ -81,14 +81,14 @@ def draw_csv(path: Path, faces: int = 5000, seed: int = 0) -> None:
         seed: of the drawing, 0 or more.
 
     Raises:
-        BadInput: too few faces, or a negative seed.
+        UserError: too few faces, or a negative seed.
     """
     if faces < FEWEST:
-        raise BadInput(
+        raise UserError(
             f"a sample needs at least {FEWEST} faces to have every emotion in every split (received {faces})"
         )
     if seed < 0:
-        raise BadInput(f"the seed of a sample must be 0 or more (received {seed})")
+        raise UserError(f"the seed of a sample must be 0 or more (received {seed})")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:

@@ -17,8 +17,8 @@ from typing import Final
 
 import numpy as np
 
-from components.cores import usable_cores
 from components.faces import EMOTIONS
+from ferkit.cores import usable_cores
 
 SIDE: Final = 48
 CHUNK: Final = 16

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from components.bad_input import BadInput
 from components.source.cells import split_cells
+from ferkit.errors import UserError
 
 LONGEST_HEADER: Final = 65_536
 """Bytes in which the header line must end."""
@@ -61,24 +61,24 @@ def find_columns(header: bytes, name: str) -> Columns:
         name: of the file, for the sentence.
 
     Raises:
-        BadInput: there is no column `pixels`, or one of the three occurs twice.
+        UserError: there is no column `pixels`, or one of the three occurs twice.
     """
     for mark, kind in _MARKS.items():
         if header.startswith(mark):
-            raise BadInput(f"{name}: is {kind}; give the CSV in it, plain or as .gz, .zip or .tar.gz, in UTF-8")
+            raise UserError(f"{name}: is {kind}; give the CSV in it, plain or as .gz, .zip or .tar.gz, in UTF-8")
     line = header.removeprefix(b"\xef\xbb\xbf").strip(b"\r\n")
     if b"\r" in line and b"\n" not in header:
-        raise BadInput(f"{name}: its lines end in carriage returns alone; save it with line feeds (LF, or CR LF)")
+        raise UserError(f"{name}: its lines end in carriage returns alone; save it with line feeds (LF, or CR LF)")
     names = [cell.decode("utf-8", "backslashreplace").casefold() for cell in split_cells(line) or []]
     found: dict[str, int] = {}
     for wanted in ("pixels", "emotion", "usage"):
         if names.count(wanted) > 1:
-            raise BadInput(f"{name}: its header names the column `{wanted}` twice; take one out")
+            raise UserError(f"{name}: its header names the column `{wanted}` twice; take one out")
         if wanted in names:
             found[wanted] = names.index(wanted)
     if "pixels" not in found:
         shown = ascii(line[:60].decode("utf-8", "backslashreplace"))
-        raise BadInput(
+        raise UserError(
             f"{name}: its first line has no column `pixels`; start it with emotion,pixels,Usage, with commas between "
             f"(it is {shown})"
         )

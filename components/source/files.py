@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 from urllib.parse import parse_qsl
 
-from components.bad_input import BadInput, nearest
 from ferkit.addresses import split_member, with_secrets
-from ferkit.written import shown
+from ferkit.errors import UserError, nearest
+from ferkit.user_input import shown
 
 
 class Source(Protocol):
@@ -32,7 +32,7 @@ class Source(Protocol):
     pins: bool
 
     def version(self, sha256: str = "") -> str:
-        """What changes when the file's bytes change. Reads as little as the place allows.
+        """What changes when the file's bytes change. Reads as little place allows.
 
         Args:
             sha256: of those bytes, hexadecimal, where all of them have just been read; spares reading them again.
@@ -53,13 +53,13 @@ def find_source(csv: str) -> Source:
             Behind an archive's, `#` and a file in it: `faces.zip#fer2013.csv`.
 
     Raises:
-        BadInput: no such kind of address.
+        UserError: no such kind of address.
     """
     csv = with_secrets(csv)
     if not csv.strip():
-        raise BadInput("the address of the CSV is empty; give a path, s3://bucket/key, http(s)://..., or `sample`")
+        raise UserError("the address of the CSV is empty; give a path, s3://bucket/key, http(s)://..., or `sample`")
     if not csv.isprintable():
-        raise BadInput(
+        raise UserError(
             f"{shown(csv)}: an address has no line breaks or control characters, and is UTF-8; rename the file"
         )
     scheme, separator, rest = csv.partition("://")
@@ -77,7 +77,7 @@ def find_source(csv: str) -> Source:
         from components.source.http import HttpFile
 
         return HttpFile(csv)
-    raise BadInput(f"{csv}: no way to read {scheme}://; give a path, s3://bucket/key, http(s)://..., or `sample`")
+    raise UserError(f"{csv}: no way to read {scheme}://; give a path, s3://bucket/key, http(s)://..., or `sample`")
 
 
 class LocalFile:
@@ -100,7 +100,7 @@ class LocalFile:
         """The file.
 
         Raises:
-            BadInput: there is none that can be read.
+            UserError: there is none that can be read.
         """
         path = Path(self.address).expanduser()
         try:
@@ -108,13 +108,13 @@ class LocalFile:
             if file.seekable():
                 return file
             file.close()
-            raise BadInput(f"{path}: is no file but a pipe or a device, which cannot be read twice; give a file")
+            raise UserError(f"{path}: is no file but a pipe or a device, which cannot be read twice; give a file")
         except FileNotFoundError:
-            raise BadInput(f"{path}: no such file; give the path of a CSV, or `sample` for a drawn one") from None
+            raise UserError(f"{path}: no such file; give the path of a CSV, or `sample` for a drawn one") from None
         except IsADirectoryError:
-            raise BadInput(f"{path}: is a folder; give the CSV in it") from None
+            raise UserError(f"{path}: is a folder; give the CSV in it") from None
         except OSError as error:
-            raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _split_off_member(path: str) -> tuple[str, str]:
@@ -145,9 +145,9 @@ class Sample:
         numbers = dict(self.DEFAULTS)
         for key, value in asked.items():
             if key not in numbers:
-                raise BadInput(f"{csv}: the sample has no `{key}`; {nearest(key, numbers)}")
+                raise UserError(f"{csv}: the sample has no `{key}`; {nearest(key, numbers)}")
             if not re.fullmatch("[0-9]{1,9}", value):
-                raise BadInput(f"{csv}: `{key}` is a whole number below 1,000,000,000 (received {value[:40]!r})")
+                raise UserError(f"{csv}: `{key}` is a whole number below 1,000,000,000 (received {value[:40]!r})")
             numbers[key] = int(value)
         self.faces, self.seed = numbers["faces"], numbers["seed"]
         self.address = f"sample://?faces={self.faces}&seed={self.seed}"

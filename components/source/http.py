@@ -10,9 +10,9 @@ from urllib.parse import unquote, urlunsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from components.bad_input import BadInput
 from components.source.remote import RemoteFile, Stream
 from ferkit.addresses import split_address
+from ferkit.errors import UserError
 
 TIMEOUT: Final = (10, 30)
 """Seconds to connect, and between two bytes."""
@@ -50,20 +50,20 @@ class HttpFile:
         """The file's bytes; a file that changes while it is read is refused.
 
         Raises:
-            BadInput: it is not there, has changed, or the server cannot be reached.
+            UserError: it is not there, has changed, or the server cannot be reached.
         """
         first = self._reach()
         seen = _version(first)
         self.pins = bool(seen)
         if version.startswith("http:") and seen != version:
-            raise BadInput(f"{self.address}: has changed since it was located ({version}, now {seen}); run again")
+            raise UserError(f"{self.address}: has changed since it was located ({version}, now {seen}); run again")
         size = _size(first)
         waiting: list[requests.Response] = [first]
 
         def open_at(byte: int) -> Stream:
             response = waiting.pop() if waiting and byte == 0 else self._get(byte)
             if not _same(seen, _version(response)):
-                raise BadInput(f"{self.address}: has changed while it was read; run again")
+                raise UserError(f"{self.address}: has changed while it was read; run again")
             stream = cast(Stream, response.raw)
             if response.status_code == 200 and byte:  # this server always starts at the beginning
                 while byte and (skipped := stream.read(min(byte, BUFFER))):
@@ -78,13 +78,13 @@ class HttpFile:
         try:
             return self._get(0)
         except ConnectionError as error:
-            raise BadInput(f"{self.address}: {error}; check the address and the network") from error
+            raise UserError(f"{self.address}: {error}; check the address and the network") from error
 
     def _get(self, byte: int) -> requests.Response:
         """The response from a byte on.
 
         Raises:
-            BadInput: the server says no.
+            UserError: the server says no.
             ConnectionError: it cannot be reached, or is in trouble.
         """
         headers = {"Accept-Encoding": "identity", "User-Agent": "fer-pipeline"} | (
@@ -93,7 +93,7 @@ class HttpFile:
         try:
             response = requests.get(self._url, headers=headers, stream=True, timeout=TIMEOUT)
         except requests.exceptions.InvalidURL:
-            raise BadInput(f"{self.address}: is no address that can be asked for") from None
+            raise UserError(f"{self.address}: is no address that can be asked for") from None
         except requests.RequestException as error:
             raise ConnectionError(f"cannot be reached ({type(error).__name__})") from error
         status = response.status_code
@@ -107,7 +107,7 @@ class HttpFile:
             403: "the server refuses; a presigned address may have expired",
             404: "the server has no such file; check the address",
         }
-        raise BadInput(f"{self.address}: {cure.get(status, 'check the address')} (status {status})")
+        raise UserError(f"{self.address}: {cure.get(status, 'check the address')} (status {status})")
 
 
 def _size(response: requests.Response) -> int | None:

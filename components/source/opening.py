@@ -41,7 +41,7 @@ def open_csv(csv: str, version: str = "") -> Iterator[OpenCsv]:
         version: the one that `Source.version` gave; where the place keeps versions, this very one is read.
 
     Raises:
-        BadInput: it is not there, may not be read, is damaged, or is an archive that is refused.
+        UserError: it is not there, may not be read, is damaged, or is an archive that is refused.
     """
     source = find_source(csv)
     with source.open(version) as raw, unpacked(raw, source.address, source.member) as found:

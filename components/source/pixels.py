@@ -22,7 +22,7 @@ def read_pixels(csv: str, rejected: list[Rejected] | None = None) -> Iterator[tu
         pixels: uint8 (n, side, side).
 
     Raises:
-        BadInput: see `open_csv` and `CsvReader`.
+        UserError: see `open_csv` and `CsvReader`.
     """
     with open_csv(csv) as opened:
         reader = CsvReader(opened.stream, opened.name, reject_constant=False, unlabelled=True)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from components.bad_input import BadInput
+from ferkit.errors import UserError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -39,7 +39,7 @@ class RemoteFile(io.RawIOBase):
         Args:
             address: for sentences.
             size: bytes; None where the server does not say, and then nothing tells a cut from the end.
-            open_at: the rest of the file from a byte on. Raises BadInput for what no retry can cure, such as a file
+            open_at: the rest of the file from a byte on. Raises UserError for what no retry can cure, such as a file
                 that has changed.
             broken: what `open_at` and reading raise when a connection breaks.
         """
@@ -59,7 +59,7 @@ class RemoteFile(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         if whence == os.SEEK_END:
             if self._size is None:
-                raise BadInput(
+                raise UserError(
                     f"{self._address}: a .zip is read from its end, and the server does not say where that is; "
                     "fetch it and give its path"
                 )
@@ -97,7 +97,7 @@ class RemoteFile(io.RawIOBase):
                 self._drop()
                 if last:
                     of = "" if self._size is None else f" of {self._size:,}"
-                    raise BadInput(
+                    raise UserError(
                         f"{self._address}: the connection broke at byte {self._at:,}{of} and could not be taken "
                         f"up again ({error}); try again, or fetch the file and give its path"
                     ) from error

@@ -20,8 +20,6 @@ from typing import Final
 
 import numpy as np
 
-from components.bad_input import BadInput
-from components.cores import usable_cores
 from components.faces import EMOTIONS, SPLITS, USAGE, digest_pixels
 from components.source.breaks import has_open_quotes
 from components.source.cells import Words, find_cells, find_lines, split_cells, without_quotes
@@ -29,9 +27,11 @@ from components.source.columns import find_columns
 from components.source.digits import as_plain, read_one_field, scan
 from components.source.forms import SMALLEST, refuse_channels, refuse_count, refuse_values
 from components.source.lines import LONGEST_LINE, Lines, LineTooLong
+from ferkit.cores import usable_cores
+from ferkit.errors import UserError
 
 CHUNK: Final = 2 * 1024 * 1024
-"""Bytes parsed at once. In pieces of 256 KiB, two threads take 1.6 times as long as one: they share one lock."""
+"""Bytes parsed at once. In pieces of 256 KiB, two threads take 1.6 times as long: they share one lock."""
 
 LOOKED_AT: Final = 64
 """Rows from which the faces' size is taken."""
@@ -122,7 +122,7 @@ class CsvReader:
             chunk: bytes to parse at once; changes no result.
 
         Raises:
-            BadInput: no usable header, no rows, or first rows that hold no grey faces in any form that is read: what
+            UserError: no usable header, no rows, or first rows that hold no grey faces in any form that is read: what
                 they hold instead.
         """
         self.name = name
@@ -142,13 +142,13 @@ class CsvReader:
         )
 
     def _count_cells(self, rows: list[list[bytes]]) -> int:
-        """How many cells most rows have: as many as the header, or some empty ones more."""
+        """How many cells most rows have: as many header, or some empty ones more."""
         if not rows:
-            raise BadInput(f"{self.name}: has a header and no rows; give a CSV with a face on every line")
+            raise UserError(f"{self.name}: has a header and no rows; give a CSV with a face on every line")
         fit = Counter(len(row) for row in rows if self.columns.fit(row))
         if not fit:
             has = f"{len(rows[0])} cells" if rows[0] else "a quote that is not closed"
-            raise BadInput(
+            raise UserError(
                 f"{self.name}: its header has {self.columns.count} columns, and none of the first {len(rows)} rows has "
                 f"as many cells (row 0 has {has}); name every column, and put quotes around cells that hold commas"
             )
@@ -176,7 +176,7 @@ class CsvReader:
 
     def _refuse(self, row: int, found: str) -> None:
         if found:
-            raise BadInput(f"{self.name}: row {row} has in `pixels` {found}")
+            raise UserError(f"{self.name}: row {row} has in `pixels` {found}")
 
     def sha256(self) -> str:
         """Of the uncompressed bytes read so far; of the whole CSV once `rows` has ended."""
@@ -186,7 +186,7 @@ class CsvReader:
         """All rows in order; chunks are parsed on all cores, a few ahead.
 
         Raises:
-            BadInput: a line is longer than `LONGEST_LINE`.
+            UserError: a line is longer than `LONGEST_LINE`.
         """
         cores = usable_cores()
         first = 0
@@ -217,7 +217,7 @@ class CsvReader:
                     first += rows.count
                     yield rows
         if too_long:
-            raise BadInput(
+            raise UserError(
                 f"{self.name}: row {first} has over {LONGEST_LINE:,} bytes; give a CSV with one face a line, "
                 "and a line feed at the end of each"
             )

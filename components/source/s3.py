@@ -10,9 +10,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 from urllib3.exceptions import HTTPError
 
-from components.bad_input import BadInput
 from components.source.remote import RemoteFile, Stream
 from ferkit.addresses import split_member
+from ferkit.errors import UserError
 
 SETTINGS: Final = Config(
     retries={"max_attempts": 3, "mode": "standard"},
@@ -37,7 +37,7 @@ class S3Object:
         self._bucket, _, self._key = self.address.removeprefix("s3://").partition("/")
         self.name = self._key.rpartition("/")[2]
         if not self._bucket or not self.name:
-            raise BadInput(f"{address}: names no object; give s3://bucket/key")
+            raise UserError(f"{address}: names no object; give s3://bucket/key")
         try:
             # A session of its own: boto3's default one keeps the first credentials for the life of the process.
             self._client = boto3.Session().client("s3", config=SETTINGS)
@@ -52,12 +52,12 @@ class S3Object:
         """The object's bytes: of that version, or of the present one; never a mixture.
 
         Raises:
-            BadInput: it is not there, has changed, or S3 cannot be reached.
+            UserError: it is not there, has changed, or S3 cannot be reached.
         """
         kind, _, name = version.removeprefix("s3:").rpartition(":")[0].partition("=")
         head = self._head(**({"VersionId": name} if kind == "version" else {}))
         if version and _version(head) != version:
-            raise BadInput(
+            raise UserError(
                 f"{self.address}: has changed since it was located ({version}, now {_version(head)}); run again"
             )
         size, etag = head["ContentLength"], head["ETag"]
@@ -105,7 +105,7 @@ class S3Object:
             sentence = f"no credentials for S3; set {CREDENTIALS}"
         else:
             sentence = f"S3 cannot be reached ({' '.join(str(error).split())}); check AWS_ENDPOINT_URL and the network"
-        raise BadInput(f"{self.address}: {sentence}") from error
+        raise UserError(f"{self.address}: {sentence}") from error
 
 
 def _keeps_versions(head: dict[str, Any]) -> bool:

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
-from components.bad_input import BadInput
 from components.source.columns import find_columns
 from components.source.lines import LONGEST_HEADER
-from ferkit.written import shown
+from ferkit.errors import UserError
+from ferkit.user_input import shown
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -69,7 +69,7 @@ def unpacked(raw: BinaryIO, name: str, member: str = "") -> Iterator[Unpacked]:
         member: which file of an archive, by its name there, or by the last part of it; empty for the best.
 
     Raises:
-        BadInput: the file is damaged, is no archive of a CSV, or is a hostile one. Also while the stream is read.
+        UserError: the file is damaged, is no archive of a CSV, or is a hostile one. Also while the stream is read.
     """
     start = raw.read(len(ZIP))
     raw.seek(0)
@@ -85,7 +85,7 @@ def unpacked(raw: BinaryIO, name: str, member: str = "") -> Iterator[Unpacked]:
         if stream.peek(1)[TAR_AT : TAR_AT + len(TAR)] == TAR:
             yield _find_in_tar(raw, stream, name, member, stack)
         elif member:
-            raise BadInput(
+            raise UserError(
                 f"{name}: is no archive, and so has no {shown(member)} in it; leave out `#` and what follows"
             )
         else:
@@ -105,7 +105,7 @@ def _choose(known: dict[str, int], asked: str, name: str) -> tuple[str, tuple[st
         exact = [member for member in named if member == asked]
         if len(named) != 1 and not exact:
             found = ", ".join(shown(member) for member in [*named, *known][:5]) or "nothing"
-            raise BadInput(
+            raise UserError(
                 f"{name}: {'several files' if named else 'no file'} in it {'are' if named else 'is'} called "
                 f"{shown(asked)} (in it: {found}); give the whole name of one behind `#`"
             )
@@ -135,7 +135,7 @@ class _Guarded(io.RawIOBase):
             raise _damaged(self._name, error) from error
         self._out += len(data)
         if self._out > UNSUSPECTED and self._out > HIGHEST_RATIO * max(1, self._packed()):
-            raise BadInput(
+            raise UserError(
                 f"{self._name}: unpacks to over {HIGHEST_RATIO} times its size, as no CSV of faces does; refused as a "
                 "decompression bomb"
             )
@@ -157,7 +157,7 @@ def _find_in_zip(raw: BinaryIO, name: str, asked: str, stack: ExitStack) -> Unpa
         known: dict[str, int] = {}
         for member in members.values():
             if member.flag_bits & 1:
-                raise BadInput(f"{name}: {shown(member.filename)} in it has a password; unpack it and give the CSV")
+                raise UserError(f"{name}: {shown(member.filename)} in it has a password; unpack it and give the CSV")
             with archive.open(member) as stream:
                 known[member.filename] = _known_columns(stream.readline(LONGEST_HEADER))
         chosen, others = _choose(known, asked, name)
@@ -197,7 +197,7 @@ def _find_in_tar(raw: BinaryIO, stream: io.BufferedReader, name: str, asked: str
                     inside = f"{name}:{shown(chosen)}"
                     guarded = _Guarded(cast(BinaryIO, again.extractfile(member)), inside, lambda: 1 << 62)
                     return Unpacked(io.BufferedReader(guarded, 512 * 1024), inside, chosen, others)
-        raise BadInput(f"{name}: has changed while it was read; run again")
+        raise UserError(f"{name}: has changed while it was read; run again")
     except _DAMAGE as error:
         raise _damaged(name, error) from error
 
@@ -206,26 +206,26 @@ def _known_columns(header: bytes) -> int:
     """How many of the columns emotion, pixels and Usage a first line names; 0 without pixels."""
     try:
         return find_columns(header, "").known
-    except BadInput:
+    except UserError:
         return 0
 
 
 def _refuse_too_many(members: int, name: str) -> None:
     if members > MOST_MEMBERS:
-        raise BadInput(f"{name}: has over {MOST_MEMBERS:,} members; give an archive of one CSV")
+        raise UserError(f"{name}: has over {MOST_MEMBERS:,} members; give an archive of one CSV")
 
 
 def _refuse_hostile(members: Iterable[str], name: str) -> None:
     for member in members:
         posix, windows = PurePosixPath(member), PureWindowsPath(member)
         if posix.is_absolute() or windows.drive or windows.root or ".." in posix.parts or ".." in windows.parts:
-            raise BadInput(f"{name}: its member {member[:80]!a} points out of the archive; refused as hostile")
+            raise UserError(f"{name}: its member {member[:80]!a} points out of the archive; refused as hostile")
 
 
-def _no_csv(name: str, members: list[str]) -> BadInput:
+def _no_csv(name: str, members: list[str]) -> UserError:
     found = ", ".join(ascii(member[:60]) for member in members[:5]) or "nothing"
-    return BadInput(f"{name}: no file in it has a first line with a column `pixels` (in it: {found})")
+    return UserError(f"{name}: no file in it has a first line with a column `pixels` (in it: {found})")
 
 
-def _damaged(name: str, error: Exception) -> BadInput:
-    return BadInput(f"{name}: is damaged or cut off ({' '.join(str(error).split())}); fetch or pack it again")
+def _damaged(name: str, error: Exception) -> UserError:
+    return UserError(f"{name}: is damaged or cut off ({' '.join(str(error).split())}); fetch or pack it again")

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from components.bad_input import BadInput, nearest
-from components.section import Section
 from components.train.architectures import find, names
 from components.train.parameters import Train
+from ferkit.errors import UserError, nearest
+from ferkit.settings import Settings
 
 MOVES: Final[dict[str, Any]] = {"rotation": 15.0, "shift": 0.1, "shear": 0.0, "zoom": 0.12, "flip": True}
 
@@ -71,7 +71,7 @@ class Candidate:
 
     architecture: str
     train: Train
-    network: Section
+    network: Settings
 
     @property
     def name(self) -> str:
@@ -97,13 +97,15 @@ class Candidate:
         given = {key: value for key, value in candidate.items() if value is not None}
         name = given.pop("architecture", None)
         if name is None:
-            raise BadInput(f"architecture: a candidate needs one; give one of {', '.join(names())}")
+            raise UserError(f"architecture: a candidate needs one; give one of {', '.join(names())}")
         architecture = find(name)
         Train.parse(train)
         own, shared = architecture.Parameters.model_fields, Train.model_fields
         for key in candidate:  # those with None among them: a misspelt name is one whatever its value
             if key not in ("architecture", *own, *shared):
-                raise BadInput(f"{key}: neither {name} nor train has such a parameter; {nearest(key, [*own, *shared])}")
+                raise UserError(
+                    f"{key}: neither {name} nor train has such a parameter; {nearest(key, [*own, *shared])}"
+                )
         asked = {key: value for key, value in train.items() if value is not None} | {
             key: value for key, value in given.items() if key in shared
         }
@@ -128,6 +130,7 @@ def parse_candidate(candidate: Mapping[str, Any], train: Mapping[str, Any]) -> C
         train: the section `train`, in part or in full.
 
     Raises:
-        BadInput: no or an unknown architecture, an unknown key (with the nearest right one), a value that does not fit.
+        UserError: no or an unknown architecture, an unknown key (with the nearest right one), or a value that does not
+            fit.
     """
     return Candidate.parse(candidate, train)

@@ -3,7 +3,7 @@
 from kfp import dsl
 from kfp.dsl import Dataset, Input
 
-from components.images import GPU_IMAGE
+from components import GPU_IMAGE
 
 
 @dsl.component(base_image=GPU_IMAGE, install_kfp_package=False, packages_to_install=[])
@@ -35,13 +35,13 @@ def train(
     """
     from pathlib import Path
 
-    from components.step import running
     from components.train.train import train_candidate
+    from ferkit.step import step_context
     from ferkit.tracking import tree
     from ferkit.tracking.owner import Owner
     from ferkit.tracking.store import connect
 
-    with running("train", code_version) as log:
+    with step_context("train", code_version) as log:
         client = connect(tracking_uri)
         tree.enter(client, tree.parent_of(client, run_id), Owner.parse(owner, pipeline_run_id))
         train_candidate(client, run_id, Path(faces.path), state_dir, log)

@@ -6,7 +6,7 @@ anew.
 
 Where the paper draws again until a rectangle lies within the face, here one that is taller or wider than the face is
 cut to its side, for a step has one length. The ratio is drawn evenly on a logarithmic scale, as torchvision does, so
-that high ones are as likely as wide ones. Not for short trainings, nor for a network that underfits: it makes faces
+that high ones are as likely ones. Not for short trainings, nor for a network that underfits: it makes faces
 harder.
 
 Tensor contract: faces float32 (n, side, side), grey levels 0..255; any Keras backend.

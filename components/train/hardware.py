@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.cores import usable_cores
 from components.train.parameters import Complete
+from ferkit.cores import usable_cores
 from ferkit.errors import OutOfReach, UserError
 
 

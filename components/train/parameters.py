@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from components.section import Section
+from ferkit.settings import Settings
 
 Complete = Any
 """A `Train` that a candidate has completed: no field is None."""
@@ -20,7 +20,7 @@ Scaling = Literal["none", "symmetric", "face"]
 Averaging = Literal["none", "flip", "crops"]
 
 
-class Train(Section):
+class Train(Settings):
     """How a candidate is trained. A candidate may give any of these, and any parameter of its architecture, itself."""
 
     section: ClassVar[str] = "train"

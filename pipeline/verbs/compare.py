@@ -36,7 +36,7 @@ def compare(
     """
     from rich.console import Console
 
-    from components.bad_input import BadInput
+    from ferkit.errors import UserError
     from ferkit.tracking.store import connect
     from pipeline import compare as comparing
 
@@ -50,7 +50,7 @@ def compare(
     if against:
         (reference_id, *others) = comparing.find_candidates(client, [against], 1)
         if others:
-            raise BadInput(f"--against {against}: a pipeline run of {len(others) + 1} candidates; name one of them")
+            raise UserError(f"--against {against}: a pipeline run of {len(others) + 1} candidates; name one of them")
     else:
         reference_id = comparing.find_champion(client)
     rows = comparing.rows_of(client, [*run_ids, *([reference_id] if reference_id else [])])

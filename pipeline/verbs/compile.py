@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from components.bad_input import BadInput
 from ferkit.addresses import split_address
+from ferkit.errors import UserError
 from pipeline.verbs.options import json_option
 from pipeline.verbs.run import WithParameters
 
@@ -18,7 +18,7 @@ def check_server(_: click.Context, __: click.Parameter, value: str) -> str:
     if value.startswith(("http://", "https://")):
         try:
             split_address(value)
-        except BadInput as error:
+        except UserError as error:
             raise click.BadParameter(str(error)) from None
     return value
 

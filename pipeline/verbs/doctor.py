@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ferkit.written import shown
+from ferkit.user_input import shown
 from pipeline.verbs.options import home_option, json_option, tracking_option
 
 GIGABYTE = 1e9

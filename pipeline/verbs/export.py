@@ -35,11 +35,11 @@ def export(kind: str, model: str, output: Path | None, tracking_uri: str, as_jso
     ferpipe export --format litert --model 3 --output phone.tflite
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters are TensorFlow's, whatever trained the network
-    from components.bad_input import BadInput
     from components.faces import EMOTIONS
     from components.model.export import FACES, FORMATS, PROBABILITIES, check_format, export_model
     from components.model.load import load_face_model
     from components.model.predict import name_model
+    from ferkit.errors import UserError
     from ferkit.tracking.store import connect
 
     target = output or Path(f"facial-expression{FORMATS[kind].suffix}")
@@ -47,8 +47,8 @@ def export(kind: str, model: str, output: Path | None, tracking_uri: str, as_jso
     connect(tracking_uri)
     try:
         loaded = load_face_model(name_model(model))
-    except BadInput as error:
-        raise BadInput(f"{error}; make one champion with `ferpipe promote`, or give --model a version") from None
+    except UserError as error:
+        raise UserError(f"{error}; make one champion with `ferpipe promote`, or give --model a version") from None
     written = export_model(loaded, kind, target)
     size = target.stat().st_size
     if as_json:

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import click
 
-from ferkit.written import shown
+from ferkit.user_input import shown
 
 DEFAULT_STORE = "mlflow.db"
 
 
 def _tracking_address(_: click.Context, __: click.Parameter, value: str | None) -> str:
     """The MLflow address in full: a relative SQLite path would mean another file in every process."""
-    from components.bad_input import BadInput
     from ferkit.addresses import split_address
+    from ferkit.errors import UserError
 
     if not value:
         return f"sqlite:///{Path(DEFAULT_STORE).absolute()}"
@@ -26,7 +26,7 @@ def _tracking_address(_: click.Context, __: click.Parameter, value: str | None) 
     if value.startswith(("http://", "https://")):
         try:
             parts = split_address(value)
-        except BadInput as error:
+        except UserError as error:
             raise click.BadParameter(str(error)) from None
         if parts.password or parts.username:
             raise click.BadParameter(

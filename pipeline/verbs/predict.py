@@ -39,18 +39,18 @@ def predict(
     ferpipe predict holiday/ --model 3
     ferpipe predict test.csv --output answers.csv
     """
-    from components.bad_input import BadInput
     from components.model.load import load_face_model
     from components.model.predict import name_model
     from components.model.predict import predict as answer
+    from ferkit.errors import UserError
     from ferkit.tracking.store import connect
-    from ferkit.written import shown
+    from ferkit.user_input import shown
 
     connect(tracking_uri)
     try:
         loaded = load_face_model(name_model(model))
-    except BadInput as error:
-        raise BadInput(f"{error}; make one champion with `ferpipe promote`, or give --model a version") from None
+    except UserError as error:
+        raise UserError(f"{error}; make one champion with `ferpipe promote`, or give --model a version") from None
 
     refused: list[str] = []
     kept: list[dict[str, Any]] = []
@@ -75,11 +75,11 @@ def predict(
 
 
 def _refuse_to_overwrite(output: Path | None, faces: tuple[str, ...]) -> None:
-    from components.bad_input import BadInput
+    from ferkit.errors import UserError
 
     for given in faces:
         if output is not None and output.exists() and Path(given).exists() and output.samefile(given):
-            raise BadInput(f"{output}: is one of the faces that are asked about; give another --output")
+            raise UserError(f"{output}: is one of the faces that are asked about; give another --output")
 
 
 @contextmanager
@@ -92,7 +92,7 @@ def _writing(output: Path | None) -> Iterator[Callable[[list[dict[str, Any]]], N
         yield lambda records: None
         return
     from components.faces import EMOTIONS
-    from ferkit.written import inert, writing_text
+    from ferkit.user_input import inert, writing_text
 
     with writing_text(output, "give another --output") as file:
         lines = csv_file.writer(file)
@@ -110,7 +110,7 @@ def _print_table(records: list[dict[str, Any]], counts: Mapping[str, int]) -> No
     from rich.table import Table
     from rich.text import Text
 
-    from ferkit.written import shown
+    from ferkit.user_input import shown
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("face", overflow="fold")

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from rich.console import Console
 from rich.markup import escape
 
-from components.bad_input import BadInput
+from ferkit.errors import UserError
 from pipeline.verbs.options import home_option, json_option, tracking_option
 
 
@@ -103,7 +103,7 @@ def run(
     )
     if outcome.failure:
         console.print(f"[dim]everything the steps printed: {escape(str(outcome.log))}[/]", soft_wrap=True)
-        raise BadInput(outcome.failure)
+        raise UserError(outcome.failure)
     assert outcome.parent is not None
     found = summary(tracking_uri, outcome.parent.info.run_id)
     if as_json:

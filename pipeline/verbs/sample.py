@@ -30,12 +30,12 @@ def sample(out: Path, faces: int, seed: int, force: bool, as_json: bool) -> None
     import hashlib
     import json
 
-    from components.bad_input import BadInput
     from components.sample import draw_csv
-    from ferkit.written import shown
+    from ferkit.errors import UserError
+    from ferkit.user_input import shown
 
     if out.exists() and not force:
-        raise BadInput(f"{shown(out)}: is there already; give another name, or --force to replace it")
+        raise UserError(f"{shown(out)}: is there already; give another name, or --force to replace it")
     draw_csv(out, faces=faces, seed=seed)
     if as_json:
         digest = hashlib.sha256(out.read_bytes()).hexdigest()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ferkit.errors import UserError
-from ferkit.written import read_text
+from ferkit.user_input import read_text
 from pipeline.verbs.compile import (
     check_server,
     config_option,

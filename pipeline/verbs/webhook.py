@@ -51,7 +51,7 @@ def add(name: str, address: str, secret_file: Path | None, unsigned: bool, track
     from components.register.webhooks import add_webhook
     from ferkit.addresses import without_secrets
     from ferkit.tracking.store import connect
-    from ferkit.written import read_text
+    from ferkit.user_input import read_text
 
     if without_secrets(address) != address:
         raise click.UsageError(

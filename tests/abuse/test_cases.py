@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
-from components.bad_input import BadInput
 from components.faces import Profile, read_profile
 from components.ingest.ingest import ingest_csv
 from components.ingest.parameters import Ingest
 from components.model.pyfunc import read_picture
+from ferkit.errors import UserError
 from pipeline.cli import cli
 from pipeline.parameters import read_parameters
 from tests.abuse.cases import draw_cases
@@ -70,7 +70,7 @@ def test_a_csv_in_which_nothing_is_in_doubt_has_the_digests_of_the_plain_one(
 def test_a_csv_that_cannot_be_read_is_refused_with_what_is_in_it_and_the_cure(
     name: str, sentences: list[str], cases: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(UserError) as refused:
         ingest_csv(str(cases / f"{name}.csv"), tmp_path / "faces")
     assert all(sentence in str(refused.value) for sentence in sentences), refused.value
     assert list(tmp_path.iterdir()) == []

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.bad_input import BadInput
 from components.faces import SPLITS, USAGE, read_split
 from components.ingest.ingest import ingest_csv
 from components.ingest.parameters import Ingest
 from components.source import read_pixels
+from ferkit.errors import UserError
 from tests.abuse.sentences import assert_one_sentence
 from tests.source.test_rows import Read, assert_read_right
 
@@ -106,7 +106,7 @@ def test_a_mutated_csv_is_read_row_by_row_as_an_independent_reader_reads_it(atte
         try:
             read = Read(csv, chunk=dice.choice([1, 64, 1000, 1 << 20]), reject_constant=False)
             assert_read_right(csv, read)
-        except (AssertionError, BadInput) as wrong:
+        except (AssertionError, UserError) as wrong:
             raise AssertionError(f"CSV {number}: {wrong}\n{csv!r}"[:4000]) from wrong
         tried.ended("with rows turned away" if read.rejected else "whole")
 
@@ -124,7 +124,7 @@ def test_a_csv_is_ingested_whole_or_refused_in_one_sentence_and_nothing_is_left(
         )
         try:
             profile = ingest_csv(str(path), output, parameters)
-        except BadInput as refusal:
+        except UserError as refusal:
             assert_one_sentence(refusal, number)
             assert sorted(tmp_path.iterdir()) == [path], number
             tried.ended("refused")
@@ -178,7 +178,7 @@ def test_a_damaged_archive_gives_its_rows_or_one_sentence(attempts, tmp_path: Pa
         asked = dice.choice(["", "", "#fer.csv", "#test.csv", "#none.csv", "#"])
         try:
             faces = list(read_pixels(f"{path}{asked}"))
-        except BadInput as refusal:
+        except UserError as refusal:
             assert_one_sentence(refusal, number)
             tried.ended("refused")
             continue

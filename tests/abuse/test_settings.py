@@ -11,9 +11,9 @@ import click
 import pytest
 import yaml
 
-from components.bad_input import BadInput
 from ferkit.addresses import split_address, without_secrets
-from ferkit.written import LARGEST_NUMBER, read_yaml
+from ferkit.errors import UserError
+from ferkit.user_input import LARGEST_NUMBER, read_yaml
 from pipeline.kubeflow import read_asked
 from pipeline.parameters import SECTIONS, Parameters, describe, read_parameters
 from pipeline.verbs.compile import check_server
@@ -275,7 +275,7 @@ def test_a_setting_is_taken_as_it_is_or_refused_in_one_sentence(kind: str, attem
     for number, dice in tried:
         try:
             taken = WAYS[kind](dice, tmp_path)
-        except (BadInput, click.BadParameter) as refusal:
+        except (UserError, click.BadParameter) as refusal:
             said = refusal.message if isinstance(refusal, click.BadParameter) else refusal
             if kind == "addresses":
                 assert "geheim" not in str(said), number
@@ -312,7 +312,7 @@ def test_yaml_that_is_taken_is_what_pyyaml_reads_but_for_what_surprises(attempts
         text = "\n".join(lines[: dice.randint(1, len(lines))])
         try:
             taken = read_yaml(text, "x")
-        except BadInput:
+        except UserError:
             tried.ended("refused")
             continue
         expected = yaml.safe_load(text)

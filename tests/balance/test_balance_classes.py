@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from components.bad_input import BadInput
 from components.balance import balance_classes as module
 from components.balance.balance_classes import LeakedParent, balance_classes, prove_parents, weigh_classes
 from components.balance.draws import key_of
@@ -26,6 +25,7 @@ from components.balance.techniques import blur_at_random, flip, mask, rotate_at_
 from components.faces import EMOTIONS, SPLITS, Faces, Profile, SplitWriter, read_profile, read_split, split_path
 from components.faces.dataset import write_profile
 from components.sample.draw import draw_faces
+from ferkit.errors import UserError
 
 COUNTS = {"train": (30, 3, 28, 50, 33, 22, 35), "validation": (4, 1, 4, 6, 4, 3, 4), "test": (4, 1, 4, 6, 4, 3, 4)}
 
@@ -166,7 +166,7 @@ def test_the_digest_of_a_balanced_train_never_changes(faces: Path, tmp_path: Pat
 
 
 def test_the_number_of_cores_changes_no_byte(faces: Path, tmp_path: Path) -> None:
-    """1 core and 3: as `usable_cores` counts them, as Arrow does, and as many as there are of them for the process."""
+    """1 core and 3: as `usable_cores` counts them, as Arrow does, and as many are of them for the process."""
     code = (
         "import os, sys\n"
         "from components import cores\n"
@@ -237,7 +237,7 @@ def test_a_failed_proof_leaves_nothing(faces: Path, tmp_path: Path, monkeypatch:
 
 
 def test_a_folder_that_is_no_data_set_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="give the output folder of ingest or balance"):
+    with pytest.raises(UserError, match="give the output folder of ingest or balance"):
         balance_classes(tmp_path, tmp_path / "balanced", Balance())
 
 
@@ -290,7 +290,7 @@ def test_killed_while_it_replaces_an_earlier_output_that_is_put_back_or_replaced
     )
     kill_between_renames(code, str(faces), str(target))
     assert not target.exists()
-    with pytest.raises(BadInput, match="no face of"):
+    with pytest.raises(UserError, match="no face of"):
         balance_classes(_without_disgust(faces, tmp_path), target, Balance())
     assert _files(target) == earlier
     again = balance_classes(faces, target, Balance(seed=2))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.bad_input import BadInput
 from components.balance.parameters import TECHNIQUES, Balance
 from components.balance.plan import ONCE, plan_new_faces
+from ferkit.errors import UserError
 
 COUNTS = (40, 4, 41, 72, 48, 32, 50)
 EMOTION = np.random.default_rng(0).permutation(np.repeat(np.arange(7, dtype=np.uint8), COUNTS))
@@ -81,7 +81,7 @@ def test_another_seed_chooses_other_parents() -> None:
 
 
 def test_an_emotion_without_faces_is_named() -> None:
-    with pytest.raises(BadInput, match=r"no face of 'disgust'.*balance\.strategy to none"):
+    with pytest.raises(UserError, match=r"no face of 'disgust'.*balance\.strategy to none"):
         plan_new_faces(EMOTION[EMOTION != 1], Balance())
 
 
@@ -97,7 +97,7 @@ def test_an_emotion_without_faces_is_named() -> None:
     ],
 )
 def test_bad_parameters_are_refused_in_one_sentence(values: dict, sentence: str) -> None:
-    with pytest.raises(BadInput, match=sentence):
+    with pytest.raises(UserError, match=sentence):
         Balance.parse(values)
 
 

@@ -17,7 +17,6 @@ import pytest
 from PIL import Image
 from sklearn.metrics import f1_score, recall_score
 
-from components.bad_input import BadInput
 from components.evaluate.evaluate import evaluate_candidate
 from components.evaluate.nothing import write_nothing
 from components.evaluate.outputs import write_outputs
@@ -25,6 +24,7 @@ from components.evaluate.parameters import Evaluate
 from components.faces import EMOTIONS, Faces, read_profile, read_split
 from components.model.evaluation import Evaluation, read_candidate, read_evaluation
 from components.model.load import load_face_model
+from ferkit.errors import UserError
 from ferkit.tracking import tree
 from ferkit.tracking.candidates import NewCandidate, open_candidates, set_state
 from ferkit.tracking.names import State
@@ -197,7 +197,7 @@ def test_a_candidate_that_failed_in_training_is_passed_on_unscored(
 
 def test_a_run_without_a_model_is_refused(client: mlflow.MlflowClient, run: Any, sample_faces: Path) -> None:
     bare = client.create_run(run.info.experiment_id).info.run_id
-    with pytest.raises(BadInput, match=f"runs:/{bare}/model: cannot be loaded"):
+    with pytest.raises(UserError, match=f"runs:/{bare}/model: cannot be loaded"):
         evaluate_candidate(client, bare, sample_faces, PARAMETERS)
 
 

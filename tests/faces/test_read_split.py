@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from components.bad_input import BadInput
 from components.faces import Faces, SplitWriter, read_column, read_split, read_split_in_chunks, split_path
 from components.register.seen import digest_training_faces
+from ferkit.errors import UserError
 
 COLUMNS = ("row", "emotion", "technique", "in_train")
 
@@ -72,7 +72,7 @@ def test_training_faces_are_digested_where_augmented_ones_lie_in_long_runs_betwe
 
 
 def test_a_split_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"train\.parquet: no such split; give the output folder of ingest"):
+    with pytest.raises(UserError, match=r"train\.parquet: no such split; give the output folder of ingest"):
         read_split(tmp_path, "train")
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from components.bad_input import BadInput
 from components.faces import writing_whole
 from components.faces.dataset import PROFILE
+from ferkit.errors import UserError
 
 
 def test_appears_at_the_end_only(tmp_path: Path):
@@ -47,7 +47,7 @@ def test_clears_what_a_dead_owner_left_and_not_what_a_living_one_holds(tmp_path:
 
 def test_refuses_a_file_in_the_way(tmp_path: Path):
     (tmp_path / "faces").touch()
-    with pytest.raises(BadInput, match="is a file"), writing_whole(tmp_path / "faces"):
+    with pytest.raises(UserError, match="is a file"), writing_whole(tmp_path / "faces"):
         pass
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.bad_input import BadInput
-from components.section import Section
-from ferkit.written import (
+from ferkit.errors import UserError
+from ferkit.settings import Settings
+from ferkit.user_input import (
     LARGEST_NUMBER,
     LARGEST_TEXT,
     inert,
@@ -42,7 +42,7 @@ def test_text_is_read_by_its_mark(encoding: str, tmp_path: Path) -> None:
 )
 def test_what_is_no_text_is_refused(data: bytes, sentence: str, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(data)
-    with pytest.raises(BadInput, match=sentence):
+    with pytest.raises(UserError, match=sentence):
         read_text(tmp_path / "a.yaml")
 
 
@@ -51,12 +51,12 @@ def test_what_is_no_text_is_refused(data: bytes, sentence: str, tmp_path: Path) 
     [("none.yaml", "No such file"), (".", "is a folder"), ("a\0b", r"a\\x00b: no such file"), ("x" * 300, "too long")],
 )
 def test_a_file_that_is_not_there_is_one_sentence_with_the_cure(name: str, sentence: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=rf"{sentence}.*; give another"):
+    with pytest.raises(UserError, match=rf"{sentence}.*; give another"):
         read_text(tmp_path / name, "give another")
 
 
 def test_a_device_is_not_read(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="is no file"):
+    with pytest.raises(UserError, match="is no file"):
         read_text(Path("/dev/zero"))
 
 
@@ -119,7 +119,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("text", REFUSED, ids=lambda text: ascii(text[:20]))
 def test_what_cannot_be_a_value_is_refused_in_one_short_sentence(text: str) -> None:
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(UserError) as refused:
         read_yaml(text, "faces.yaml")
     assert str(refused.value).startswith("faces.yaml: ")
     assert REFUSED[text] in str(refused.value)
@@ -131,7 +131,7 @@ def test_aliases_are_bounded_and_the_sentence_is_short() -> None:
     lines = [f"a: &a [{', '.join(['x'] * 9)}]"]
     lines += [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in ("ab", "bc", "cd", "de", "ef", "fg", "gh")]
     began = time.process_time()
-    with pytest.raises(BadInput, match="unfolds to over 20,000 values by its aliases") as refused:
+    with pytest.raises(UserError, match="unfolds to over 20,000 values by its aliases") as refused:
         read_yaml("\n".join(lines), "aliases.yaml")
     assert len(str(refused.value)) < 200
     assert time.process_time() - began < 5  # was minutes
@@ -143,7 +143,7 @@ def test_values_are_plain_copies_that_nobody_shares() -> None:
     assert "&" not in yaml.safe_dump(read)
 
 
-class Some(Section):
+class Some(Settings):
     section = "some"
     seed: int = 0
     name: str = ""
@@ -165,7 +165,7 @@ class Some(Section):
     ],
 )
 def test_a_section_refuses_what_would_arrive_as_something_else_shortly(values: dict, sentence: str) -> None:
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(UserError) as refused:
         Some.parse(values)
     assert sentence in str(refused.value)
     assert len(str(refused.value)) < 400
@@ -205,5 +205,5 @@ def test_a_text_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         file.write("two\n" + str(1 / 0))
     assert path.read_text() == "one\n"
     assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(BadInput, match=r"cannot be written \(No such file or directory\); give another"):
+    with pytest.raises(UserError, match=r"cannot be written \(No such file or directory\); give another"):
         writing_text(tmp_path / "none" / "a.csv", "give another").__enter__()

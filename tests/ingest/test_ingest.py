@@ -20,7 +20,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.bad_input import BadInput
 from components.faces import EMOTIONS, SPLITS, USAGE, Profile, dataset, read_profile, read_split, split_path
 from components.ingest import ingest
 from components.ingest.ingest import ingest_csv
@@ -28,6 +27,7 @@ from components.ingest.parameters import Ingest
 from components.sample import planted
 from components.source import find_source
 from components.source.files import LocalFile
+from ferkit.errors import UserError
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -231,7 +231,7 @@ def test_a_csv_without_usage_is_split_by_seed_with_identical_images_on_one_side(
 def test_refuses_in_one_sentence_and_leaves_nothing(rows: list[str], header: str, sentence: str, tmp_path: Path):
     path = tmp_path / "faces.csv"
     path.write_text(small_csv(rows, header))
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(UserError) as refused:
         ingest_csv(str(path), tmp_path / "out" / "faces")
     assert sentence in str(refused.value)
     assert str(path) in str(refused.value)
@@ -245,7 +245,7 @@ def test_refuses_a_csv_that_has_changed_since_it_was_located(tmp_path: Path):
         version = find_source(str(path)).version()
         ingest_csv(str(path), tmp_path / "faces", source_version=version)
         path.write_bytes(pack(small_csv(small_rows(41)).encode()))
-        with pytest.raises(BadInput, match="has changed since it was located"):
+        with pytest.raises(UserError, match="has changed since it was located"):
             ingest_csv(str(path), tmp_path / "changed", source_version=version)
         assert not (tmp_path / "changed").exists()
 
@@ -290,7 +290,7 @@ def test_takes_an_empty_folder_or_an_earlier_data_set_and_nothing_else(tmp_path:
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.tex").touch()
-    with pytest.raises(BadInput, match="no data set"):
+    with pytest.raises(UserError, match="no data set"):
         ingest_csv(str(path), mine)
     assert [one.name for one in mine.iterdir()] == ["thesis.tex"]
 
@@ -340,7 +340,7 @@ def test_killed_while_it_replaces_an_earlier_output_that_is_put_back_or_replaced
     code = "from components.ingest.ingest import ingest_csv\ningest_csv(*sys.argv[1:])"
     kill_between_renames(code, str(path), str(output))
     assert not output.exists()
-    with pytest.raises(BadInput):
+    with pytest.raises(UserError):
         ingest_csv(str(tmp_path / "nothing.csv"), output)
     assert bytes_of(output) == earlier
     assert ingest_csv(str(path), output) == read_profile(output)

@@ -12,7 +12,7 @@ from compiled_pipeline import Compiled
 from ferkit.errors import UserError
 from pipeline.cluster import LONGEST_WAIT, STEPS, Cluster
 from pipeline.kubeflow import check_reachable, check_tracking, immutable_images, read_asked
-from pipeline.placing import LONGEST_SECONDS
+from pipeline.task_settings import LONGEST_SECONDS
 
 DIGEST = f"registry.example/fer-pipeline@sha256:{'0' * 64}"
 

@@ -19,13 +19,13 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from parameter_types import mismatches
 from references import dangling
 
-from components.images import CPU_IMAGE, GPU_IMAGE
+from components import CPU_IMAGE, GPU_IMAGE
 from ferkit.code_version import step_version
 from pipeline.cluster import STEPS, Cluster
 from pipeline.dag import DISPLAY_NAMES
 from pipeline.kubeflow import Asked, compile_pipeline, immutable_images
 from pipeline.parameters import Parameters
-from pipeline.placing import LONGEST_SECONDS
+from pipeline.task_settings import LONGEST_SECONDS
 
 # Protobuf makes its messages when it is imported, where no type checker sees them.
 KubernetesExecutorConfig: Any = vars(kubernetes_executor_config_pb2)["KubernetesExecutorConfig"]

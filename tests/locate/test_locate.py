@@ -22,7 +22,7 @@ def test_a_file_is_known_by_its_bytes(tmp_path: Path):
     assert first == f"sha256:{hashlib.sha256(csv.read_bytes()).hexdigest()}"
     os.utime(csv, (0, 0))
     assert version_of(csv) == first
-    csv.write_bytes(csv.read_bytes().replace(b"4", b"5"))  # as long as before
+    csv.write_bytes(csv.read_bytes().replace(b"4", b"5"))  # as long
     assert version_of(csv) != first
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import onnx
 import pytest
 
-from components.bad_input import BadInput
 from components.faces import EMOTIONS, read_split
 from components.model import export
 from components.model.export import FORMATS, TOLERANCE, export_model, load_exported
 from components.model.load import FaceModel, load_face_model
 from components.model.package import log_face_model
 from components.sample.draw import draw_faces
+from ferkit.errors import UserError
 from ferkit.tracking import names, tree
 from ferkit.tracking.store import connect
 
@@ -120,7 +120,7 @@ def test_a_file_whose_answers_differ_is_not_given_out_and_the_earlier_one_stays(
     (tmp_path / name(kind)).write_text("an earlier file")
     answer = small.probabilities
     monkeypatch.setattr(FaceModel, "probabilities", lambda self, pixels: np.roll(answer(pixels), 1, axis=1))
-    with pytest.raises(BadInput, match=r"facial-expression/1: a probability .* differs by .* than 0.0001"):
+    with pytest.raises(UserError, match=r"facial-expression/1: a probability .* differs by .* than 0.0001"):
         export_model(small, kind, tmp_path / name(kind))
     assert [path.read_text() for path in tmp_path.iterdir()] == ["an earlier file"]
 
@@ -132,7 +132,7 @@ def test_a_converter_that_fails_is_one_sentence(
         raise RuntimeError("Unsupported ops:\n  Counter({'Roll': 1})")
 
     monkeypatch.setattr("keras.Model.export", fail)
-    with pytest.raises(BadInput, match=r"cannot be converted to onnx \(RuntimeError: Unsupported ops: Counter"):
+    with pytest.raises(UserError, match=r"cannot be converted to onnx \(RuntimeError: Unsupported ops: Counter"):
         export_model(small, "onnx", tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
 
@@ -144,15 +144,15 @@ def test_a_package_that_is_not_installed_is_named_with_its_cure(
     needed = FORMATS[kind].packages[-1]
     find = export.importlib.util.find_spec
     monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None if name == needed else find(name))
-    with pytest.raises(BadInput, match=rf"export to {kind} needs {needed}, not installed here; pip .*\[{kind}\]"):
+    with pytest.raises(UserError, match=rf"export to {kind} needs {needed}, not installed here; pip .*\[{kind}\]"):
         export.check_format(kind, tmp_path / name(kind))
 
 
 def test_the_files_name_is_that_of_its_format(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"model\.onnx: a file for litert ends in \.tflite"):
+    with pytest.raises(UserError, match=r"model\.onnx: a file for litert ends in \.tflite"):
         export.check_format("litert", tmp_path / "model.onnx")
 
 
 def test_a_folder_that_is_not_there_is_refused(small: FaceModel, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"nowhere/model\.onnx: cannot be written \(No such file or directory\)"):
+    with pytest.raises(UserError, match=r"nowhere/model\.onnx: cannot be written \(No such file or directory\)"):
         export_model(small, "onnx", tmp_path / "nowhere" / "model.onnx")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from components.bad_input import BadInput
 from components.model import metrics
 from components.model.metrics import Scores, calibration, confusion_matrix
+from ferkit.errors import UserError
 
 sk: Any = sklearn.metrics
 LABELS = list(range(7))
@@ -155,5 +155,5 @@ def test_calibration_error_is_small_for_answers_drawn_from_their_own_probabiliti
 
 
 def test_no_faces_are_refused_with_a_sentence() -> None:
-    with pytest.raises(BadInput, match="no faces to score"):
+    with pytest.raises(UserError, match="no faces to score"):
         Scores(np.empty(0, np.uint8), np.empty((0, 7), np.float32))

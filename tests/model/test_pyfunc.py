@@ -19,12 +19,12 @@ import pytest
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
-from components.bad_input import BadInput
 from components.faces import EMOTIONS
 from components.model import pyfunc
 from components.model.load import FaceModel, load_face_model
 from components.model.package import as_base64_png, check_only_keras, requirements
 from components.model.pyfunc import NotAFace, read_face
+from ferkit.errors import UserError
 from ferkit.tracking.store import connect
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ def test_scores_do_not_depend_on_how_faces_are_batched(
 
 
 def test_faces_of_another_size_are_refused(model: FaceModel) -> None:
-    with pytest.raises(BadInput, match="takes uint8 faces of 48 x 48"):
+    with pytest.raises(UserError, match="takes uint8 faces of 48 x 48"):
         model.probabilities(np.zeros((2, 32, 32), np.uint8))
 
 
@@ -281,14 +281,14 @@ def test_a_network_that_gives_no_numbers_is_refused(faces: np.ndarray) -> None:
         def probabilities(self, pixels: np.ndarray) -> np.ndarray:
             return np.full((len(pixels), 7), np.nan, np.float32)
 
-    with pytest.raises(BadInput, match="63 values that are no numbers"):
+    with pytest.raises(UserError, match="63 values that are no numbers"):
         FaceModel("models:/x/1", SIDE, Diverged()).probabilities(faces)
 
 
 @pytest.mark.parametrize("uri", ["models:/facial-expression/99", "models:/facial-expression@nobody", "runs:/00/model"])
 def test_a_model_that_is_not_there_is_refused_with_a_sentence(uri: str, logged_model: LoggedModel) -> None:
     connect(logged_model.tracking_uri)
-    with pytest.raises(BadInput, match="cannot be loaded"):
+    with pytest.raises(UserError, match="cannot be loaded"):
         load_face_model(uri)
 
 
@@ -303,7 +303,7 @@ def test_a_model_that_tells_other_emotions_apart_is_refused(
         model_config={"side": SIDE, "emotions": ["cat", "dog"]},
         pip_requirements=["numpy"],
     )
-    with pytest.raises(BadInput, match="tells apart cat, dog"):
+    with pytest.raises(UserError, match="tells apart cat, dog"):
         load_face_model(str(tmp_path / "model"))
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from components.bad_input import BadInput
+from ferkit.errors import UserError
 from mlflow_project.entry_points import ENTRY_POINTS, mlproject, mlproject_text
 from pipeline.cli import cli
 from pipeline.dag import pipeline_for
@@ -80,7 +80,7 @@ def test_the_configs_in_the_repository_are_valid(path):
     ],
 )
 def test_a_wrong_config_is_refused_with_the_cure(values, sentence):
-    with pytest.raises(BadInput) as refusal:
+    with pytest.raises(UserError) as refusal:
         Parameters.parse(values)
     assert sentence in str(refusal.value)
 
@@ -94,7 +94,7 @@ def test_a_wrong_config_is_refused_with_the_cure(values, sentence):
     ],
 )
 def test_a_wrong_assignment_is_refused_with_the_cure(assignment, sentence):
-    with pytest.raises(BadInput) as refusal:
+    with pytest.raises(UserError) as refusal:
         put_in({}, assignment)
     assert sentence in str(refusal.value)
 
@@ -110,7 +110,7 @@ def test_assignments_go_before_the_config_and_the_config_before_the_defaults(tmp
 def test_an_assignment_that_no_candidate_heeds_is_refused(tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text("candidates: [{architecture: lenet, epochs: 3}, {architecture: multi_kernel, epochs: 4}]\n")
-    with pytest.raises(BadInput, match=r"train.epochs: every candidate gives epochs itself, .*candidates=\["):
+    with pytest.raises(UserError, match=r"train.epochs: every candidate gives epochs itself, .*candidates=\["):
         read_parameters("faces.csv", config, ["train.epochs=5"])
     config.write_text("candidates: [{architecture: lenet, epochs: 3}, {architecture: multi_kernel}]\n")
     assert read_parameters("faces.csv", config, ["train.epochs=5"]).train.epochs == 5
@@ -127,12 +127,12 @@ def test_the_samples_config_is_for_the_sample_alone():
 def test_a_config_that_is_none_is_one_sentence(tmp_path, text):
     config = tmp_path / "config.yaml"
     config.write_text(text)
-    with pytest.raises(BadInput, match=r"config\.yaml: "):
+    with pytest.raises(UserError, match=r"config\.yaml: "):
         read_config(config)
 
 
 def test_a_section_that_is_no_section_is_one_sentence():
-    with pytest.raises(BadInput, match=r"train: takes `name: value` lines \(received 5\)"):
+    with pytest.raises(UserError, match=r"train: takes `name: value` lines \(received 5\)"):
         put_in({"train": 5}, "train.epochs=3")
 
 
@@ -146,7 +146,7 @@ def test_keras_own_variable_chooses_the_backend_where_nothing_else_does(
     assert read_parameters("faces.csv", config).train.backend == "tensorflow"
     assert read_parameters("faces.csv", None, ["train.backend=tensorflow"]).train.backend == "tensorflow"
     monkeypatch.setenv("KERAS_BACKEND", "torch")
-    with pytest.raises(BadInput, match=r"train.backend: .*\(received 'torch'\)"):
+    with pytest.raises(UserError, match=r"train.backend: .*\(received 'torch'\)"):
         read_parameters("faces.csv", None)
 
 
@@ -163,12 +163,12 @@ def test_keras_own_variable_chooses_the_backend_where_nothing_else_does(
 )
 def test_a_csv_that_is_no_address_is_refused_and_never_taken_for_the_sample(csv: str, sentence: str):
     for give in (lambda: read_parameters(csv, None), lambda: Parameters.parse({"csv": csv})):
-        with pytest.raises(BadInput) as refusal:
+        with pytest.raises(UserError) as refusal:
             give()
         assert sentence in str(refusal.value)
 
 
 def test_a_seed_that_kfp_would_round_is_refused_wherever_it_stands():
     for values in ({"train": {"seed": 2**53 + 1}}, {"candidates": [{"architecture": "lenet", "seed": 2**60}]}):
-        with pytest.raises(BadInput, match=r"seed: whole numbers over 2\*\*53"):
+        with pytest.raises(UserError, match=r"seed: whole numbers over 2\*\*53"):
             Parameters.parse(values)

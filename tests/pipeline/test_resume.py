@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.bad_input import BadInput
+from ferkit.errors import UserError
 from ferkit.tracking.store import connect
 from pipeline.parameters import Parameters
 from pipeline.resume import parameters_of
@@ -37,12 +37,12 @@ def test_take_the_whole_address_of_the_csv_once_more(earlier: tuple[str, str]):
 
 
 def test_refuse_another_csv_and_tell_no_secret(earlier: tuple[str, str]):
-    with pytest.raises(BadInput, match=r"read https://faces\.example/fer\.csv") as refused:
+    with pytest.raises(UserError, match=r"read https://faces\.example/fer\.csv") as refused:
         parameters_of(*earlier, csv=WHOLE.replace("fer.csv", "other.csv"))
     assert "secret" not in str(refused.value)
     assert "Signature" not in str(refused.value)
 
 
 def test_refuse_a_run_that_is_not_there(earlier: tuple[str, str]):
-    with pytest.raises(BadInput, match="run nobody: not a pipeline run of this MLflow"):
+    with pytest.raises(UserError, match="run nobody: not a pipeline run of this MLflow"):
         parameters_of(earlier[0], "nobody")

@@ -16,9 +16,9 @@ from multiprocessing.synchronize import Barrier
 import mlflow.store.model_registry.sqlalchemy_store
 import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
-from components.bad_input import BadInput
 from components.register.ledger import Entry, Ledger
 from components.register.promotion import promote
+from ferkit.errors import UserError
 from ferkit.tracking.store import connect
 
 
@@ -37,7 +37,7 @@ def run(address: str, kind: str, version: str, barrier: Barrier, told: multiproc
         barrier.wait(60)
     try:
         told.put((version, "won", promote(client, version).sentence))
-    except BadInput as error:
+    except UserError as error:
         told.put((version, "lost", str(error)))
     except BaseException as error:
         told.put((version, "broke", repr(error)))

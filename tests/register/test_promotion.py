@@ -6,12 +6,12 @@ import mlflow
 import pytest
 from promotable import AddVersion
 
-from components.bad_input import BadInput
 from components.register.ledger import Entry, Ledger
 from components.register.promotion import line_of_champions, promote, roll_back
 from components.register.registry import MODEL, PARENT_RUN
 from components.register.standing import look, settle
 from components.register.verdict import NOT_GATED, REJECTED
+from ferkit.errors import UserError
 from ferkit.tracking import names
 
 
@@ -76,7 +76,7 @@ def test_a_version_that_is_not_approved_is_refused(
     client: mlflow.MlflowClient, add_version: AddVersion, status: str, expected: str
 ) -> None:
     version = add_version(status=status)
-    with pytest.raises(BadInput, match=expected):
+    with pytest.raises(UserError, match=expected):
         promote(client, version)
     assert settle(client).champion is None
 
@@ -84,7 +84,7 @@ def test_a_version_that_is_not_approved_is_refused(
 def test_without_a_challenger_the_last_verdict_says_why(client: mlflow.MlflowClient, add_version: AddVersion) -> None:
     add_version(status=REJECTED)
     add_version(status=NOT_GATED)
-    with pytest.raises(BadInput, match="version 1 was rejected"):
+    with pytest.raises(UserError, match="version 1 was rejected"):
         promote(client)
 
 
@@ -93,7 +93,7 @@ def test_an_approval_against_an_earlier_champion_is_stale(client: mlflow.MlflowC
     promote(client, first)
     assert not has_challenger(client)  # it was judged against no champion
     told = r"approved against no champion, but the champion is version 1 now.*`ferpipe gate 2`"
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(UserError, match=told):
         promote(client, second)
 
 
@@ -109,7 +109,7 @@ def test_a_challenger_judged_against_todays_champion_stays(
 
 def test_force_overrules_the_gate_and_is_written_down(client: mlflow.MlflowClient, add_version: AddVersion) -> None:
     version = add_version(status=REJECTED)
-    with pytest.raises(BadInput, match="--reason"):
+    with pytest.raises(UserError, match="--reason"):
         promote(client, version, force=True)
     promote(client, version, force=True, reason="the old one is broken")
     entry = settle(client).entries[-1]
@@ -136,7 +136,7 @@ def test_rollback_goes_back_one_champion_at_a_time(client: mlflow.MlflowClient, 
     assert client.get_model_version(MODEL, "3").tags["rolled_back_by"] == "ann"
     roll_back(client)
     assert champion(client) == "1"
-    with pytest.raises(BadInput, match="version 1 is the first champion"):
+    with pytest.raises(UserError, match="version 1 is the first champion"):
         roll_back(client)
     assert [entry.action for entry in settle(client).entries] == ["promote"] * 3 + ["rollback"] * 2
 
@@ -160,7 +160,7 @@ def test_rollback_from_a_champion_that_was_deleted(client: mlflow.MlflowClient, 
 
 def test_rollback_before_any_promotion_is_refused(client: mlflow.MlflowClient, add_version: AddVersion) -> None:
     add_version()
-    with pytest.raises(BadInput, match="no champion yet"):
+    with pytest.raises(UserError, match="no champion yet"):
         roll_back(client)
 
 
@@ -215,23 +215,23 @@ def test_a_deleted_ledger_is_said_with_the_cure(client: mlflow.MlflowClient, add
     assert experiment is not None
     (ledger,) = client.search_runs([experiment.experiment_id], f"tags.`{names.RUN_KIND}` = 'ledger'")
     client.delete_run(ledger.info.run_id)
-    with pytest.raises(BadInput, match="mlflow runs restore --run-id"):
+    with pytest.raises(UserError, match="mlflow runs restore --run-id"):
         promote(client, add_version(compared_with="1"))
     client.restore_run(ledger.info.run_id)
     assert promote(client, "2").changed
 
 
 def test_no_such_version_and_nothing_registered(client: mlflow.MlflowClient, add_version: AddVersion) -> None:
-    with pytest.raises(BadInput, match="no model facial-expression is registered"):
+    with pytest.raises(UserError, match="no model facial-expression is registered"):
         promote(client)
     add_version()
     for unknown in ("7", "best"):
-        with pytest.raises(BadInput, match=f"no version '{unknown}'; newest: 1"):
+        with pytest.raises(UserError, match=f"no version '{unknown}'; newest: 1"):
             promote(client, unknown)
 
 
 def test_a_reason_too_long_for_the_record_is_refused(client: mlflow.MlflowClient, add_version: AddVersion) -> None:
-    with pytest.raises(BadInput, match="at most 2000 characters"):
+    with pytest.raises(UserError, match="at most 2000 characters"):
         promote(client, add_version(), reason="x" * 2001)
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.bad_input import BadInput
 from components.faces import EMOTIONS
 from components.sample import draw_csv, planted
 from components.sample.csv import DUPLICATES, FAULTS, count_per_emotion
 from components.sample.draw import draw_faces
+from ferkit.errors import UserError
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -132,7 +132,7 @@ def _halve_and_standardise(faces: np.ndarray) -> np.ndarray:
 
 
 def test_too_few_faces_are_refused_and_nothing_is_left(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"at least 100 faces .*received 99"):
+    with pytest.raises(UserError, match=r"at least 100 faces .*received 99"):
         draw_csv(tmp_path / "sample.csv", faces=99)
     assert list(tmp_path.iterdir()) == []
 

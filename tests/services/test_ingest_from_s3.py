@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import pytest
 from swift import S3Server
 
-from components.bad_input import BadInput
 from components.faces import read_profile
 from components.ingest.ingest import ingest_csv
 from components.source import find_source, open_csv
+from ferkit.errors import UserError
 
 pytestmark = pytest.mark.services
 
@@ -32,7 +32,7 @@ def test_the_sample_from_s3_is_the_sample(s3: Any, sample_csv: Path, sample_face
     assert profile.source["csv"] == address
 
     s3.put_object(Bucket="faces", Key="data/sample.csv", Body=b"emotion,pixels,Usage\n")
-    with pytest.raises(BadInput, match="has changed since it was located"):
+    with pytest.raises(UserError, match="has changed since it was located"):
         ingest_csv(address, tmp_path / "again", source_version=version)
 
 
@@ -112,7 +112,7 @@ def test_a_connection_that_is_always_cut_fails_clean(s3: Any, server: S3Server, 
     version = source.version()
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
     monkeypatch.setattr("components.source.remote.FIRST_PAUSE", 0.01)
-    with pytest.raises(BadInput, match=r"^s3://faces/cut\.csv: (the connection broke|S3 cannot be reached)"):
+    with pytest.raises(UserError, match=r"^s3://faces/cut\.csv: (the connection broke|S3 cannot be reached)"):
         ingest_csv("s3://faces/cut.csv", tmp_path / "out" / "faces", source_version=version)
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -134,7 +134,7 @@ def test_what_is_wrong_is_one_sentence(
     s3.put_object(Bucket="faces", Key="a.csv", Body=b"pixels\n1\n")
     monkeypatch.setenv(setting, value)
     for attempt in (lambda: find_source(address).version(), lambda: open_csv(address).__enter__()):
-        with pytest.raises(BadInput, match=sentence) as refused:
+        with pytest.raises(UserError, match=sentence) as refused:
             attempt()
         assert str(refused.value).startswith(f"{address}: ")
         assert "\n" not in str(refused.value)

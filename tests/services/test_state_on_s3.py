@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.bad_input import BadInput
 from components.faces import read_split
 from components.train.state import S3Store, State, store_for
+from ferkit.errors import UserError
 
 pytestmark = pytest.mark.services
 RUNNER = Path(__file__).parent.parent / "train" / "fit_until_killed.py"
@@ -36,7 +36,7 @@ def test_a_state_comes_back_bit_for_bit(s3: Any):
 
 
 def test_a_bucket_that_is_not_there_is_one_sentence(s3: Any):
-    with pytest.raises(BadInput, match=r"s3://nowhere/p/c/state.npz: .*give a state_dir that can be read"):
+    with pytest.raises(UserError, match=r"s3://nowhere/p/c/state.npz: .*give a state_dir that can be read"):
         S3Store("s3://nowhere/p/c").load()
 
 

@@ -7,9 +7,9 @@ import io
 import numpy as np
 import pytest
 
-from components.bad_input import BadInput
 from components.source import forms
 from components.source.rows import CsvReader
+from ferkit.errors import UserError
 
 FACES = np.random.default_rng(0).integers(0, 256, (20, 48, 48), dtype=np.uint8)
 
@@ -53,7 +53,7 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_a_form_that_cannot_be_read_is_named_with_its_cure(form: str):
     cells, sentence = FORMS[form]
-    with pytest.raises(BadInput, match=r"^faces\.csv: row 0 has in `pixels` ") as refused:
+    with pytest.raises(UserError, match=r"^faces\.csv: row 0 has in `pixels` ") as refused:
         reader(cells)
     assert sentence in str(refused.value)
     assert len(str(refused.value)) < 300
@@ -92,7 +92,7 @@ def test_the_cells_of_a_row_are_counted_where_they_are_not_the_headers():
         (b"pixels,Usage\n1,1 2 3 4,Training\n", "row 0 has 3 cells"),
         (b"emotion,pixels\n1 2 3 4\n", "1 cells"),
     ):
-        with pytest.raises(BadInput, match=rf"its header has 2 columns, and none .*{has}"):
+        with pytest.raises(UserError, match=rf"its header has 2 columns, and none .*{has}"):
             CsvReader(io.BytesIO(csv), "faces.csv")
 
 
@@ -100,9 +100,9 @@ def test_doctests_hold():
     import doctest
 
     from components.source import digits
-    from ferkit import addresses, written
+    from ferkit import addresses, user_input
 
-    for module in (forms, digits, written, addresses):
+    for module in (forms, digits, user_input, addresses):
         found = doctest.testmod(module)
         assert found.attempted
         assert not found.failed

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from components.bad_input import BadInput
 from components.source import find_source, open_csv, remote
+from ferkit.errors import UserError
 
 CSV = b"emotion,pixels,Usage\n" + b"".join(b"0,%d 2 3 4,Training\n" % (n % 256) for n in range(200_000))
 
@@ -105,7 +105,7 @@ def test_a_connection_that_breaks_again_and_again_is_taken_up(server: Server, ki
 def test_without_ranges_a_connection_that_always_breaks_at_the_same_byte_is_one_sentence(server: Server):
     server.files["/faces.csv"] = CSV
     server.ranges, server.cut = False, len(CSV) // 2
-    with pytest.raises(BadInput, match=rf"the connection broke at byte {server.cut:,} of {len(CSV):,} and could not"):
+    with pytest.raises(UserError, match=rf"the connection broke at byte {server.cut:,} of {len(CSV):,} and could not"):
         read(f"{server.address}/faces.csv")
     assert server.requests == ["", *[f"bytes={server.cut}-"] * remote.TRIES]
 
@@ -120,7 +120,7 @@ def test_a_file_that_comes_in_chunks_is_read_whole(server: Server, cut: int):
 def test_a_connection_that_stays_broken_is_one_sentence(server: Server):
     server.files["/faces.csv"] = CSV
     server.cut = 0
-    with pytest.raises(BadInput, match=r"the connection broke at byte 0 of [\d,]+ and could not be taken up again"):
+    with pytest.raises(UserError, match=r"the connection broke at byte 0 of [\d,]+ and could not be taken up again"):
         read(f"{server.address}/faces.csv")
 
 
@@ -133,9 +133,9 @@ def test_a_file_that_changes_is_refused_before_and_while_it_is_read(server: Serv
     with open_csv(address, version) as opened:
         opened.stream.read(1000)
         server.etag = '"two"'
-        with pytest.raises(BadInput, match="has changed while it was read"):
+        with pytest.raises(UserError, match="has changed while it was read"):
             opened.stream.read()
-    with pytest.raises(BadInput, match="has changed since it was located"):
+    with pytest.raises(UserError, match="has changed since it was located"):
         read(address, version)
 
 
@@ -151,11 +151,11 @@ def test_a_server_that_tells_no_version_is_read_for_it(server: Server):
 @pytest.mark.parametrize(("path", "sentence"), [("none", "no such file"), ("403", "refuses"), ("500", "answers 500")])
 def test_a_server_that_says_no_is_one_sentence_without_secrets(server: Server, path: str, sentence: str):
     address = server.address.replace("//", "//me:secret@")
-    with pytest.raises(BadInput, match=sentence) as refused:
+    with pytest.raises(UserError, match=sentence) as refused:
         read(f"{address}/{path}?X-Amz-Signature=secret")
     assert "secret" not in str(refused.value)
 
 
 def test_no_server_is_one_sentence():
-    with pytest.raises(BadInput, match="cannot be reached"):
+    with pytest.raises(UserError, match="cannot be reached"):
         read("http://127.0.0.1:9/faces.csv")

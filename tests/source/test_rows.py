@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.bad_input import BadInput
 from components.source.lines import LONGEST_LINE
 from components.source.rows import CsvReader, Rejected
+from ferkit.errors import UserError
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
 
@@ -206,7 +206,7 @@ def test_keeps_constant_images_when_asked():
     ],
 )
 def test_refuses_what_is_no_csv_of_faces(csv: bytes, sentence: str):
-    with pytest.raises(BadInput, match=r"^faces\.csv: ") as refused:
+    with pytest.raises(UserError, match=r"^faces\.csv: ") as refused:
         Read(csv)
     assert sentence in str(refused.value)
 
@@ -347,7 +347,7 @@ HEADER, ROW = b"emotion,pixels,Usage\n", b"0,1 2 3 4,Training\n"
 def test_any_bytes_are_read_or_refused_in_a_sentence(around: tuple[bytes, bytes], junk: bytes):
     try:
         read = Read(around[0] + junk + around[1], chunk=64)  # anything else fails, and so does a row that is lost
-    except BadInput as refused:
+    except UserError as refused:
         sentence, _, shown = str(refused).partition(" (it is ")
         assert sentence.startswith("faces.csv: ")
         assert ". " not in sentence

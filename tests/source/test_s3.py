@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from components.bad_input import BadInput
 from components.source import find_source
 from components.source.s3 import S3Object
+from ferkit.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def no_aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_profile_that_is_nowhere_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(UserError) as refused:
         find_source("s3://faces/a.csv")
     assert str(refused.value) == (
         "s3://faces/a.csv: AWS_PROFILE names 'nobody', a profile that is not in the AWS config (~/.aws/config, "
@@ -32,7 +32,7 @@ def test_a_profile_that_is_nowhere_is_named(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_no_credentials_at_all():
-    with pytest.raises(BadInput, match=r"^s3://faces/a\.csv: no credentials for S3; set AWS_ACCESS_KEY_ID and"):
+    with pytest.raises(UserError, match=r"^s3://faces/a\.csv: no credentials for S3; set AWS_ACCESS_KEY_ID and"):
         find_source("s3://faces/a.csv").version()
 
 
@@ -62,11 +62,11 @@ def test_an_endpoint_that_is_no_address_is_one_sentence(endpoint: str, monkeypat
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with pytest.raises(BadInput, match=r"^s3://faces/a\.csv: S3 cannot be reached .*check AWS_ENDPOINT_URL"):
+    with pytest.raises(UserError, match=r"^s3://faces/a\.csv: S3 cannot be reached .*check AWS_ENDPOINT_URL"):
         find_source("s3://faces/a.csv").version()
 
 
 @pytest.mark.parametrize("address", ["s3://faces", "s3://faces/", "s3://faces/data/"])
 def test_an_address_without_an_object(address: str):
-    with pytest.raises(BadInput, match="names no object; give s3://bucket/key"):
+    with pytest.raises(UserError, match="names no object; give s3://bucket/key"):
         find_source(address)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from components.bad_input import BadInput
 from components.source import open_csv, read_pixels, unpack
+from ferkit.errors import UserError
 
 CSV = b"emotion,pixels,Usage\n" + b"0,1 2 3 4,Training\n" * 50
 NO_USAGE = b"emotion,pixels\n" + b"0,1 2 3 4\n" * 50
@@ -105,13 +105,13 @@ def test_a_member_that_is_not_there_or_not_the_only_one_is_refused(
     pack: Callable, asked: str, sentence: str, tmp_path: Path
 ):
     path = pack({"a/same.csv": CSV, "b/same.csv": CSV}, tmp_path / "a.zip")
-    with pytest.raises(BadInput, match=rf"{sentence}.*\(in it: a/same.csv, b/same.csv"):
+    with pytest.raises(UserError, match=rf"{sentence}.*\(in it: a/same.csv, b/same.csv"):
         read(f"{path}#{asked}")  # type: ignore[arg-type]
 
 
 def test_what_is_no_archive_has_no_members(tmp_path: Path):
     (tmp_path / "fer.csv").write_bytes(CSV)
-    with pytest.raises(BadInput, match="is no archive"):
+    with pytest.raises(UserError, match="is no archive"):
         read(f"{tmp_path / 'fer.csv'}#a.csv")  # type: ignore[arg-type]
 
 
@@ -135,7 +135,7 @@ def test_of_a_member_that_a_tar_repeats_the_last_counts(mode: str, tmp_path: Pat
 
 def test_a_pipe_is_refused_at_once(tmp_path: Path):
     os.mkfifo(tmp_path / "fer.csv")
-    with pytest.raises(BadInput, match="a pipe or a device"):
+    with pytest.raises(UserError, match="a pipe or a device"):
         read(tmp_path / "fer.csv")
 
 
@@ -143,7 +143,7 @@ def test_a_pipe_is_refused_at_once(tmp_path: Path):
 @pytest.mark.parametrize("member", ["../fer.csv", "/etc/fer.csv", "a/../../fer.csv", "..\\fer.csv", "C:\\fer.csv"])
 def test_refuses_members_that_point_out(pack: Callable, member: str, tmp_path: Path):
     path = pack({member: CSV}, tmp_path / "a")
-    with pytest.raises(BadInput, match="points out of the archive"):
+    with pytest.raises(UserError, match="points out of the archive"):
         read(path)
 
 
@@ -151,7 +151,7 @@ def test_refuses_members_that_point_out(pack: Callable, member: str, tmp_path: P
 @pytest.mark.parametrize("order", [1, -1])
 def test_refuses_it_also_before_or_behind_the_csv(pack: Callable, order: int, tmp_path: Path):
     members = {"../evil.txt": b"evil", "fer.csv": CSV, "README": b"faces"}
-    with pytest.raises(BadInput, match="points out of the archive"):
+    with pytest.raises(UserError, match="points out of the archive"):
         read(pack(dict(list(members.items())[::order]), tmp_path / "a"))
 
 
@@ -160,7 +160,7 @@ def test_refuses_an_archive_of_too_many_members(pack: Callable, tmp_path: Path, 
     monkeypatch.setattr("components.source.unpack.MOST_MEMBERS", 3)
     members = {f"{number}.txt": b"" for number in range(3)}
     assert read(pack({**dict(list(members.items())[:2]), "fer.csv": CSV}, tmp_path / "few"))[0] == CSV
-    with pytest.raises(BadInput, match="has over 3 members; give an archive of one CSV"):
+    with pytest.raises(UserError, match="has over 3 members; give an archive of one CSV"):
         read(pack({**members, "fer.csv": CSV}, tmp_path / "many"))
 
 
@@ -171,14 +171,14 @@ def test_refuses_a_zip_with_a_password(tmp_path: Path):
     data[6] |= 1  # the flag of encryption, in the member's header and in the directory's entry
     data[directory + 8] |= 1
     path.write_bytes(data)
-    with pytest.raises(BadInput, match=r"fer.csv in it has a password; unpack it and give the CSV"):
+    with pytest.raises(UserError, match=r"fer.csv in it has a password; unpack it and give the CSV"):
         read(path)
 
 
 @pytest.mark.parametrize("pack", PACKERS)
 def test_refuses_an_archive_without_a_csv(pack: Callable, tmp_path: Path):
     path = pack({"notes.txt": b"no faces here\n"}, tmp_path / "a")
-    with pytest.raises(BadInput, match=r"column `pixels` \(in it: 'notes.txt'\)"):
+    with pytest.raises(UserError, match=r"column `pixels` \(in it: 'notes.txt'\)"):
         read(path)
 
 
@@ -192,7 +192,7 @@ def test_refuses_a_bomb_before_it_unfolds(kind: str, tmp_path: Path, monkeypatch
     else:
         (zipped if kind == "zip" else tar)({"fer.csv": lines}, path)
     got = []
-    with pytest.raises(BadInput, match="bomb"), open_csv(str(path)) as opened:
+    with pytest.raises(UserError, match="bomb"), open_csv(str(path)) as opened:
         got.extend(iter(lambda: opened.stream.read(1 << 16), b""))
     assert sum(map(len, got)) <= 2_500_000
 
@@ -203,7 +203,7 @@ def test_refuses_an_archive_cut_off_anywhere(pack: Callable, tmp_path: Path):
     for length in range(30, len(whole) - 30, len(whole) // 12):
         path = tmp_path / "cut"
         path.write_bytes(whole[:length])
-        with pytest.raises(BadInput, match=r"damaged|no file in it"):
+        with pytest.raises(UserError, match=r"damaged|no file in it"):
             read(path)
 
 
@@ -211,11 +211,11 @@ def test_refuses_a_gzip_cut_off_or_changed(tmp_path: Path):
     whole = bytearray(gzip.compress(CSV * 100))
     path = tmp_path / "a.gz"
     path.write_bytes(whole[:-20])
-    with pytest.raises(BadInput, match="damaged or cut off"):
+    with pytest.raises(UserError, match="damaged or cut off"):
         read(path)
     whole[-6] ^= 1  # the checksum
     path.write_bytes(whole)
-    with pytest.raises(BadInput, match="damaged or cut off"):
+    with pytest.raises(UserError, match="damaged or cut off"):
         read(path)
 
 
@@ -240,7 +240,7 @@ def test_says_what_is_wrong_with_an_address(tmp_path: Path):
         "http:///fer.csv": "names no server",
         "http://<your-server>/fer.csv": "names no server",
     }.items():
-        with pytest.raises(BadInput, match=sentence) as refused:
+        with pytest.raises(UserError, match=sentence) as refused:
             read(Path(address) if address.startswith("/") else address)  # type: ignore[arg-type]
         assert "geheim" not in str(refused.value)
 

@@ -52,7 +52,7 @@ inside = (size < side).all(axis=1)
 assert 0.015 < share[inside].min() < 0.03, share[inside].min()
 assert 0.38 < share.max() < 0.43, share.max()
 high = (size[:, 0] > size[:, 1])[size[:, 0] != size[:, 1]]
-assert 0.47 < high.mean() < 0.53, "high ones are not as likely as wide ones"
+assert 0.47 < high.mean() < 0.53, "high ones are not as likely ones"
 
 grey = tensor(np.full((512, side, side), 300.0))  # a level that noise never has
 np.testing.assert_array_equal(np.asarray(layer(grey, training=False)), np.asarray(grey))

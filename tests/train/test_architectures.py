@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pytest
 
-from components.bad_input import BadInput
 from components.train.architectures import find
 from components.train.candidate import parse_candidate
+from ferkit.errors import UserError
 
 
 def build(architecture: str, side: int = 48, **changes: Any) -> Any:
@@ -62,7 +62,7 @@ def test_multi_kernel_is_the_notebooks(axis: str, views: tuple[int, ...], flat: 
 
 
 def test_a_residual_connection_round_nothing_is_refused():
-    with pytest.raises(BadInput, match=r"residual: there is nothing to go round with depth 1; give depth 2 or more"):
+    with pytest.raises(UserError, match=r"residual: there is nothing to go round with depth 1; give depth 2 or more"):
         parse_candidate({"architecture": "lenet", "residual": True}, {})
 
 
@@ -96,5 +96,5 @@ def test_the_scaled_family_ends_in_the_mean_over_its_last_block():
 
 @pytest.mark.parametrize("architecture", ["lenet", "multi_kernel"])
 def test_faces_that_are_too_small_are_refused(architecture: str):
-    with pytest.raises(BadInput, match=rf"{architecture}.filters: only .* pixels are left for block"):
+    with pytest.raises(UserError, match=rf"{architecture}.filters: only .* pixels are left for block"):
         build(architecture, side=5)

@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from components.bad_input import BadInput
 from components.train.architectures import find, names
 from components.train.candidate import RECIPES, Candidate, parse_candidate
 from components.train.parameters import Train
+from ferkit.errors import UserError
 
 
 @pytest.mark.parametrize("architecture", ["lenet", "multi_kernel"])
@@ -67,7 +67,7 @@ def test_the_name_tells_network_recipe_and_seed():
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(candidate: dict[str, object], sentence: str):
-    with pytest.raises(BadInput, match=sentence.replace("(", r"\(").replace(")", r"\)").replace("?", r"\?")):
+    with pytest.raises(UserError, match=sentence.replace("(", r"\(").replace(")", r"\)").replace("?", r"\?")):
         parse_candidate(candidate, {})
 
 

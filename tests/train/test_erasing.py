@@ -1,4 +1,4 @@
-"""Random erasing: rectangles as large and as likely as the paper's, exact to the pixel. Under every backend."""
+"""Random erasing: rectangles as large and as likely paper's, exact to the pixel. Under every backend."""
 
 from __future__ import annotations
 

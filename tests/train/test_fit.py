@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.bad_input import BadInput
 from components.faces import Faces
 from components.train.candidate import Candidate, parse_candidate
 from components.train.fit import Diverged, Epoch, Trained, _patience_is_over, best_epoch, fit, score
@@ -19,6 +18,7 @@ from components.train.hardware import choose
 from components.train.network import build_network, save_network
 from components.train.optimizers import optimizer_for
 from components.train.state import FolderStore
+from ferkit.errors import UserError
 
 
 def small(**changes: Any) -> Candidate:
@@ -57,7 +57,7 @@ def test_it_learns_in_bfloat16_with_sgd_on_crops(stripes: Faces):
 
 def test_a_crop_larger_than_a_face_is_refused(stripes: Faces):
     with pytest.raises(
-        BadInput, match=r"train.crop_size: a face has 24x24 pixels; give at most 24, or 0 .*\(received 25\)"
+        UserError, match=r"train.crop_size: a face has 24x24 pixels; give at most 24, or 0 .*\(received 25\)"
     ):
         train(small(crop_size=25), stripes)
 
@@ -269,13 +269,13 @@ def test_validation_figures_are_scikit_learns(stripes: Faces):
 
 @pytest.mark.usefixtures("no_gpu")
 def test_a_gpu_that_is_required_and_missing_is_said_at_once():
-    with pytest.raises(BadInput, match=r"train.require_gpu: tensorflow finds no GPU here"):
+    with pytest.raises(UserError, match=r"train.require_gpu: tensorflow finds no GPU here"):
         choose(small(require_gpu=True).train)
 
 
 def test_a_backend_that_is_not_installed_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(BadInput, match=r"train.backend: jax is not installed here; pip install 'fer-pipeline\[jax\]'"):
+    with pytest.raises(UserError, match=r"train.backend: jax is not installed here; pip install 'fer-pipeline\[jax\]'"):
         choose(small(backend="jax").train)
 
 
@@ -294,5 +294,5 @@ def test_a_network_without_convolutions_gets_no_picture_of_them(stripes: Faces, 
 
 
 def test_a_second_backend_in_one_process_is_refused():
-    with pytest.raises(BadInput, match=r"train.backend: this process has already loaded tensorflow \(received jax\)"):
+    with pytest.raises(UserError, match=r"train.backend: this process has already loaded tensorflow \(received jax\)"):
         choose(small(backend="jax").train)

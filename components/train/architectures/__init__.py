@@ -11,8 +11,8 @@ import pkgutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from components.bad_input import BadInput, nearest
-from components.section import Section
+from ferkit.errors import UserError, nearest
+from ferkit.settings import Settings
 
 if TYPE_CHECKING:
     import keras
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Architecture(Protocol):
     """What a module of this package has."""
 
-    Parameters: type[Section]
+    Parameters: type[Settings]
     RECIPES: Mapping[str, Mapping[str, Any]]
 
     def build(self, parameters: Any, side: int) -> keras.Model:
@@ -38,8 +38,8 @@ def find(name: str) -> Architecture:
     """The architecture of that name; does not import keras.
 
     Raises:
-        BadInput: there is none.
+        UserError: there is none.
     """
     if name not in names():
-        raise BadInput(f"architecture: there is no {name!r}; {nearest(str(name), names())}")
+        raise UserError(f"architecture: there is no {name!r}; {nearest(str(name), names())}")
     return cast(Architecture, importlib.import_module(f"{__name__}.{name}"))

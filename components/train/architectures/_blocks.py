@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from components.bad_input import BadInput
-from components.section import Section
+from ferkit.errors import UserError
+from ferkit.settings import Settings
 
 if TYPE_CHECKING:
     import keras
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 BatchNorm = Literal["none", "pool", "convolution"]
 
 
-class Scaled(Section):
+class Scaled(Settings):
     """What makes a network of either family larger. The defaults are the notebooks' sizes."""
 
     width: float = Field(default=1.0, gt=0, le=8, description="factor on every number of filters and units")
@@ -74,11 +74,11 @@ def check_size(x: Any, architecture: str, number: int, parameters: Scaled) -> No
     """Refuses a block for which too little of the face is left.
 
     Raises:
-        BadInput: `x` (n, h, w, c) is too small for block `number`, counted from 0.
+        UserError: `x` (n, h, w, c) is too small for block `number`, counted from 0.
     """
     height, width = x.shape[1:3]
     if min(height, width) < (4 if parameters.padding == "valid" else 2):
-        raise BadInput(
+        raise UserError(
             f"{architecture}.filters: only {height}x{width} pixels are left for block {number + 1}; "
             f"give at most {number} numbers of filters, padding=same, or larger faces"
         )

@@ -59,7 +59,7 @@ def build(parameters: Parameters, side: int) -> keras.Model:
     """Scaled faces float32 (n, side, side, 1) -> logits float32 (n, 7). Shapes below are for side 48 and the defaults.
 
     Raises:
-        BadInput: the faces are too small for that many blocks.
+        UserError: the faces are too small for that many blocks.
     """
     import keras
     from keras import layers

@@ -246,7 +246,7 @@ def writing_text(path: Path, cure: str) -> Iterator[TextIO]:
     the block goes.
 
     Raises:
-        BadInput: it cannot be written there; ends with `cure`.
+        UserError: it cannot be written there; ends with `cure`.
     """
     whole = not path.exists() or path.is_file()
     part = path.with_name(f".ferpipe-{os.getpid()}.part") if whole else path

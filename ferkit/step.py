@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ferkit.code_version import check_step_version
 from ferkit.errors import UserError
-from ferkit.written import shown
+from ferkit.user_input import shown
 
 LOG = logging.getLogger("ferpipe")
 
@@ -31,7 +31,7 @@ TERMINATION_LOG = Path("/dev/termination-log")
 
 
 @contextmanager
-def running(name: str, code_version: str = "") -> Iterator[logging.Logger]:
+def step_context(name: str, code_version: str = "") -> Iterator[logging.Logger]:
     """Runs the body of step `name`.
 
     Yields the logger whose lines reach the person who started the pipeline. The LAST line logged at INFO is the step's

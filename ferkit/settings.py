@@ -1,7 +1,7 @@
-"""A section of parameters: every parameter once, with type, default, bounds and help.
+"""A section of settings: every parameter once, with type, default, bounds and help.
 
-Each step that has settings owns a `parameters.py` with one `Section`; `pipeline/parameters.py` composes them. The DAG's
-defaults, the CLI's help, the check of a config file and MLproject are all taken from there.
+Each step that has settings owns one `Settings`; `pipeline/parameters.py` composes them. The DAG's defaults, the CLI's
+help, the check of a config file and MLproject are all taken from there.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from components.bad_input import BadInput, nearest
-from ferkit.written import refuse_rounded, shorten, shown
+from ferkit.errors import UserError, nearest
+from ferkit.user_input import refuse_rounded, shorten, shown
 
 
-class Section(BaseModel):
+class Settings(BaseModel):
     """Base of all sections. Unknown keys are refused; values are frozen once parsed.
 
     Write a field as `epochs: int = Field(default=10, ge=1, description="passes over the faces")`: the description is
@@ -32,12 +32,12 @@ class Section(BaseModel):
         """The section with `values` in place of its defaults.
 
         Raises:
-            BadInput: naming the first key that is unknown (with the nearest right one) or whose value does not fit.
+            UserError: naming the first key that is unknown (with the nearest right one) or whose value does not fit.
         """
         known = cls.names()
         for key in values:
             if key not in known:
-                raise BadInput(f"{cls._path(shown(key)[:80])}: no such parameter; {nearest(str(key), known)}")
+                raise UserError(f"{cls._path(shown(key)[:80])}: no such parameter; {nearest(str(key), known)}")
         refuse_rounded(dict(values), cls.section)
         try:
             return cls.model_validate(dict(values))
@@ -45,7 +45,7 @@ class Section(BaseModel):
             first = error.errors()[0]
             where = cls._path(".".join(str(part) for part in first["loc"]))
             sentence = first["msg"].removeprefix("Value error, ")
-            raise BadInput(f"{where}: {sentence} (received {shorten(first['input'])})") from None
+            raise UserError(f"{where}: {sentence} (received {shorten(first['input'])})") from None
 
     @classmethod
     def names(cls) -> list[str]:
