@@ -30,11 +30,11 @@ from scipy import ndimage
 from components.balance.balance_classes import balance_classes, make_chunks
 from components.balance.parameters import Balance
 from components.balance.plan import plan_new_faces
-from components.faces import SPLITS, Faces, SplitWriter, read_profile, read_split, read_split_in_chunks, split_path
-from components.faces.dataset import write_profile
 from components.ingest.ingest import ingest_csv
 from components.ingest.parameters import Ingest
-from components.sample import draw_csv
+from ferkit.data import SPLITS, Faces, SplitWriter, read_profile, read_split, read_split_in_chunks, split_path
+from ferkit.data.dataset import write_profile
+from ferkit.data.sample import draw_csv
 
 DEVELOPMENT_CSV = Path(__file__).resolve().parents[2] / "shared" / "fer2013" / "fer2013-dev.csv.gz"
 REPEATS = 3

@@ -87,7 +87,7 @@ def read_with_digits(csv: str) -> np.ndarray:
 
 def read_with_ours(csv: str) -> None:
     """Our reader alone: checks, SHA-256 of the CSV and a digest of every face, but no duplicates and no Parquet."""
-    from components.source import CsvReader, open_csv
+    from ferkit.data.source import CsvReader, open_csv
 
     with open_csv(csv) as opened:
         for _ in CsvReader(opened.stream, opened.name).rows():

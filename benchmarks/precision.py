@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from components.faces import EMOTIONS
 from components.train.candidate import parse_candidate
 from components.train.hardware import choose, cpu_has_bfloat16
 from ferkit.cores import usable_cores
+from ferkit.data import EMOTIONS
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "fer2013-best.yaml"
 SIDE = 48

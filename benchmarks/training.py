@@ -29,10 +29,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from components.faces import Faces, read_split
 from components.ingest.ingest import ingest_csv
 from components.train.candidate import parse_candidate
 from components.train.hardware import Hardware, choose
+from ferkit.data import Faces, read_split
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "fer2013.yaml"
 

@@ -87,9 +87,9 @@ def balance_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: st
 
 def train_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
     """One candidate, in a run of its own under the one of `mlflow run`. Prints that run's id."""
-    from components.faces import read_profile
     from components.open_run.resolve import resolve_candidates
     from components.train.train import train_candidate
+    from ferkit.data import read_profile
     from ferkit.tracking.candidates import open_candidates, state_of
 
     client = connect(tracking_uri)

@@ -19,13 +19,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from components.faces import EMOTIONS
 from components.model.evaluation import FOLDER
 from components.model.intervals import joint_counts
 from components.register import registry
 from components.register.gate import Differences, compare_on_same_rows
 from components.register.standing import look
 from components.register.verdict import Difference
+from ferkit.data import EMOTIONS
 from ferkit.errors import UserError
 from ferkit.tracking import names, tree
 from ferkit.tracking.names import metric

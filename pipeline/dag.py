@@ -1,6 +1,6 @@
 """The pipeline: how the steps are chained. The same for a run on this machine, in containers and on Kubeflow.
 
-`Dataset` artifacts are folders (see components/faces/dataset.py); a candidate is its MLflow run id, from which every
+`Dataset` artifacts are folders (see ferkit/data/dataset.py); a candidate is its MLflow run id, from which every
 step finds its settings, its parent and its state.
 """
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from components.source.files import LocalFile
+from ferkit.data.source.files import LocalFile
 from ferkit.errors import UserError
 from pipeline.kubeflow import Asked
 

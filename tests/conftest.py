@@ -48,7 +48,7 @@ def kill_between_renames() -> Callable[..., None]:
 @pytest.fixture(scope="session")
 def sample_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A drawn CSV of 700 faces, faults included."""
-    from components.sample import draw_csv
+    from ferkit.data.sample import draw_csv
 
     path = tmp_path_factory.mktemp("sample") / "sample.csv"
     draw_csv(path, faces=700, seed=0)

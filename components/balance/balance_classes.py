@@ -16,7 +16,7 @@ from components.balance.draws import key_of
 from components.balance.parameters import TECHNIQUES, Balance
 from components.balance.plan import COPY, Plan, plan_new_faces
 from components.balance.techniques import blur_at_random, flip, mask, rotate_at_random, salt_at_random
-from components.faces import (
+from ferkit.data import (
     EMOTIONS,
     Faces,
     Profile,
@@ -28,7 +28,7 @@ from components.faces import (
     split_path,
     write_profile,
 )
-from components.faces.whole import writing_whole
+from ferkit.data.atomic_folder import atomic_folder
 
 CHUNK = 2048
 """Faces in work at a time (5 MB of 48x48). The order of faces depends on it, and peak memory; no face does."""
@@ -64,7 +64,7 @@ def balance_classes(faces: Path | str, balanced: Path | str, parameters: Balance
     profile = read_profile(faces)
     makes_faces = parameters.strategy in ("augment", "oversample")
     made: dict[str, np.ndarray] = {}
-    with writing_whole(balanced) as part:
+    with atomic_folder(balanced) as part:
         for split in ("validation", "test") if makes_faces else ("train", "validation", "test"):
             shutil.copyfile(split_path(faces, split), split_path(part, split))
         record = profile.splits["train"]

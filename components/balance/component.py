@@ -20,7 +20,7 @@ def balance(faces: Input[Dataset], parameters: dict[str, Any], code_version: str
     """
     from components.balance.balance_classes import balance_classes, describe_change
     from components.balance.parameters import Balance
-    from components.faces import read_profile
+    from ferkit.data import read_profile
     from ferkit.step import step_context
 
     with step_context("balance", code_version) as log:

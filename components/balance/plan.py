@@ -14,7 +14,7 @@ import numpy as np
 
 from components.balance.draws import key_of
 from components.balance.parameters import TECHNIQUES, Balance
-from components.faces import EMOTIONS
+from ferkit.data import EMOTIONS
 from ferkit.errors import UserError
 
 COPY = "copy"

@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from components.faces import EMOTIONS, Faces
-from components.faces.style import BEFORE, EMOTION_COLOURS, FAINT, INK, figure_style
 from components.model.evaluation import Evaluation, SplitScores
 from components.model.metrics import Scores
+from ferkit.data import EMOTIONS, Faces
+from ferkit.report.style import BEFORE, EMOTION_COLOURS, FAINT, INK, figure_style
 
 RIGHT, WRONG, SECOND, THIRD = "#2a7f62", "#c0392b", "#9ecae1", "#a1d99b"
 BLUE = EMOTION_COLOURS["sad"]

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from components.faces import EMOTIONS, Faces
 from components.model.metrics import Scores
+from ferkit.data import EMOTIONS, Faces
 
 
 def write_tables(folder: Path, faces: Mapping[str, Faces], scores: Mapping[str, Scores]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from components.faces import DIGEST, EMOTIONS, SPLITS
+from ferkit.data import DIGEST, EMOTIONS, SPLITS
 
 TRAIN, VALIDATION, TEST = range(3)
 

@@ -18,7 +18,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from components.faces import (
+from components.ingest.duplicates import TRAIN, choose_dropped, find_duplicates, group_identical
+from components.ingest.parameters import Ingest
+from components.ingest.split import split_by_seed
+from ferkit.data import (
     DIGEST,
     EMOTIONS,
     ROW_GROUP,
@@ -26,15 +29,12 @@ from components.faces import (
     Faces,
     Profile,
     SplitWriter,
+    atomic_folder,
     split_path,
     write_profile,
-    writing_whole,
 )
-from components.ingest.duplicates import TRAIN, choose_dropped, find_duplicates, group_identical
-from components.ingest.parameters import Ingest
-from components.ingest.split import split_by_seed
-from components.source import CsvReader, OpenCsv, Rejected, open_csv
-from components.source.rows import EMPTY_USAGE
+from ferkit.data.source import CsvReader, OpenCsv, Rejected, open_csv
+from ferkit.data.source.rows import EMPTY_USAGE
 from ferkit.errors import UserError
 from ferkit.user_input import shown
 
@@ -79,7 +79,7 @@ def ingest_csv(csv: str, output: Path | str, parameters: Ingest | None = None, s
             training rows.
     """
     parameters = parameters or Ingest()
-    with writing_whole(output) as folder:
+    with atomic_folder(output) as folder:
         with open_csv(csv, source_version) as opened, _Spool(folder / ".pixels") as spool:
             read = _read_rows(opened, folder, spool, parameters)
             _tell_member(opened)

@@ -6,8 +6,8 @@ import hashlib
 
 import numpy as np
 
-from components.faces import DIGEST, EMOTIONS
 from components.ingest.duplicates import TEST, VALIDATION
+from ferkit.data import DIGEST, EMOTIONS
 
 
 def split_by_seed(

@@ -16,7 +16,7 @@ def locate(csv: str, code_version: str) -> str:
     Returns:
         What changes when the CSV's bytes change: sha256 of a file as it lies, or S3's VersionId or ETag with the size.
     """
-    from components.source import find_source
+    from ferkit.data.source import find_source
     from ferkit.step import step_context
 
     with step_context("locate", code_version) as log:

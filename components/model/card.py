@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from html import escape
 
-from components.faces import EMOTIONS, Profile
 from components.model.evaluation import Evaluation
 from components.model.page import bullets
+from ferkit.data import EMOTIONS, Profile
 from ferkit.tracking.names import REGISTERED_MODEL
 
 

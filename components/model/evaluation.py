@@ -11,9 +11,9 @@ import mlflow
 import mlflow.artifacts
 import numpy as np
 
-from components.faces import EMOTIONS
 from components.model.intervals import Interval, bootstrap_intervals
 from components.model.metrics import Scores, calibration
+from ferkit.data import EMOTIONS
 from ferkit.tracking import names
 
 FOLDER: Final = "evaluation"

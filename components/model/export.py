@@ -21,8 +21,8 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from components.faces import EMOTIONS
 from components.model.load import FaceModel
+from ferkit.data import EMOTIONS
 from ferkit.errors import UserError
 
 FACES, PROBABILITIES = "faces", "probabilities"
@@ -83,8 +83,7 @@ def export_model(model: FaceModel, kind: str, target: Path) -> Exported:
 
     Raises:
         UserError: as `check_format`; or the model cannot be converted, the file cannot be written, or its answers
-            differ
-            from the model's by more than `TOLERANCE`.
+            differ from the model's by more than `TOLERANCE`.
     """
     check_format(kind, target)
     form = FORMATS[kind]
@@ -153,7 +152,7 @@ def _compare(model: FaceModel, file: Path) -> float:
     Raises:
         UserError: it is above `TOLERANCE`.
     """
-    from components.sample.draw import draw_faces
+    from ferkit.data.sample.draw import draw_faces
 
     drawn = draw_faces((np.arange(CHECKED) % len(EMOTIONS)).astype(np.uint8), [0])
     size = (model.side, model.side)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from components.faces import EMOTIONS
+from ferkit.data import EMOTIONS
 from ferkit.errors import OutOfReach, UserError, is_out_of_reach
 
 

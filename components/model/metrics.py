@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from components.faces import EMOTIONS
+from ferkit.data import EMOTIONS
 from ferkit.errors import UserError
 
 CLASSES = len(EMOTIONS)

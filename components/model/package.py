@@ -17,7 +17,7 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 from PIL import Image
 
-from components.faces import EMOTIONS
+from ferkit.data import EMOTIONS
 from ferkit.tracking.names import MODEL_ARTIFACT
 
 PYFUNC = Path(__file__).with_name("pyfunc.py")

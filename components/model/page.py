@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
-from components.faces import EMOTIONS
+from ferkit.data import EMOTIONS
 
 STYLE = """
 :root { --paper: #fff; --ink: #1c2430; --quiet: #667085; --line: #e3e7ed; --panel: #f6f8fa; --blue: 43 108 176;

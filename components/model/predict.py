@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from components.faces import EMOTIONS
 from components.model.kinds import ENDINGS, LITTER, is_picture, name_kind, read_start
 from components.model.load import FaceModel
 from components.model.pyfunc import FORMATS, LEAST_CONTRAST, NotAFace, measure_contrast, read_picture
+from ferkit.data import EMOTIONS
 from ferkit.errors import UserError
 from ferkit.tracking.names import MODEL_ARTIFACT, REGISTERED_MODEL
 from ferkit.user_input import shown
@@ -160,9 +160,9 @@ def _of_pictures(model: FaceModel, pictures: Sequence[str], refused: list[str]) 
 
 
 def _of_csv(model: FaceModel, csv: str, refused: list[str]) -> Iterator[Answers]:
-    from components.source.pixels import read_pixels
-    from components.source.rows import Rejected
     from ferkit.addresses import without_secrets
+    from ferkit.data.source.pixels import read_pixels
+    from ferkit.data.source.rows import Rejected
 
     name = without_secrets(csv)
     rejected: list[Rejected] = []

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from components.faces import EMOTIONS, SPLITS, Profile
 from components.model import card
 from components.model.evaluation import CandidateRun, Evaluation, SplitScores
 from components.model.page import (
@@ -25,6 +24,7 @@ from components.model.page import (
     reliability_chart,
     table,
 )
+from ferkit.data import EMOTIONS, SPLITS, Profile
 from ferkit.tracking import names
 
 NAN = float("nan")

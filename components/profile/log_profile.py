@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from components.faces import read_profile
 from components.profile.profile_data import profile_data
+from ferkit.data import read_profile
 from ferkit.errors import is_out_of_reach
 from ferkit.tracking import names, tree
 

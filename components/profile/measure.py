@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from components.faces import EMOTIONS, SPLITS, Faces, read_column, read_profile, read_split_in_chunks
-from components.faces.dataset import DIGEST, digest_pixels
 from components.profile.near_duplicates import hash_faces
 from components.profile.typical import StandardisedSums, rank_training_faces
+from ferkit.data import EMOTIONS, SPLITS, Faces, read_column, read_profile, read_split_in_chunks
+from ferkit.data.dataset import DIGEST, digest_pixels
 
 THUMBNAILS = 12
 """Faces of each emotion that are kept to be shown."""

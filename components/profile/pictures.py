@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from components.faces import EMOTIONS, SPLITS, Profile
-from components.faces.style import BEFORE, EMOTION_COLOURS, FAINT, INK
 from components.profile.measure import ORIGINAL, Augmented, Measured
 from components.profile.tables import LEFT, REPEATING, SHARED
+from ferkit.data import EMOTIONS, SPLITS, Profile
+from ferkit.report.style import BEFORE, EMOTION_COLOURS, FAINT, INK
 
 COLOURS = [EMOTION_COLOURS[name] for name in EMOTIONS]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from components.faces import SPLITS, Profile, read_profile
-from components.faces.dataset import PROFILE
-from components.faces.style import figure_style
 from components.profile import pictures, tables
 from components.profile.measure import Measured, measure_faces, pick_augmented
 from components.profile.near_duplicates import find_near_duplicates
+from ferkit.data import SPLITS, Profile, read_profile
+from ferkit.data.dataset import PROFILE
+from ferkit.report.style import figure_style
 
 REJECTED = "rejected.csv"
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components.faces import EMOTIONS, SPLITS, Profile
 from components.profile.measure import Measured
 from components.profile.near_duplicates import LISTED, NearDuplicates, NearPairs
+from ferkit.data import EMOTIONS, SPLITS, Profile
 
 
 def count_classes(before: Profile, after: Profile) -> pd.DataFrame:

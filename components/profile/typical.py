@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.faces import EMOTIONS, Faces, read_split_in_chunks
+from ferkit.data import EMOTIONS, Faces, read_split_in_chunks
 
 LIGHT = {"brightness": (0.03, 0.97), "contrast": (0.5, 0.95)}
 """Between which quantiles of its emotion a face's light has to be, or it comes after all whose light is."""

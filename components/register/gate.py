@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.faces import EMOTIONS
 from components.model.intervals import confusions_of_joint, interval, resample_counts
 from components.model.metrics import CLASSES, accuracy_of_confusions, macro_f1_of_confusions, recalls_of_confusions
 from components.register.parameters import Register
 from components.register.verdict import Difference
+from ferkit.data import EMOTIONS
 
 
 @dataclass(frozen=True)

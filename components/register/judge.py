@@ -8,7 +8,6 @@ from pathlib import Path
 import mlflow
 import numpy as np
 
-from components.faces import EMOTIONS, Faces, read_profile, read_split
 from components.model.intervals import confusions_of_joint, joint_counts
 from components.model.load import load_face_model
 from components.model.metrics import (
@@ -25,6 +24,7 @@ from components.register.registry import Version
 from components.register.seen import find_seen
 from components.register.standing import Standing
 from components.register.verdict import APPROVED, REJECTED, Difference, Scored, Verdict
+from ferkit.data import EMOTIONS, Faces, read_profile, read_split
 from ferkit.errors import UserError
 from ferkit.tracking import names
 

@@ -13,7 +13,6 @@ from typing import Any, Final
 import mlflow
 from mlflow.entities import Run
 
-from components.faces import EMOTIONS, Profile, read_profile
 from components.model.evaluation import read_candidate
 from components.model.report import write_report
 from components.register import registry
@@ -26,6 +25,7 @@ from components.register.seen import KEPT_IN, keep_training_faces
 from components.register.standing import Standing, settle
 from components.register.verdict import NOT_GATED, REJECTED, Verdict
 from ferkit.addresses import run_address
+from ferkit.data import EMOTIONS, Profile, read_profile
 from ferkit.errors import UserError
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of

@@ -14,9 +14,9 @@ from typing import Final
 import mlflow
 import numpy as np
 
-from components.faces import read_split_in_chunks
-from components.faces.dataset import DIGEST, READ_AT_A_TIME, digest_pixels
 from components.register.registry import Version
+from ferkit.data import read_split_in_chunks
+from ferkit.data.dataset import DIGEST, READ_AT_A_TIME, digest_pixels
 
 ARTIFACT: Final = "data/training_faces.npy"
 

@@ -17,7 +17,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from components.faces import EMOTIONS, Faces
 from components.model.metrics import accuracy_of_confusions, confusion_matrix, macro_f1_of_confusions
 from components.train.batch_statistics import FACES, SHARE, BatchStatistics
 from components.train.candidate import Candidate
@@ -29,6 +28,7 @@ from components.train.optimizers import assign, averaged, values
 from components.train.parameters import Complete
 from components.train.state import State, Store
 from components.train.step import draws_of, network_to_train, trainer
+from ferkit.data import EMOTIONS, Faces
 from ferkit.errors import UserError
 
 ops: Any = keras.ops

@@ -17,12 +17,12 @@ import mlflow
 import numpy as np
 from mlflow.entities import Metric, Run
 
-from components.faces import EMOTIONS, Faces, Profile, read_profile, read_split
 from components.train.candidate import Candidate
 from components.train.hardware import Hardware, choose
 from components.train.parameters import Complete
 from components.train.state import State as TrainingState
 from components.train.state import Store, open_state, store_for
+from ferkit.data import EMOTIONS, Faces, Profile, read_profile, read_split
 from ferkit.errors import UserError, is_out_of_reach
 from ferkit.tracking import candidates, names, tree
 from ferkit.tracking.names import State

@@ -91,7 +91,7 @@ def _writing(output: Path | None) -> Iterator[Callable[[list[dict[str, Any]]], N
     if output is None:
         yield lambda records: None
         return
-    from components.faces import EMOTIONS
+    from ferkit.data import EMOTIONS
     from ferkit.user_input import inert, writing_text
 
     with writing_text(output, "give another --output") as file:

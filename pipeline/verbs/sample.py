@@ -30,7 +30,7 @@ def sample(out: Path, faces: int, seed: int, force: bool, as_json: bool) -> None
     import hashlib
     import json
 
-    from components.sample import draw_csv
+    from ferkit.data.sample import draw_csv
     from ferkit.errors import UserError
     from ferkit.user_input import shown
 

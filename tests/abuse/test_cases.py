@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
-from components.faces import Profile, read_profile
 from components.ingest.ingest import ingest_csv
 from components.ingest.parameters import Ingest
 from components.model.pyfunc import read_picture
+from ferkit.data import Profile, read_profile
 from ferkit.errors import UserError
 from pipeline.cli import cli
 from pipeline.parameters import read_parameters

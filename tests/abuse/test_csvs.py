@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.faces import SPLITS, USAGE, read_split
 from components.ingest.ingest import ingest_csv
 from components.ingest.parameters import Ingest
-from components.source import read_pixels
+from ferkit.data import SPLITS, USAGE, read_split
+from ferkit.data.source import read_pixels
 from ferkit.errors import UserError
 from tests.abuse.sentences import assert_one_sentence
 from tests.source.test_rows import Read, assert_read_right

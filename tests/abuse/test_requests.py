@@ -17,7 +17,7 @@ import pytest
 import requests
 from PIL import Image
 
-from components.faces import EMOTIONS
+from ferkit.data import EMOTIONS
 from tests.abuse.sentences import assert_one_sentence
 from tests.abuse.test_pictures import MORE_MEMORY, draw_good, draw_picture, spoil
 from tests.model.serving import Served, serving

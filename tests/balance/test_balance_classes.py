@@ -22,9 +22,9 @@ from components.balance.balance_classes import LeakedParent, balance_classes, pr
 from components.balance.draws import key_of
 from components.balance.parameters import Balance
 from components.balance.techniques import blur_at_random, flip, mask, rotate_at_random, salt_at_random
-from components.faces import EMOTIONS, SPLITS, Faces, Profile, SplitWriter, read_profile, read_split, split_path
-from components.faces.dataset import write_profile
-from components.sample.draw import draw_faces
+from ferkit.data import EMOTIONS, SPLITS, Faces, Profile, SplitWriter, read_profile, read_split, split_path
+from ferkit.data.dataset import write_profile
+from ferkit.data.sample.draw import draw_faces
 from ferkit.errors import UserError
 
 COUNTS = {"train": (30, 3, 28, 50, 33, 22, 35), "validation": (4, 1, 4, 6, 4, 3, 4), "test": (4, 1, 4, 6, 4, 3, 4)}

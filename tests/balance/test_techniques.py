@@ -19,7 +19,7 @@ from components.balance.techniques import (
     salt,
     salt_at_random,
 )
-from components.sample.draw import draw_faces
+from ferkit.data.sample.draw import draw_faces
 
 KEYS = key_of(0, np.arange(200))
 

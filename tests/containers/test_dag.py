@@ -137,7 +137,7 @@ def _keys(s3: S3Server) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def team(images: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
-    from components.sample import draw_csv
+    from ferkit.data.sample import draw_csv
 
     folder = tmp_path_factory.mktemp("team")
     # Containers run as nobody: the way to the folder must be open.

@@ -42,7 +42,7 @@ def test_hadolint_has_nothing_to_say() -> None:
 
 def test_the_drawn_sample_is_ingested_without_network_or_root_on_a_read_only_disk(images: Built) -> None:
     code = (
-        "import os, pathlib, components.sample as s, components.ingest.ingest as i;"
+        "import os, pathlib, ferkit.data.sample as s, components.ingest.ingest as i;"
         "from components.ingest.parameters import Ingest;"
         "s.draw_csv(pathlib.Path('/tmp/s.csv'), faces=700, seed=0);"
         "i.ingest_csv('/tmp/s.csv', pathlib.Path('/tmp/faces'), Ingest());"

@@ -18,7 +18,7 @@ from engine import Built, docker
 from mlflow.artifacts import download_artifacts
 from mlflow_server import IMAGES, mlflow_server
 
-from components.faces import EMOTIONS
+from ferkit.data import EMOTIONS
 from ferkit.tracking import names
 
 if TYPE_CHECKING:

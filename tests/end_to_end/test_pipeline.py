@@ -17,7 +17,7 @@ import mlflow
 import pytest
 from mlflow.entities import Run
 
-from components.faces import EMOTIONS, read_profile
+from ferkit.data import EMOTIONS, read_profile
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

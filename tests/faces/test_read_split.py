@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from components.faces import Faces, SplitWriter, read_column, read_split, read_split_in_chunks, split_path
 from components.register.seen import digest_training_faces
+from ferkit.data import Faces, SplitWriter, read_column, read_split, read_split_in_chunks, split_path
 from ferkit.errors import UserError
 
 COLUMNS = ("row", "emotion", "technique", "in_train")
@@ -79,7 +79,7 @@ def test_a_split_that_is_not_there_is_named(tmp_path: Path) -> None:
 GROWTH = """
 import sys
 from pathlib import Path
-from components.faces import read_split
+from ferkit.data import read_split
 from components.register.seen import digest_training_faces
 def peak():  # getrusage's has the parent's in it
     return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) * 1024

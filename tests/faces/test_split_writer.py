@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from components.faces import Faces, SplitWriter, read_split, split_path
-from components.faces.dataset import ContentDigest
+from ferkit.data import Faces, SplitWriter, read_split, split_path
+from ferkit.data.dataset import ContentDigest
 
 
 def _faces(number: int, seed: int) -> Faces:

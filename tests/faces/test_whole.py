@@ -11,22 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from components.faces import writing_whole
-from components.faces.dataset import PROFILE
+from ferkit.data import atomic_folder
+from ferkit.data.dataset import PROFILE
 from ferkit.errors import UserError
 
 
 def test_appears_at_the_end_only(tmp_path: Path):
-    with writing_whole(tmp_path / "a" / "faces") as part:
+    with atomic_folder(tmp_path / "a" / "faces") as part:
         (part / PROFILE).write_text("{}")
         assert not (tmp_path / "a" / "faces").exists()
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["faces"]
 
 
 def test_a_failure_leaves_nothing_and_an_earlier_data_set_alone(tmp_path: Path):
-    with writing_whole(tmp_path / "faces") as part:
+    with atomic_folder(tmp_path / "faces") as part:
         (part / PROFILE).write_text("first")
-    with pytest.raises(ZeroDivisionError), writing_whole(tmp_path / "faces") as part:
+    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "faces") as part:
         (part / PROFILE).write_text(str(1 // 0))
     assert [path.name for path in tmp_path.iterdir()] == ["faces"]
     assert (tmp_path / "faces" / PROFILE).read_text() == "first"
@@ -35,9 +35,9 @@ def test_a_failure_leaves_nothing_and_an_earlier_data_set_alone(tmp_path: Path):
 def test_clears_what_a_dead_owner_left_and_not_what_a_living_one_holds(tmp_path: Path):
     dead = tmp_path / ".faces-part-dead"
     dead.mkdir()
-    with writing_whole(tmp_path / "faces") as first:
+    with atomic_folder(tmp_path / "faces") as first:
         assert not dead.exists()
-        with writing_whole(tmp_path / "faces") as second:
+        with atomic_folder(tmp_path / "faces") as second:
             assert first.exists()
             (second / PROFILE).write_text("second")
         (first / PROFILE).write_text("first")
@@ -47,15 +47,15 @@ def test_clears_what_a_dead_owner_left_and_not_what_a_living_one_holds(tmp_path:
 
 def test_refuses_a_file_in_the_way(tmp_path: Path):
     (tmp_path / "faces").touch()
-    with pytest.raises(UserError, match="is a file"), writing_whole(tmp_path / "faces"):
+    with pytest.raises(UserError, match="is a file"), atomic_folder(tmp_path / "faces"):
         pass
 
 
 KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
-from components.faces import writing_whole
-from components.faces.dataset import PROFILE
+from ferkit.data import atomic_folder
+from ferkit.data.dataset import PROFILE
 
 moment, target = sys.argv[1:]
 kill = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
@@ -70,7 +70,7 @@ def counted(self, to):
 Path.replace = counted
 if moment == "while the earlier one is removed":
     shutil.rmtree = kill
-with writing_whole(target) as part:
+with atomic_folder(target) as part:
     for name in ("train.parquet", PROFILE):
         (part / name).write_text("second")
 """
@@ -91,7 +91,7 @@ def test_killed_while_it_replaces_an_earlier_data_set(moment: str, left: str | N
         return {(tmp_path / "faces" / name).read_text() for name in ("train.parquet", PROFILE)}
 
     def write(text: str) -> None:
-        with writing_whole(tmp_path / "faces") as part:
+        with atomic_folder(tmp_path / "faces") as part:
             for name in ("train.parquet", PROFILE):
                 (part / name).write_text(text)
 
@@ -102,7 +102,7 @@ def test_killed_while_it_replaces_an_earlier_data_set(moment: str, left: str | N
         assert held() == {left}
     else:
         assert not (tmp_path / "faces").exists()
-    with pytest.raises(ZeroDivisionError), writing_whole(tmp_path / "faces"):
+    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "faces"):
         print(1 // 0)
     assert held() == {left or "first"}
     assert [path.name for path in tmp_path.iterdir()] == ["faces"]
@@ -114,7 +114,7 @@ def test_half_of_an_earlier_data_set_is_never_put_back(tmp_path: Path):
     half = tmp_path / ".faces-old-x"
     half.mkdir()
     (half / "train.parquet").write_text("first")
-    with pytest.raises(ZeroDivisionError), writing_whole(tmp_path / "faces"):
+    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "faces"):
         print(1 // 0)
     assert list(tmp_path.iterdir()) == []
 
@@ -125,11 +125,11 @@ def test_an_earlier_data_set_whose_mover_is_alive_stays_where_it_is(tmp_path: Pa
     (aside / PROFILE).write_text("first")
     lock = os.open(aside, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    with writing_whole(tmp_path / "faces") as part:
+    with atomic_folder(tmp_path / "faces") as part:
         (part / PROFILE).write_text("second")
     os.close(lock)
     assert (aside / PROFILE).read_text() == "first"
-    with writing_whole(tmp_path / "faces") as part:
+    with atomic_folder(tmp_path / "faces") as part:
         assert not aside.exists()
         assert (tmp_path / "faces" / PROFILE).read_text() == "second"
         (part / PROFILE).write_text("third")
@@ -139,7 +139,7 @@ def test_a_link_is_followed_and_stays_a_link(tmp_path: Path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "faces").symlink_to(tmp_path / "disk" / "faces")
     for text in ("first", "second"):
-        with writing_whole(tmp_path / "faces") as part:
+        with atomic_folder(tmp_path / "faces") as part:
             (part / PROFILE).write_text(text)
         assert (tmp_path / "disk" / "faces" / PROFILE).read_text() == text
     assert (tmp_path / "faces").is_symlink()

@@ -50,7 +50,7 @@ def changed_by(copy: Path, file: str) -> set[str]:
     ("file", "changed"),
     [
         # What reads and writes faces is under every step.
-        ("components/faces/dataset.py", {"code", "weights", "ingest", "balance", "train", "evaluate"}),
+        ("ferkit/data/dataset.py", {"code", "weights", "ingest", "balance", "train", "evaluate"}),
         ("components/ingest/split.py", {"code", "weights", "ingest"}),
         ("components/balance/techniques.py", {"code", "weights", "balance"}),
         ("components/train/augment.py", {"code", "weights", "train"}),

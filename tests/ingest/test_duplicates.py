@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from components.faces import digest_pixels
 from components.ingest.duplicates import (
     CONFLICT,
     HELD_OUT,
@@ -17,6 +16,7 @@ from components.ingest.duplicates import (
     group_identical,
 )
 from components.ingest.split import split_by_seed
+from ferkit.data import digest_pixels
 
 
 def arrays(rows: list[tuple[int, int, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -20,13 +20,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.faces import EMOTIONS, SPLITS, USAGE, Profile, dataset, read_profile, read_split, split_path
 from components.ingest import ingest
 from components.ingest.ingest import ingest_csv
 from components.ingest.parameters import Ingest
-from components.sample import planted
-from components.source import find_source
-from components.source.files import LocalFile
+from ferkit.data import EMOTIONS, SPLITS, USAGE, Profile, dataset, read_profile, read_split, split_path
+from ferkit.data.sample import planted
+from ferkit.data.source import find_source
+from ferkit.data.source.files import LocalFile
 from ferkit.errors import UserError
 
 
@@ -140,7 +140,7 @@ def test_the_size_of_row_groups_changes_no_digest(
 def test_the_number_of_cores_changes_no_byte(
     cores: int, sample_csv: Path, ingested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("components.source.rows.usable_cores", lambda: cores)
+    monkeypatch.setattr("ferkit.data.source.rows.usable_cores", lambda: cores)
     ingest_csv(str(sample_csv), tmp_path / "faces")
     assert bytes_of(tmp_path / "faces") == bytes_of(ingested)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.faces import SPLITS
+from ferkit.data import SPLITS
 
 INGEST = """
 import sys

@@ -12,7 +12,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from components.faces import read_profile
+from ferkit.data import read_profile
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 pytestmark = [pytest.mark.mlproject, pytest.mark.timeout(900)]  # a dozen processes, one after the other

@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 import pytest
 
-from components.faces import EMOTIONS, read_split
 from components.model import export
 from components.model.export import FORMATS, TOLERANCE, export_model, load_exported
 from components.model.load import FaceModel, load_face_model
 from components.model.package import log_face_model
-from components.sample.draw import draw_faces
+from ferkit.data import EMOTIONS, read_split
+from ferkit.data.sample.draw import draw_faces
 from ferkit.errors import UserError
 from ferkit.tracking import names, tree
 from ferkit.tracking.store import connect

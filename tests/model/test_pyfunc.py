@@ -19,11 +19,11 @@ import pytest
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
-from components.faces import EMOTIONS
 from components.model import pyfunc
 from components.model.load import FaceModel, load_face_model
 from components.model.package import as_base64_png, check_only_keras, requirements
 from components.model.pyfunc import NotAFace, read_face
+from ferkit.data import EMOTIONS
 from ferkit.errors import UserError
 from ferkit.tracking.store import connect
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from components.profile import near_duplicates
 from components.profile.near_duplicates import LISTED, NEAR, find_near_duplicates, hash_faces
-from components.sample.draw import draw_faces
+from ferkit.data.sample.draw import draw_faces
 
 
 def make_faces(seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,13 @@ from PIL import Image
 
 from components.balance.balance_classes import balance_classes
 from components.balance.parameters import Balance
-from components.faces import (
+from components.profile import measure, typical
+from components.profile.log_profile import PROBLEM, log_profile
+from components.profile.measure import measure_faces, pick_augmented
+from components.profile.pictures import draw_faults
+from components.profile.profile_data import Findings, profile_data
+from components.profile.tables import count_identical, list_rejected
+from ferkit.data import (
     EMOTIONS,
     SPLITS,
     Faces,
@@ -27,13 +33,7 @@ from components.faces import (
     split_path,
     write_profile,
 )
-from components.profile import measure, typical
-from components.profile.log_profile import PROBLEM, log_profile
-from components.profile.measure import measure_faces, pick_augmented
-from components.profile.pictures import draw_faults
-from components.profile.profile_data import Findings, profile_data
-from components.profile.tables import count_identical, list_rejected
-from components.sample.draw import draw_faces
+from ferkit.data.sample.draw import draw_faces
 from ferkit.tracking.store import connect
 
 PICTURES = {"emotions", "thumbnails", "classes", "techniques", "mean_faces", "brightness_contrast", "faults"}

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from components.faces import EMOTIONS, SPLITS, Faces, Profile, SplitWriter, split_path, write_profile
 from components.model.package import log_face_model
 from components.register import registry
 from components.register.parameters import Register
 from components.register.promotion import promote
 from components.register.register import gate_version, register_candidates
 from components.register.standing import settle
+from ferkit.data import EMOTIONS, SPLITS, Faces, Profile, SplitWriter, split_path, write_profile
 from ferkit.errors import UserError
 from ferkit.tracking import names, tree
 from ferkit.tracking.names import metric

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.faces import EMOTIONS
-from components.sample import draw_csv, planted
-from components.sample.csv import DUPLICATES, FAULTS, count_per_emotion
-from components.sample.draw import draw_faces
+from ferkit.data import EMOTIONS
+from ferkit.data.sample import draw_csv, planted
+from ferkit.data.sample.csv import DUPLICATES, FAULTS, count_per_emotion
+from ferkit.data.sample.draw import draw_faces
 from ferkit.errors import UserError
 
 
@@ -146,7 +146,7 @@ def test_a_drawing_that_fails_leaves_the_old_file_and_nothing_else(
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("components.sample.csv.draw_faces", fail)
+    monkeypatch.setattr("ferkit.data.sample.csv.draw_faces", fail)
     with pytest.raises(OSError, match="disk full"):
         draw_csv(path, faces=100)
     assert [entry.name for entry in tmp_path.iterdir()] == ["sample.csv"]
@@ -154,6 +154,6 @@ def test_a_drawing_that_fails_leaves_the_old_file_and_nothing_else(
 
 
 def test_drawing_imports_nothing_heavy() -> None:
-    code = "import sys, components.sample; print({'tensorflow', 'mlflow', 'kfp', 'pandas'} & set(sys.modules))"
+    code = "import sys, ferkit.data.sample; print({'tensorflow', 'mlflow', 'kfp', 'pandas'} & set(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert ran.stdout.strip() == "set()"

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import pytest
 from swift import S3Server
 
-from components.faces import read_profile
 from components.ingest.ingest import ingest_csv
-from components.source import find_source, open_csv
+from ferkit.data import read_profile
+from ferkit.data.source import find_source, open_csv
 from ferkit.errors import UserError
 
 pytestmark = pytest.mark.services
@@ -111,7 +111,7 @@ def test_a_connection_that_is_always_cut_fails_clean(s3: Any, server: S3Server, 
     source = find_source("s3://faces/cut.csv")
     version = source.version()
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-    monkeypatch.setattr("components.source.remote.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("ferkit.data.source.remote.FIRST_PAUSE", 0.01)
     with pytest.raises(UserError, match=r"^s3://faces/cut\.csv: (the connection broke|S3 cannot be reached)"):
         ingest_csv("s3://faces/cut.csv", tmp_path / "out" / "faces", source_version=version)
     assert list((tmp_path / "out").iterdir()) == []

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.faces import read_split
 from components.train.state import S3Store, State, store_for
+from ferkit.data import read_split
 from ferkit.errors import UserError
 
 pytestmark = pytest.mark.services

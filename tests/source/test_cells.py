@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.source.cells import find_cells, find_lines, split_cells, without_quotes
+from ferkit.data.source.cells import find_cells, find_lines, split_cells, without_quotes
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.source.digits import read_one_field, scan
+from ferkit.data.source.digits import read_one_field, scan
 
 
 def read(field: bytes, width: int) -> list[int] | None:

@@ -7,8 +7,8 @@ import io
 import numpy as np
 import pytest
 
-from components.source import forms
-from components.source.rows import CsvReader
+from ferkit.data.source import forms
+from ferkit.data.source.rows import CsvReader
 from ferkit.errors import UserError
 
 FACES = np.random.default_rng(0).integers(0, 256, (20, 48, 48), dtype=np.uint8)
@@ -99,8 +99,8 @@ def test_the_cells_of_a_row_are_counted_where_they_are_not_the_headers():
 def test_doctests_hold():
     import doctest
 
-    from components.source import digits
     from ferkit import addresses, user_input
+    from ferkit.data.source import digits
 
     for module in (forms, digits, user_input, addresses):
         found = doctest.testmod(module)

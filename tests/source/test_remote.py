@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from components.source import find_source, open_csv, remote
+from ferkit.data.source import find_source, open_csv, remote
 from ferkit.errors import UserError
 
 CSV = b"emotion,pixels,Usage\n" + b"".join(b"0,%d 2 3 4,Training\n" % (n % 256) for n in range(200_000))

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.source.lines import LONGEST_LINE
-from components.source.rows import CsvReader, Rejected
+from ferkit.data.source.lines import LONGEST_LINE
+from ferkit.data.source.rows import CsvReader, Rejected
 from ferkit.errors import UserError
 
 USAGES = ("Training", "PublicTest", "PrivateTest")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from components.source import find_source
-from components.source.s3 import S3Object
+from ferkit.data.source import find_source
+from ferkit.data.source.s3 import S3Object
 from ferkit.errors import UserError
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from components.source import open_csv, read_pixels, unpack
+from ferkit.data.source import open_csv, read_pixels, unpack
 from ferkit.errors import UserError
 
 CSV = b"emotion,pixels,Usage\n" + b"0,1 2 3 4,Training\n" * 50
@@ -157,7 +157,7 @@ def test_refuses_it_also_before_or_behind_the_csv(pack: Callable, order: int, tm
 
 @pytest.mark.parametrize("pack", PACKERS)
 def test_refuses_an_archive_of_too_many_members(pack: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("components.source.unpack.MOST_MEMBERS", 3)
+    monkeypatch.setattr("ferkit.data.source.unpack.MOST_MEMBERS", 3)
     members = {f"{number}.txt": b"" for number in range(3)}
     assert read(pack({**dict(list(members.items())[:2]), "fer.csv": CSV}, tmp_path / "few"))[0] == CSV
     with pytest.raises(UserError, match="has over 3 members; give an archive of one CSV"):

@@ -15,10 +15,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from components.faces import Faces
 from components.train.batch_statistics import BatchStatistics
 from components.train.candidate import parse_candidate
 from components.train.hardware import choose
+from ferkit.data import Faces
 
 BACKEND = keras.backend.backend()
 rng = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.faces import Faces
+from ferkit.data import Faces
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from components.faces import Faces
 from components.train.candidate import parse_candidate
 from components.train.hardware import choose
+from ferkit.data import Faces
 
 rng = np.random.default_rng(0)
 n = 100  # three batches of 32, and four faces left over

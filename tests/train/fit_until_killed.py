@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 
-from components.faces import Faces
 from components.train.candidate import parse_candidate
 from components.train.hardware import choose
 from components.train.state import store_at
+from ferkit.data import Faces
 
 with np.load(sys.argv[1]) as archive:
     emotion, pixels = archive["emotion"], archive["pixels"]

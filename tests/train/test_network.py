@@ -11,10 +11,10 @@ import keras
 import numpy as np
 import pytest
 
-from components.faces import Faces
 from components.model.package import check_only_keras
 from components.train.candidate import parse_candidate
 from components.train.network import build_network, exported, save_network, views_of
+from ferkit.data import Faces
 
 SMALL = {"lenet": {"filters": [8, 16], "dense": 16}, "multi_kernel": {"width": 0.1}}
 

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from mlflow.artifacts import download_artifacts
 
-from components.faces import Faces, Profile, SplitWriter, split_path, write_profile
 from components.model.load import load_face_model
 from components.open_run.resolve import resolve_candidates
 from components.train.state import FolderStore, State
 from components.train.train import train_candidate
+from ferkit.data import Faces, Profile, SplitWriter, split_path, write_profile
 from ferkit.errors import OutOfReach
 from ferkit.tracking.candidates import open_candidates
 from ferkit.tracking.store import connect

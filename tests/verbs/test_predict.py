@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from components.faces import EMOTIONS, read_split
 from components.model.load import load_face_model
+from ferkit.data import EMOTIONS, read_split
 from ferkit.tracking.store import connect
 from pipeline.cli import cli
 

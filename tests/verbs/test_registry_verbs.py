@@ -13,8 +13,8 @@ import mlflow
 import pytest
 from click.testing import CliRunner, Result
 
-from components.faces import EMOTIONS
 from components.register import registry
+from ferkit.data import EMOTIONS
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import NewCandidate, open_candidates
 from ferkit.tracking.names import metric

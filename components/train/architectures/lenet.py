@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from components.faces import EMOTIONS
 from components.train.architectures._blocks import Scaled, block, check_size
+from ferkit.data import EMOTIONS
 
 if TYPE_CHECKING:
     import keras

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from components.faces import EMOTIONS
 from components.train.architectures._blocks import BatchNorm, Scaled, block, check_size, convolve, normalise
+from ferkit.data import EMOTIONS
 
 if TYPE_CHECKING:
     import keras

@@ -17,8 +17,8 @@ from typing import Final
 
 import numpy as np
 
-from components.faces import EMOTIONS
 from ferkit.cores import usable_cores
+from ferkit.data import EMOTIONS
 
 SIDE: Final = 48
 CHUNK: Final = 16

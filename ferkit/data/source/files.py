@@ -70,11 +70,11 @@ def find_source(csv: str) -> Source:
     if scheme == "file" and rest:
         return LocalFile(rest)
     if scheme == "s3":
-        from components.source.s3 import S3Object  # boto3 takes 0.2 s to import
+        from ferkit.data.source.s3 import S3Object  # boto3 takes 0.2 s to import
 
         return S3Object(csv)
     if scheme in ("http", "https"):
-        from components.source.http import HttpFile
+        from ferkit.data.source.http import HttpFile
 
         return HttpFile(csv)
     raise UserError(f"{csv}: no way to read {scheme}://; give a path, s3://bucket/key, http(s)://..., or `sample`")
@@ -159,7 +159,7 @@ class Sample:
 
     def open(self, version: str = "") -> BinaryIO:
         """Draws it, and forgets it when closed."""
-        from components.sample import draw_csv
+        from ferkit.data.sample import draw_csv
 
         with tempfile.TemporaryDirectory(prefix="ferpipe-sample-") as folder:
             path = Path(folder) / self.name

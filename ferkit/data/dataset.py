@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from components.faces.emotions import EMOTIONS
+from ferkit.data.emotions import EMOTIONS
 from ferkit.errors import UserError
 
 # Arrow reads this when it is imported. mimalloc, its default, keeps what it has freed, and so does the C library when

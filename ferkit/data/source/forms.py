@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from components.source.digits import FRACTION, as_plain
+from ferkit.data.source.digits import FRACTION, as_plain
 
 SMALLEST: Final = 256
 """Values below which nothing is concluded from a pattern among them: the faces of tests have four."""

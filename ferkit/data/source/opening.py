@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 
-from components.source.files import Source, find_source
-from components.source.unpack import unpacked
+from ferkit.data.source.files import Source, find_source
+from ferkit.data.source.unpack import unpacked
 
 
 @dataclass(frozen=True)

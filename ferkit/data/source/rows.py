@@ -20,14 +20,14 @@ from typing import Final
 
 import numpy as np
 
-from components.faces import EMOTIONS, SPLITS, USAGE, digest_pixels
-from components.source.breaks import has_open_quotes
-from components.source.cells import Words, find_cells, find_lines, split_cells, without_quotes
-from components.source.columns import find_columns
-from components.source.digits import as_plain, read_one_field, scan
-from components.source.forms import SMALLEST, refuse_channels, refuse_count, refuse_values
-from components.source.lines import LONGEST_LINE, Lines, LineTooLong
 from ferkit.cores import usable_cores
+from ferkit.data import EMOTIONS, SPLITS, USAGE, digest_pixels
+from ferkit.data.source.breaks import has_open_quotes
+from ferkit.data.source.cells import Words, find_cells, find_lines, split_cells, without_quotes
+from ferkit.data.source.columns import find_columns
+from ferkit.data.source.digits import as_plain, read_one_field, scan
+from ferkit.data.source.forms import SMALLEST, refuse_channels, refuse_count, refuse_values
+from ferkit.data.source.lines import LONGEST_LINE, Lines, LineTooLong
 from ferkit.errors import UserError
 
 CHUNK: Final = 2 * 1024 * 1024

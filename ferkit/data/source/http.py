@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlunsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from components.source.remote import RemoteFile, Stream
 from ferkit.addresses import split_address
+from ferkit.data.source.remote import RemoteFile, Stream
 from ferkit.errors import UserError
 
 TIMEOUT: Final = (10, 30)

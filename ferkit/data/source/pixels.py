@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from components.source.opening import open_csv
-from components.source.rows import CsvReader, Rejected
+from ferkit.data.source.opening import open_csv
+from ferkit.data.source.rows import CsvReader, Rejected
 
 
 def read_pixels(csv: str, rejected: list[Rejected] | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -13,8 +13,8 @@ from typing import Final
 
 import numpy as np
 
-from components.source.cells import split_cells
-from components.source.columns import Columns
+from ferkit.data.source.cells import split_cells
+from ferkit.data.source.columns import Columns
 
 MOST_LINES: Final = 64
 """Lines that a row can have: a face of 48 x 48 printed line by line, or a long note."""

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
-from components.source.columns import find_columns
-from components.source.lines import LONGEST_HEADER
+from ferkit.data.source.columns import find_columns
+from ferkit.data.source.lines import LONGEST_HEADER
 from ferkit.errors import UserError
 from ferkit.user_input import shown
 

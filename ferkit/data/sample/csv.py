@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from components.faces import EMOTIONS
-from components.sample.draw import SIDE, draw_faces
+from ferkit.data import EMOTIONS
+from ferkit.data.sample.draw import SIDE, draw_faces
 from ferkit.errors import UserError
 
 FEWEST: Final = 100

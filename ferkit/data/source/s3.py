@@ -10,8 +10,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 from urllib3.exceptions import HTTPError
 
-from components.source.remote import RemoteFile, Stream
 from ferkit.addresses import split_member
+from ferkit.data.source.remote import RemoteFile, Stream
 from ferkit.errors import UserError
 
 SETTINGS: Final = Config(

@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from components.source.breaks import MOST_LINES, join_lines
-from components.source.columns import Columns
+from ferkit.data.source.breaks import MOST_LINES, join_lines
+from ferkit.data.source.columns import Columns
 
 LONGEST_HEADER: Final = 64 * 1024
 """Bytes in which the first line must end."""

@@ -1,6 +1,7 @@
 """The data contract all steps share: emotions, the Parquet schema, reading and writing splits."""
 
-from components.faces.dataset import (
+from ferkit.data.atomic_folder import atomic_folder
+from ferkit.data.dataset import (
     DIGEST,
     ROW_GROUP,
     SPLITS,
@@ -18,8 +19,7 @@ from components.faces.dataset import (
     split_path,
     write_profile,
 )
-from components.faces.emotions import EMOTIONS
-from components.faces.whole import writing_whole
+from ferkit.data.emotions import EMOTIONS
 
 __all__ = [
     "DIGEST",
@@ -31,6 +31,7 @@ __all__ = [
     "Faces",
     "Profile",
     "SplitWriter",
+    "atomic_folder",
     "digest_pixels",
     "read_column",
     "read_columns_in_chunks",
@@ -39,5 +40,4 @@ __all__ = [
     "read_split_in_chunks",
     "split_path",
     "write_profile",
-    "writing_whole",
 ]

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from components.faces.dataset import PROFILE
+from ferkit.data.dataset import PROFILE
 from ferkit.errors import UserError
 
 
 @contextmanager
-def writing_whole(target: Path | str) -> Iterator[Path]:
+def atomic_folder(target: Path | str) -> Iterator[Path]:
     """A folder to write a data set into; it becomes `target` when the block ends well, and vanishes otherwise.
 
     The folder lies beside `target`, so that the last act is one rename. What a killed process left there is cleared

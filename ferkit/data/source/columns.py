@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from components.source.cells import split_cells
+from ferkit.data.source.cells import split_cells
 from ferkit.errors import UserError
 
 LONGEST_HEADER: Final = 65_536

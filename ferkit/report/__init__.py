@@ -1,0 +1,1 @@
+"""Reports and the one style of all plots."""
