@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.metrics import f1_score
 
-from components.model.intervals import joint_counts
-from components.register.gate import compare_on_same_rows
+from ferkit.metrics.intervals import joint_counts
+from ferkit.registry.criteria import compare_on_same_rows
 
 ROWS, RESAMPLES, TURNS = 3_589, 10_000, 5
 BY_ROWS = 100

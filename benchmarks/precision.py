@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from components.train.candidate import parse_candidate
-from components.train.hardware import choose, cpu_has_bfloat16
 from ferkit.cores import usable_cores
 from ferkit.data import EMOTIONS
+from ferkit.training.candidate import parse_candidate
+from ferkit.training.hardware import choose, cpu_has_bfloat16
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "fer2013-best.yaml"
 SIDE = 48
@@ -73,11 +73,12 @@ def rate_of(way: str, precision: str, repeats: int, steps: int) -> int:
     config = yaml.safe_load(CONFIG.read_text())
     candidate = parse_candidate(config["candidates"][0] | WAYS[way] | {"precision": precision}, config["train"])
     hardware = choose(candidate.train)
-    from components.train.feed import FromDevice
-    from components.train.fit import seed_layers
-    from components.train.fused import fuse_batch_norm
-    from components.train.network import arithmetic_in, build_network
-    from components.train.step import trainer
+    from ferkit.networks.fused_batch_norm import fuse_batch_norm
+    from ferkit.networks.network import arithmetic_in
+    from ferkit.training.build import build_network
+    from ferkit.training.dataset_placement import FromDevice
+    from ferkit.training.fit import seed_layers
+    from ferkit.training.step import trainer
 
     seed_layers(0)
     with arithmetic_in(hardware.precision):

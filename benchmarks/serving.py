@@ -28,9 +28,9 @@ import numpy as np
 import pandas as pd
 import requests
 
-from components.model.export import FORMATS, export_model, load_exported
-from components.model.load import load_face_model
-from components.model.package import as_base64_png, log_face_model
+from ferkit.serving.export import FORMATS, export_model, load_exported
+from ferkit.serving.load import load_face_model
+from ferkit.serving.package import as_base64_png, log_face_model
 from ferkit.tracking import names, tree
 from ferkit.tracking.store import connect
 
@@ -64,9 +64,9 @@ def main() -> None:
 def untrained_lenet(tracking_uri: str, folder: Path) -> str:
     """Logs and registers a fresh lenet; its address."""
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as loading a model does, but TensorFlow reads it once
-    from components.train.candidate import parse_candidate
-    from components.train.network import build_network, save_network
-    from components.train.parameters import Train
+    from ferkit.training.build import build_network, save_network
+    from ferkit.training.candidate import parse_candidate
+    from ferkit.training.settings import Train
 
     candidate = parse_candidate({"architecture": "lenet", "recipe": "notebook"}, Train().model_dump())
     save_network(build_network(candidate, 48), candidate, 48, folder / "lenet.keras")

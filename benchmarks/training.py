@@ -4,8 +4,8 @@
 
 Interleaved in one process, on the same arrays, with the same network and optimizer, after a warm-up of each, by the
 clock: run it on a machine that does nothing else. `as it comes` is a bare fit of plain arrays, where tf.data's
-autotuner makes an epoch last as long sleep (see `in_batches` in components/train/feed.py); the other bare fit is
-spared that, as ours is.
+autotuner makes an epoch last as long as its sleep (see `in_batches` in ferkit/training/dataset_placement.py); the other
+bare fit is spared that, as ours is.
 
 With `--peak`, what the processor's data sheet promises in the precision the first line names, the share of it that ours
 uses: a step counts as three forward passes, one forward and two backward, and only what multiplies matrices counts
@@ -30,9 +30,9 @@ import numpy as np
 import yaml
 
 from components.ingest.ingest import ingest_csv
-from components.train.candidate import parse_candidate
-from components.train.hardware import Hardware, choose
 from ferkit.data import Faces, read_split
+from ferkit.training.candidate import parse_candidate
+from ferkit.training.hardware import Hardware, choose
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "fer2013.yaml"
 
@@ -88,11 +88,11 @@ def ways_to_train(
     import keras
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
-    from components.train.feed import FromDevice, in_batches
-    from components.train.fit import seed_layers
-    from components.train.network import build_network
-    from components.train.optimizers import optimizer_for
-    from components.train.step import network_to_train, trainer
+    from ferkit.training.build import build_network
+    from ferkit.training.dataset_placement import FromDevice, in_batches
+    from ferkit.training.fit import seed_layers
+    from ferkit.training.optimizers import optimizer_for
+    from ferkit.training.step import network_to_train, trainer
 
     keras.config.set_dtype_policy(hardware.precision)
 
@@ -131,7 +131,7 @@ def flops_of(architecture: str) -> float:
     """Floating-point operations of one face's forward pass: those of convolutions and dense layers."""
     import keras
 
-    from components.train.network import build_network
+    from ferkit.training.build import build_network
 
     network: Any = build_network(parse_candidate({"architecture": architecture}, {}), SIDE)
     multiplies = keras.layers.Conv2D | keras.layers.Dense
@@ -159,7 +159,7 @@ def time_to(
     accuracy: float, candidate: dict[str, Any], settings: dict[str, Any], train: Faces, validation: Faces
 ) -> tuple[int, float, float]:
     """The epoch that reaches it, 0 for none, the seconds to its end, and images per second of the fastest epoch."""
-    from components.train.fit import Epoch, fit
+    from ferkit.training.fit import Epoch, fit
 
     class Reached(Exception):
         pass

@@ -21,9 +21,9 @@ PACKAGES = ("components", "ferkit")
 WEIGHTS = (
     "components.ingest.ingest",
     "components.balance.balance_classes",
-    "components.train.candidate",
-    "components.train.fit",
-    "components.train.architectures",
+    "ferkit.training.candidate",
+    "ferkit.training.fit",
+    "ferkit.networks.architectures",
 )
 """The modules, with all they import, on which the weights of a trained candidate depend. Plots are not among them."""
 

@@ -131,8 +131,8 @@ def evaluate_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: s
 
 def register_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
     """Candidates into the registry, the best of them before the gate; `run_ids` is a list with commas."""
-    from components.register.parameters import Register
     from components.register.register import register_candidates
+    from ferkit.registry.settings import Register
 
     run_ids = [run_id.strip() for run_id in given["run_ids"].split(",")]
     policy = Register.parse(section_of("register", given))

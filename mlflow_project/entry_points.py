@@ -17,9 +17,9 @@ import yaml
 from components.balance.parameters import Balance
 from components.evaluate.parameters import Evaluate
 from components.ingest.parameters import Ingest
-from components.register.parameters import Register
-from components.train.parameters import Train
+from ferkit.registry.settings import Register
 from ferkit.settings import Settings
+from ferkit.training.settings import Train
 
 REQUIRED = object()
 

@@ -19,14 +19,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from components.model.evaluation import FOLDER
-from components.model.intervals import joint_counts
-from components.register import registry
-from components.register.gate import Differences, compare_on_same_rows
-from components.register.standing import look
-from components.register.verdict import Difference
 from ferkit.data import EMOTIONS
 from ferkit.errors import UserError
+from ferkit.metrics.evaluation import FOLDER
+from ferkit.metrics.intervals import joint_counts
+from ferkit.registry import versions
+from ferkit.registry.criteria import Differences, compare_on_same_rows
+from ferkit.registry.state import read_state
+from ferkit.registry.verdict import Difference
 from ferkit.tracking import names, tree
 from ferkit.tracking.names import metric
 from ferkit.tracking.store import sqlite_path
@@ -104,18 +104,18 @@ def rows_of(client: mlflow.MlflowClient, run_ids: Iterable[str]) -> list[Row]:
     return sorted(found, key=lambda row: -math.inf if row.val_macro_f1 is None else row.val_macro_f1, reverse=True)
 
 
-def _registered(client: mlflow.MlflowClient) -> tuple[dict[str, registry.Version], dict[str, str]]:
+def _registered(client: mlflow.MlflowClient) -> tuple[dict[str, versions.Version], dict[str, str]]:
     """The lowest version of every run, and the alias of every version that has one."""
     try:
-        aliases = registry.aliases(client)
+        aliases = versions.aliases(client)
     except UserError:
         return {}, {}
-    return {version.run_id: version for version in registry.versions(client)}, {
+    return {version.run_id: version for version in versions.versions(client)}, {
         number: alias for alias, number in aliases.items()
     }
 
 
-def _row(run: Run, versions: dict[str, registry.Version], aliases: dict[str, str]) -> Row:
+def _row(run: Run, versions: dict[str, versions.Version], aliases: dict[str, str]) -> Row:
     figures = run.data.metrics
     recalls = {emotion: figures[name] for emotion in EMOTIONS if (name := metric("test", "recall", emotion)) in figures}
     support = {emotion: figures.get(metric("test", "support", emotion), 1) for emotion in recalls}
@@ -158,7 +158,7 @@ def find_candidates(client: mlflow.MlflowClient, given: Sequence[str], last: int
         if RUN_ID.fullmatch(name):
             found += _of_run(client, name)
         else:
-            version = registry.version_of(client, name)
+            version = versions.version_of(client, name)
             if not version.run_id:
                 raise UserError(f"version {version.number} was not registered from a run; give run ids")
             found.append(version.run_id)
@@ -168,10 +168,10 @@ def find_candidates(client: mlflow.MlflowClient, given: Sequence[str], last: int
 def find_champion(client: mlflow.MlflowClient) -> str:
     """The run of today's champion; empty when there is none, or it has none."""
     try:
-        number = look(client).champion
+        number = read_state(client).champion
     except UserError:  # nothing is registered yet
         return ""
-    version = registry.find_version(client, number) if number else None
+    version = versions.find_version(client, number) if number else None
     return version.run_id if version else ""
 
 

@@ -16,14 +16,14 @@ from pydantic.fields import FieldInfo
 from components.balance.parameters import Balance
 from components.evaluate.parameters import Evaluate
 from components.ingest.parameters import Ingest
-from components.register.parameters import Register
-from components.train.architectures import find, names
-from components.train.candidate import parse_candidate
-from components.train.parameters import Train
 from ferkit.addresses import split_address
 from ferkit.errors import UserError, nearest
+from ferkit.networks.architectures import find, names
+from ferkit.registry.settings import Register
 from ferkit.settings import Settings
 from ferkit.tracking.names import EXPERIMENT
+from ferkit.training.candidate import parse_candidate
+from ferkit.training.settings import Train
 from ferkit.user_input import read_text, read_yaml, shorten, shown
 
 SECTIONS: dict[str, type[Settings]] = {

@@ -14,7 +14,7 @@ import mlflow
 from rich.console import Console
 from rich.markup import escape
 
-from components.register.verdict import APPROVED
+from ferkit.registry.verdict import APPROVED
 from ferkit.tracking import names, tree
 from ferkit.tracking.store import connect, sqlite_path
 from ferkit.tracking.views import view_path

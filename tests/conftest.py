@@ -102,7 +102,7 @@ def logged_model(new_store: Callable[[Path], str], tmp_path_factory: pytest.Temp
     import mlflow
     import numpy as np
 
-    from components.model.package import log_face_model
+    from ferkit.serving.package import log_face_model
     from ferkit.tracking import names, tree
     from ferkit.tracking.candidates import NewCandidate, open_candidates, set_state
     from ferkit.tracking.store import connect

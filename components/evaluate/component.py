@@ -53,7 +53,7 @@ def evaluate(
         from components.evaluate.evaluate import evaluate_candidate
         from components.evaluate.outputs import describe, write_outputs
         from components.evaluate.parameters import Evaluate
-        from components.model.evaluation import read_candidate, read_evaluation
+        from ferkit.metrics.evaluation import read_candidate, read_evaluation
         from ferkit.tracking import candidates, tree
         from ferkit.tracking.names import State
         from ferkit.tracking.owner import Owner

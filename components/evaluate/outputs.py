@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from components.model.evaluation import CandidateRun, Evaluation, SplitScores
-from components.model.report import write_candidate_page
 from ferkit.addresses import run_address
 from ferkit.data import EMOTIONS
+from ferkit.metrics.evaluation import CandidateRun, Evaluation, SplitScores
+from ferkit.report.report import write_candidate_page
 from ferkit.tracking.markdown import escape
 
 SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "worst_recall", "log_loss", "calibration_error")

@@ -1,4 +1,4 @@
-"""Parameters of evaluate. Metrics have none: what they are is in components/model/metrics.py."""
+"""Parameters of evaluate. Metrics have none: what they are is in ferkit/metrics/classification.py."""
 
 from __future__ import annotations
 

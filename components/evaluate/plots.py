@@ -11,9 +11,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from components.model.evaluation import Evaluation, SplitScores
-from components.model.metrics import Scores
 from ferkit.data import EMOTIONS, Faces
+from ferkit.metrics.classification import Scores
+from ferkit.metrics.evaluation import Evaluation, SplitScores
 from ferkit.report.style import BEFORE, EMOTION_COLOURS, FAINT, INK, figure_style
 
 RIGHT, WRONG, SECOND, THIRD = "#2a7f62", "#c0392b", "#9ecae1", "#a1d99b"

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from components.model.metrics import Scores
 from ferkit.data import EMOTIONS, Faces
+from ferkit.metrics.classification import Scores
 
 
 def write_tables(folder: Path, faces: Mapping[str, Faces], scores: Mapping[str, Scores]) -> None:

@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.train.candidate import parse_candidate
 from ferkit.errors import UserError
 from ferkit.tracking.candidates import NewCandidate
+from ferkit.training.candidate import parse_candidate
 
 
 def resolve_candidates(

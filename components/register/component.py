@@ -27,7 +27,7 @@ def register(
         run_ids: MLflow run ids of the evaluated finalists; an empty one could not be evaluated.
         ensemble: MLflow run id of the evaluated ensemble; empty for none.
         faces: data set; champion and challenger are scored on its test split.
-        parameters: the gate's policy, see components/register/parameters.py.
+        parameters: the gate's policy, see ferkit/registry/settings.py.
         pipeline_run_id: Kubeflow's id of this pipeline run.
         owner: the command that runs this on its own machine; empty on Kubeflow.
         tracking_uri: the MLflow that holds runs and registry.
@@ -36,13 +36,13 @@ def register(
         summary: the verdict and where to look, for Kubeflow's page of the run.
 
     Returns:
-        The verdict as JSON, see components/register/verdict.py; empty where test was left unread.
+        The verdict as JSON, see ferkit/registry/verdict.py; empty where test was left unread.
     """
     from pathlib import Path
 
-    from components.register.parameters import Register
     from components.register.register import register_run_tree
     from ferkit.errors import UserError
+    from ferkit.registry.settings import Register
     from ferkit.step import step_context
     from ferkit.tracking import tree
     from ferkit.tracking.owner import Owner

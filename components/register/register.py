@@ -13,20 +13,20 @@ from typing import Any, Final
 import mlflow
 from mlflow.entities import Run
 
-from components.model.evaluation import read_candidate
-from components.model.report import write_report
-from components.register import registry
-from components.register.data import DATA_URI, data_of
-from components.register.judge import TEST_DIGEST, judge, judge_champion
-from components.register.parameters import Register
-from components.register.promotion import who
-from components.register.registry import MODEL, PARENT_RUN, Version
-from components.register.seen import KEPT_IN, keep_training_faces
-from components.register.standing import Standing, settle
-from components.register.verdict import NOT_GATED, REJECTED, Verdict
 from ferkit.addresses import run_address
 from ferkit.data import EMOTIONS, Profile, read_profile
 from ferkit.errors import UserError
+from ferkit.metrics.evaluation import read_candidate
+from ferkit.registry import versions
+from ferkit.registry.data import DATA_URI, data_of
+from ferkit.registry.fingerprints import KEPT_IN, keep_training_faces
+from ferkit.registry.gate import TEST_DIGEST, decide, decide_champion
+from ferkit.registry.promotion import who
+from ferkit.registry.settings import Register
+from ferkit.registry.state import RegistryState, reconcile
+from ferkit.registry.verdict import NOT_GATED, REJECTED, Verdict
+from ferkit.registry.versions import MODEL, PARENT_RUN, Version
+from ferkit.report.report import write_report
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of
 from ferkit.tracking.markdown import escape
@@ -125,8 +125,8 @@ def register_candidates(
     keeper = parent_run_id or scored[0].info.run_id
     keep_training_faces(client, keeper, faces)
     profile = read_profile(faces)
-    versions = {
-        run.info.run_id: registry.register_run(
+    registered = {
+        run.info.run_id: versions.register_run(
             client,
             run.info.run_id,
             _tags(run, profile, data_uri or str(faces.absolute()), parent_run_id, keeper),
@@ -134,14 +134,14 @@ def register_candidates(
         )
         for run in scored
     }
-    best = versions[max(scored, key=_rank).info.run_id]
-    standing = settle(client)
+    best = registered[max(scored, key=_rank).info.run_id]
+    state = reconcile(client)
     # Registered again, after its best became champion: nothing to compare, and no verdict to take back.
-    is_champion = best.number == standing.champion
+    is_champion = best.number == state.champion
     verdict = (
-        judge_champion(client, best, faces, policy) if is_champion else judge(client, best, standing, faces, policy)
+        decide_champion(client, best, faces, policy) if is_champion else decide(client, best, state, faces, policy)
     )
-    verdict = replace(verdict, candidates=tuple(_row(client, run, versions, verdict) for run in _by_rank(candidates)))
+    verdict = replace(verdict, candidates=tuple(_row(client, run, registered, verdict) for run in _by_rank(candidates)))
     if is_champion:
         log_verdict(client, verdict, parent_run_id)
     else:
@@ -171,15 +171,15 @@ def gate_version(client: mlflow.MlflowClient, version: str, faces: Path | None, 
     Raises:
         UserError: no such version, it is the champion, it cannot be scored, or its data is not here.
     """
-    standing = settle(client)
-    chosen = registry.version_of(client, version)
+    state = reconcile(client)
+    chosen = versions.version_of(client, version)
     with data_of(chosen, faces) as folder:
-        verdict = judge(client, chosen, standing, folder, policy)
+        verdict = decide(client, chosen, state, folder, policy)
     record_verdict(client, verdict, chosen.tags.get(PARENT_RUN, ""))
     return verdict
 
 
-def record_verdict(client: mlflow.MlflowClient, verdict: Verdict, parent_run_id: str = "") -> Standing:
+def record_verdict(client: mlflow.MlflowClient, verdict: Verdict, parent_run_id: str = "") -> RegistryState:
     """Writes a verdict to the version's tags, the alias `challenger`, and the parent run (else the candidate's own).
 
     A version is never left approved against a champion that it was not judged against: what takes an approval away is
@@ -197,13 +197,13 @@ def record_verdict(client: mlflow.MlflowClient, verdict: Verdict, parent_run_id:
         names.COMPARED_WITH: verdict.compared_with,
     }
     if not verdict.approved:
-        registry.set_tags(client, chosen.version, {names.VALIDATION_STATUS: REJECTED})
-    registry.set_tags(client, chosen.version, numbers)
+        versions.set_tags(client, chosen.version, {names.VALIDATION_STATUS: REJECTED})
+    versions.set_tags(client, chosen.version, numbers)
     if verdict.approved:
-        registry.set_tags(client, chosen.version, {names.VALIDATION_STATUS: verdict.status})
+        versions.set_tags(client, chosen.version, {names.VALIDATION_STATUS: verdict.status})
         client.set_registered_model_alias(MODEL, names.CHALLENGER, chosen.version)
     log_verdict(client, verdict, parent_run_id)
-    return settle(client)  # takes the alias of a challenger down that is none any more
+    return reconcile(client)  # takes the alias of a challenger down that is none any more
 
 
 def log_verdict(client: mlflow.MlflowClient, verdict: Verdict, parent_run_id: str = "") -> None:

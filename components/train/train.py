@@ -17,19 +17,19 @@ import mlflow
 import numpy as np
 from mlflow.entities import Metric, Run
 
-from components.train.candidate import Candidate
-from components.train.hardware import Hardware, choose
-from components.train.parameters import Complete
-from components.train.state import State as TrainingState
-from components.train.state import Store, open_state, store_for
 from ferkit.data import EMOTIONS, Faces, Profile, read_profile, read_split
 from ferkit.errors import UserError, is_out_of_reach
 from ferkit.tracking import candidates, names, tree
 from ferkit.tracking.names import State
 from ferkit.tracking.tree import close, last_step, log_dataset, writing_to
+from ferkit.training.candidate import Candidate
+from ferkit.training.hardware import Hardware, choose
+from ferkit.training.settings import Complete
+from ferkit.training.state import State as TrainingState
+from ferkit.training.state import Store, open_state, store_for
 
 if TYPE_CHECKING:
-    from components.train.fit import Trained
+    from ferkit.training.fit import Trained
 
 DONE = (State.TRAINED, State.EVALUATED, State.PRUNED, State.FAILED)
 
@@ -92,7 +92,7 @@ def _train(
     run_id, name = run.info.run_id, run.info.run_name
     settings: Complete = candidate.train
     hardware = choose(settings)  # before anything imports keras
-    from components.train.fit import fit
+    from ferkit.training.fit import fit
 
     started = time.monotonic()
     _warn_of_cpu(hardware, log)
@@ -154,9 +154,9 @@ def describe_run(client: mlflow.MlflowClient, run_id: str, profile: Profile, har
 
 def log_results(candidate: Candidate, trained: Trained, validation: Faces, seconds: float) -> None:
     """Model, curves, summary, activations, history and the seconds that this step trained, to the active run."""
-    from components.model.package import log_face_model
-    from components.train.network import save_network
     from components.train.pictures import draw_activations, draw_curves
+    from ferkit.serving.package import log_face_model
+    from ferkit.training.build import save_network
 
     mlflow.log_metrics(
         {"best_epoch": trained.best_epoch, "parameters": trained.network.count_params(), "train_seconds": seconds}

@@ -35,11 +35,11 @@ def export(kind: str, model: str, output: Path | None, tracking_uri: str, as_jso
     ferpipe export --format litert --model 3 --output phone.tflite
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters are TensorFlow's, whatever trained the network
-    from components.model.export import FACES, FORMATS, PROBABILITIES, check_format, export_model
-    from components.model.load import load_face_model
-    from components.model.predict import name_model
     from ferkit.data import EMOTIONS
     from ferkit.errors import UserError
+    from ferkit.serving.export import FACES, FORMATS, PROBABILITIES, check_format, export_model
+    from ferkit.serving.load import load_face_model
+    from ferkit.serving.predict import name_model
     from ferkit.tracking.store import connect
 
     target = output or Path(f"facial-expression{FORMATS[kind].suffix}")

@@ -36,8 +36,8 @@ def gate(version: str, data: Path | None, assignments: tuple[str, ...], tracking
     ferpipe gate 7
     ferpipe gate 7 --data faces --set register.comparison=superiority
     """
-    from components.register.parameters import Register
     from components.register.register import gate_version
+    from ferkit.registry.settings import Register
     from ferkit.tracking.store import connect
     from pipeline.parameters import put_in
 

@@ -24,24 +24,24 @@ def history(tracking_uri: str, as_json: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from components.register.standing import look
+    from ferkit.registry.state import read_state
     from ferkit.tracking.store import connect
 
-    standing = look(connect(tracking_uri))
-    for sentence in standing.notes:
+    state = read_state(connect(tracking_uri))
+    for sentence in state.notes:
         click.echo(f"note: {sentence}", err=True)
     if as_json:
-        click.echo(json.dumps([entry.to_dict() for entry in standing.entries], indent=2))
+        click.echo(json.dumps([entry.to_dict() for entry in state.entries], indent=2))
         return
-    if not standing.entries:
+    if not state.entries:
         click.echo("nothing was promoted yet; `ferpipe promote` makes the challenger champion")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("#", "when (UTC)", "who", "what", "version", "instead of", "pipeline run", "why"):
         table.add_column(heading, no_wrap=heading != "why")
-    for entry in standing.entries:
+    for entry in state.entries:
         what = "promote, forced" if entry.forced else entry.action
-        now = " [green]champion[/]" if entry is standing.entries[-1] else ""
+        now = " [green]champion[/]" if entry is state.entries[-1] else ""
         told = [entry.at, entry.by, what, entry.version, entry.previous or "-", entry.pipeline_run[:8], entry.reason]
         number, when, who, action, version, *rest = [str(entry.number), *(escape(cell) for cell in told)]
         table.add_row(number, when, who, action, version + now, *rest)

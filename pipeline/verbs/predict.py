@@ -39,10 +39,10 @@ def predict(
     ferpipe predict holiday/ --model 3
     ferpipe predict test.csv --output answers.csv
     """
-    from components.model.load import load_face_model
-    from components.model.predict import name_model
-    from components.model.predict import predict as answer
     from ferkit.errors import UserError
+    from ferkit.serving.load import load_face_model
+    from ferkit.serving.predict import name_model
+    from ferkit.serving.predict import predict as answer
     from ferkit.tracking.store import connect
     from ferkit.user_input import shown
 

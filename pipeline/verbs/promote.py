@@ -29,7 +29,7 @@ def promote(version: str, force: bool, reason: str, dry_run: bool, tracking_uri:
     ferpipe promote 7 --dry-run
     ferpipe promote 7 --force --reason "champion 6 is broken on the new camera"
     """
-    from components.register.promotion import promote as promote_version
+    from ferkit.registry.promotion import promote as promote_version
     from ferkit.tracking.store import connect
 
     if force and not reason:

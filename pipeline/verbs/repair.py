@@ -18,15 +18,15 @@ def repair(tracking_uri: str, as_json: bool) -> None:
     They lag behind it where a promotion was killed half-way, or where somebody moved an alias by hand. `ferpipe
     promote`, `rollback`, `gate` and the `register` of a run do the same before anything else; `history` only says it.
     """
-    from components.register.rights import check_may_promote
-    from components.register.standing import settle
+    from ferkit.registry.rights import check_may_promote
+    from ferkit.registry.state import reconcile
     from ferkit.tracking.store import connect
 
     client = connect(tracking_uri)
     check_may_promote(client)
-    standing = settle(client)
+    state = reconcile(client)
     if as_json:
-        told = {"champion": standing.champion, "challenger": standing.challenger, "repaired": standing.notes}
+        told = {"champion": state.champion, "challenger": state.challenger, "repaired": state.notes}
         click.echo(json.dumps(told, indent=2))
     else:
-        click.echo("\n".join(standing.notes) or "nothing to repair: aliases and tags are where the record says")
+        click.echo("\n".join(state.notes) or "nothing to repair: aliases and tags are where the record says")

@@ -20,7 +20,7 @@ def rollback(reason: str, dry_run: bool, tracking_uri: str, as_json: bool) -> No
     No model is loaded and nothing is scored. Versions deleted from the registry since are
     passed over. Recorded like a promotion; of two at once one wins, and the other is told.
     """
-    from components.register.promotion import roll_back
+    from ferkit.registry.promotion import roll_back
     from ferkit.tracking.store import connect
 
     outcome = roll_back(connect(tracking_uri), reason=reason, dry_run=dry_run)

@@ -48,8 +48,8 @@ def add(name: str, address: str, secret_file: Path | None, unsigned: bool, track
     An ADDRESS that gives access (a password or a key in it) comes from the environment instead, as
     FERPIPE_WEBHOOK_ADDRESS: other users of this machine can read a command line. The server begins within a minute.
     """
-    from components.register.webhooks import add_webhook
     from ferkit.addresses import without_secrets
+    from ferkit.registry.webhooks import add_webhook
     from ferkit.tracking.store import connect
     from ferkit.user_input import read_text
 
@@ -80,7 +80,7 @@ def add(name: str, address: str, secret_file: Path | None, unsigned: bool, track
 @tracking_option
 def test(name: str, tracking_uri: str) -> None:
     """Have the server post an example to NAME; status 1 when it was not taken."""
-    from components.register.webhooks import try_webhook
+    from ferkit.registry.webhooks import try_webhook
     from ferkit.tracking.store import connect
 
     status = try_webhook(connect(tracking_uri), name)
@@ -96,7 +96,7 @@ def list_all(tracking_uri: str, as_json: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from components.register.webhooks import list_webhooks
+    from ferkit.registry.webhooks import list_webhooks
     from ferkit.tracking.store import connect
 
     found = list_webhooks(connect(tracking_uri))
@@ -117,7 +117,7 @@ def list_all(tracking_uri: str, as_json: bool) -> None:
 @tracking_option
 def remove(name: str, tracking_uri: str) -> None:
     """Stop posting to NAME; within a minute."""
-    from components.register.webhooks import remove_webhook
+    from ferkit.registry.webhooks import remove_webhook
     from ferkit.tracking.store import connect
 
     removed = remove_webhook(connect(tracking_uri), name)

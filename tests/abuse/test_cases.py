@@ -15,9 +15,9 @@ from click.testing import CliRunner, Result
 
 from components.ingest.ingest import ingest_csv
 from components.ingest.parameters import Ingest
-from components.model.pyfunc import read_picture
 from ferkit.data import Profile, read_profile
 from ferkit.errors import UserError
+from ferkit.serving.pyfunc import read_picture
 from pipeline.cli import cli
 from pipeline.parameters import read_parameters
 from tests.abuse.cases import draw_cases
@@ -145,7 +145,7 @@ def test_twelve_bits_in_sixteen_are_scaled_by_the_pictures_own_range(cases: Path
 
 def test_a_large_picture_takes_no_more_memory_than_a_small_one(cases: Path) -> None:
     script = (
-        "import resource, sys\nfrom components.model.pyfunc import NotAFace, read_face\n"
+        "import resource, sys\nfrom ferkit.serving.pyfunc import NotAFace, read_face\n"
         "for name in sys.argv[1:]:\n"
         "    try: read_face(open(name, 'rb').read(), 48)\n"
         "    except NotAFace: pass\n"

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.model.load import FaceModel
-from components.model.predict import predict
-from components.model.pyfunc import LEAST_CONTRAST, NotAFace, measure_contrast, read_face
 from ferkit.data import EMOTIONS
+from ferkit.serving.load import FaceModel
+from ferkit.serving.predict import predict
+from ferkit.serving.pyfunc import LEAST_CONTRAST, NotAFace, measure_contrast, read_face
 from tests.abuse.sentences import assert_one_sentence
 
 pytestmark = pytest.mark.abuse

@@ -21,10 +21,10 @@ from components.evaluate.evaluate import evaluate_candidate
 from components.evaluate.nothing import write_nothing
 from components.evaluate.outputs import write_outputs
 from components.evaluate.parameters import Evaluate
-from components.model.evaluation import Evaluation, read_candidate, read_evaluation
-from components.model.load import load_face_model
 from ferkit.data import EMOTIONS, Faces, read_profile, read_split
 from ferkit.errors import UserError
+from ferkit.metrics.evaluation import Evaluation, read_candidate, read_evaluation
+from ferkit.serving.load import load_face_model
 from ferkit.tracking import tree
 from ferkit.tracking.candidates import NewCandidate, open_candidates, set_state
 from ferkit.tracking.names import State

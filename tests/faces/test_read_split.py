@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from components.register.seen import digest_training_faces
 from ferkit.data import Faces, SplitWriter, read_column, read_split, read_split_in_chunks, split_path
 from ferkit.errors import UserError
+from ferkit.registry.fingerprints import digest_training_faces
 
 COLUMNS = ("row", "emotion", "technique", "in_train")
 
@@ -80,7 +80,7 @@ GROWTH = """
 import sys
 from pathlib import Path
 from ferkit.data import read_split
-from components.register.seen import digest_training_faces
+from ferkit.registry.fingerprints import digest_training_faces
 def peak():  # getrusage's has the parent's in it
     return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) * 1024
 before = peak()

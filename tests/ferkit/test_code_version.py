@@ -53,14 +53,14 @@ def changed_by(copy: Path, file: str) -> set[str]:
         ("ferkit/data/dataset.py", {"code", "weights", "ingest", "balance", "train", "evaluate"}),
         ("components/ingest/split.py", {"code", "weights", "ingest"}),
         ("components/balance/techniques.py", {"code", "weights", "balance"}),
-        ("components/train/augment.py", {"code", "weights", "train"}),
+        ("ferkit/networks/random_affine.py", {"code", "weights", "train"}),
         # Found by its name alone, as architectures are.
-        ("components/train/architectures/lenet.py", {"code", "weights", "train"}),
+        ("ferkit/networks/architectures/lenet.py", {"code", "weights", "train"}),
         # Plots, the report and the registry make no training another one.
         ("components/train/pictures.py", {"code", "train"}),
         ("components/evaluate/plots.py", {"code", "evaluate"}),
-        ("components/model/page.py", {"code", "evaluate"}),
-        ("components/register/ledger.py", {"code"}),
+        ("ferkit/report/page.py", {"code", "evaluate"}),
+        ("ferkit/registry/ledger.py", {"code"}),
         ("ferkit/tracking/tree.py", {"code", "train", "evaluate"}),
     ],
 )

@@ -10,13 +10,13 @@ import numpy as np
 import onnx
 import pytest
 
-from components.model import export
-from components.model.export import FORMATS, TOLERANCE, export_model, load_exported
-from components.model.load import FaceModel, load_face_model
-from components.model.package import log_face_model
 from ferkit.data import EMOTIONS, read_split
 from ferkit.data.sample.draw import draw_faces
 from ferkit.errors import UserError
+from ferkit.serving import export
+from ferkit.serving.export import FORMATS, TOLERANCE, export_model, load_exported
+from ferkit.serving.load import FaceModel, load_face_model
+from ferkit.serving.package import log_face_model
 from ferkit.tracking import names, tree
 from ferkit.tracking.store import connect
 
@@ -34,9 +34,9 @@ def lenet(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFac
     """
     import keras
 
-    from components.train.candidate import parse_candidate
-    from components.train.network import build_network, save_network
-    from components.train.parameters import Train
+    from ferkit.training.build import build_network, save_network
+    from ferkit.training.candidate import parse_candidate
+    from ferkit.training.settings import Train
 
     folder = tmp_path_factory.mktemp("lenet")
     candidate = parse_candidate({"architecture": "lenet", "averaging": "flip"}, Train().model_dump())

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.model.intervals import (
+from ferkit.metrics.classification import confusion_matrix, macro_f1_of_confusions, recalls_of_confusions
+from ferkit.metrics.intervals import (
     bootstrap_intervals,
     confusions_of_joint,
     interval,
     joint_counts,
     resample_counts,
 )
-from components.model.metrics import confusion_matrix, macro_f1_of_confusions, recalls_of_confusions
 
 
 def answers(n: int, seed: int, share_right: float = 0.6) -> tuple[np.ndarray, np.ndarray]:

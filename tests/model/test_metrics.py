@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from components.model import metrics
-from components.model.metrics import Scores, calibration, confusion_matrix
 from ferkit.errors import UserError
+from ferkit.metrics import classification
+from ferkit.metrics.classification import Scores, calibration, confusion_matrix
 
 sk: Any = sklearn.metrics
 LABELS = list(range(7))
@@ -114,16 +114,16 @@ def test_a_stack_of_matrices_gives_what_each_gives_alone() -> None:
         "f1s_of_confusions",
         "one_vs_rest_accuracies_of_confusions",
     ):
-        figure = getattr(metrics, name)
+        figure = getattr(classification, name)
         assert np.allclose(figure(stack), [figure(counts) for counts in stack], rtol=1e-15, atol=0), name
 
 
 def test_an_absent_class_counts_as_zero_in_the_macro_mean_of_seven() -> None:
     counts = np.diag([5, 5, 5, 5, 5, 5, 0])
-    assert metrics.macro_f1_of_confusions(counts) == pytest.approx(6 / 7)
-    assert metrics.balanced_accuracy_of_confusions(counts) == 1
-    assert metrics.recalls_of_confusions(counts)[6] == 0
-    assert np.isnan(metrics.recalls_of_confusions(counts, absent=np.nan)[6])
+    assert classification.macro_f1_of_confusions(counts) == pytest.approx(6 / 7)
+    assert classification.balanced_accuracy_of_confusions(counts) == 1
+    assert classification.recalls_of_confusions(counts)[6] == 0
+    assert np.isnan(classification.recalls_of_confusions(counts, absent=np.nan)[6])
 
 
 def test_the_worst_recall_is_of_a_class_that_occurs() -> None:

@@ -19,12 +19,12 @@ import pytest
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
-from components.model import pyfunc
-from components.model.load import FaceModel, load_face_model
-from components.model.package import as_base64_png, check_only_keras, requirements
-from components.model.pyfunc import NotAFace, read_face
 from ferkit.data import EMOTIONS
 from ferkit.errors import UserError
+from ferkit.serving import pyfunc
+from ferkit.serving.load import FaceModel, load_face_model
+from ferkit.serving.package import as_base64_png, check_only_keras, requirements
+from ferkit.serving.pyfunc import NotAFace, read_face
 from ferkit.tracking.store import connect
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def test_memory_for_a_picture_does_not_grow_with_its_pixels() -> None:
     script = """
         import io, os, resource, sys, threading
         from PIL import Image
-        from components.model.pyfunc import NotAFace, read_face
+        from ferkit.serving.pyfunc import NotAFace, read_face
 
         def draw(mode, side, kind, **options):
             picture = Image.linear_gradient("L").resize((side, side))

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.model.evaluation import CandidateRun, Evaluation, Mistake, describe_split
-from components.model.metrics import Scores
-from components.model.package import as_base64_png
-from components.model.report import write_candidate_page, write_report
 from ferkit.data import EMOTIONS, Profile
+from ferkit.metrics.classification import Scores
+from ferkit.metrics.evaluation import CandidateRun, Evaluation, Mistake, describe_split
+from ferkit.report.report import write_candidate_page, write_report
+from ferkit.serving.package import as_base64_png
 
 
 def evaluation(seed: int, absent: int | None = None) -> Evaluation:

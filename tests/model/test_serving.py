@@ -11,8 +11,8 @@ import pytest
 import requests
 from PIL import Image
 
-from components.model.package import as_base64_png
 from ferkit.data import EMOTIONS, read_split
+from ferkit.serving.package import as_base64_png
 from tests.model.serving import serving
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import mlflow
 import pytest
 from promotable import AddVersion, add_version_to
 
-from components.register.verdict import APPROVED, NO_CHAMPION
+from ferkit.registry.verdict import APPROVED, NO_CHAMPION
 from ferkit.tracking.store import connect
 
 

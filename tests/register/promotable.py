@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import mlflow
 
-from components.register import registry
+from ferkit.registry import versions
 from ferkit.tracking import names, tree
 
 AddVersion = Callable[..., str]
 
 
 def add_version_to(client: mlflow.MlflowClient, compared_with: str, status: str, challenger: bool = False) -> str:
-    registry.ensure_registered_model(client)
+    versions.ensure_registered_model(client)
     experiment_id = tree.experiment_id(client, names.EXPERIMENT)
     parent = client.create_run(experiment_id, tags={names.RUN_KIND: "pipeline"})
     run = client.create_run(experiment_id, run_name="lenet-tuned-s0")
@@ -21,9 +21,9 @@ def add_version_to(client: mlflow.MlflowClient, compared_with: str, status: str,
         names.VALIDATION_STATUS: status,
         names.VALIDATION_REASONS: "recall of disgust 0.055 is below the floor of 0.15",
         names.COMPARED_WITH: compared_with,
-        registry.PARENT_RUN: parent.info.run_id,
+        versions.PARENT_RUN: parent.info.run_id,
     }
-    found = client.create_model_version(registry.MODEL, "s3://nowhere/model", run.info.run_id, tags=tags)
+    found = client.create_model_version(versions.MODEL, "s3://nowhere/model", run.info.run_id, tags=tags)
     if challenger:
-        client.set_registered_model_alias(registry.MODEL, names.CHALLENGER, str(found.version))
+        client.set_registered_model_alias(versions.MODEL, names.CHALLENGER, str(found.version))
     return str(found.version)

@@ -16,9 +16,9 @@ from multiprocessing.synchronize import Barrier
 import mlflow.store.model_registry.sqlalchemy_store
 import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
-from components.register.ledger import Entry, Ledger
-from components.register.promotion import promote
 from ferkit.errors import UserError
+from ferkit.registry.ledger import Entry, Ledger
+from ferkit.registry.promotion import promote
 from ferkit.tracking.store import connect
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from click.testing import CliRunner
 
-from components.register.registry import MODEL
+from ferkit.registry.versions import MODEL
 from ferkit.tracking import names
 from ferkit.tracking.store import connect
 from pipeline.cli import cli

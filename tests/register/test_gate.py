@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, recall_score
 
-from components.model.intervals import joint_counts
-from components.model.metrics import confusion_matrix
-from components.register.gate import below_floors, compare_on_same_rows, worse_than_allowed
-from components.register.parameters import Register
 from ferkit.data import EMOTIONS
+from ferkit.metrics.classification import confusion_matrix
+from ferkit.metrics.intervals import joint_counts
+from ferkit.registry.criteria import below_floors, compare_on_same_rows, worse_than_allowed
+from ferkit.registry.settings import Register
 
 
 def drawn_labels(rows: int, right: float, seed: int, truth: np.ndarray) -> np.ndarray:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from components.model.intervals import confusions_of_joint
-from components.model.metrics import macro_f1_of_confusions, recalls_of_confusions
-from components.register.gate import compare_on_same_rows, worse_than_allowed
-from components.register.parameters import Register
 from ferkit.data import EMOTIONS
+from ferkit.metrics.classification import macro_f1_of_confusions, recalls_of_confusions
+from ferkit.metrics.intervals import confusions_of_joint
+from ferkit.registry.criteria import compare_on_same_rows, worse_than_allowed
+from ferkit.registry.settings import Register
 
 SIMULATIONS = 1_000
 SUPPORT = np.array([491, 55, 528, 879, 594, 416, 626])  # FER2013's PrivateTest

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from components.model.package import log_face_model
-from components.register import registry
-from components.register.parameters import Register
-from components.register.promotion import promote
 from components.register.register import gate_version, register_candidates
-from components.register.standing import settle
 from ferkit.data import EMOTIONS, SPLITS, Faces, Profile, SplitWriter, split_path, write_profile
 from ferkit.errors import UserError
+from ferkit.registry import versions
+from ferkit.registry.promotion import promote
+from ferkit.registry.settings import Register
+from ferkit.registry.state import reconcile
+from ferkit.serving.package import log_face_model
 from ferkit.tracking import names, tree
 from ferkit.tracking.names import metric
 from ferkit.tracking.store import connect
@@ -135,7 +135,7 @@ def test_without_a_champion_the_floors_alone_decide(case: Case) -> None:
     assert verdict.compared_with == "none"
     assert verdict.reasons == ("clears the floors; there is no champion to compare with yet",)
     assert verdict.challenger.accuracy == pytest.approx(0.8 + 0.2 / 7, abs=0.04)
-    assert settle(case.client).challenger == verdict.challenger.version
+    assert reconcile(case.client).challenger == verdict.challenger.version
     assert promote(case.client).changed
 
 
@@ -147,20 +147,20 @@ def test_every_candidate_is_registered_and_only_the_best_on_validation_is_judged
     status = {row["name"]: (row["version"], row["validation_status"]) for row in verdict.candidates}
     assert status["good"] == ("2", "not_gated")
     assert status["bad"] == ("1", verdict.status)
-    assert {version.number for version in registry.versions(case.client)} == {"1", "2"}
+    assert {version.number for version in versions.versions(case.client)} == {"1", "2"}
 
 
 def test_registering_twice_gives_one_version(case: Case) -> None:
     first, second = case.register(GOOD, BAD), case.register(GOOD, BAD)
     assert first.challenger.version == second.challenger.version
-    assert len(registry.versions(case.client)) == 2
+    assert len(versions.versions(case.client)) == 2
 
 
 def test_floors_reject_and_leave_no_challenger(case: Case) -> None:
     verdict = case.register(BAD, policy=Register(floor_macro_f1=0.7))
     assert verdict.status == "rejected"
     assert "below the floor of 0.7" in verdict.reasons[0]
-    assert settle(case.client).challenger is None
+    assert reconcile(case.client).challenger is None
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_challenger_is_held_against_the_champion(case: Case, model: int, statu
     assert reason in " ".join(verdict.reasons)
     assert verdict.champion is not None
     assert verdict.champion.name == "good"
-    tags = case.client.get_model_version(registry.MODEL, verdict.challenger.version).tags
+    tags = case.client.get_model_version(versions.MODEL, verdict.challenger.version).tags
     assert (tags["validation_status"], tags["compared_with"]) == (status, "1")
     assert json.loads(tags["gate.verdict"])["macro_f1"]["low"] == verdict.macro_f1.low  # type: ignore[union-attr]
     written = case.client.download_artifacts(case.parent, f"gate/verdict-of-version-{verdict.challenger.version}.json")
@@ -189,7 +189,7 @@ def test_a_challenger_is_held_against_the_champion(case: Case, model: int, statu
 def test_a_champion_that_does_not_load_blocks(case: Case) -> None:
     case.register(GOOD)
     promote(case.client)
-    broken = case.client.create_model_version(registry.MODEL, "file:///nowhere/model", case.run_ids[BAD])
+    broken = case.client.create_model_version(versions.MODEL, "file:///nowhere/model", case.run_ids[BAD])
     promote(case.client, str(broken.version), force=True, reason="test")
     verdict = case.register(EQUAL)
     assert verdict.status == "rejected"
@@ -201,7 +201,7 @@ def test_a_champion_that_does_not_load_blocks(case: Case) -> None:
 def test_a_champion_that_was_deleted_blocks(case: Case) -> None:
     case.register(GOOD)
     promote(case.client)
-    case.client.delete_model_version(registry.MODEL, "1")
+    case.client.delete_model_version(versions.MODEL, "1")
     verdict = case.register(EQUAL)
     assert "was deleted from the registry" in verdict.reasons[0]
 
@@ -261,12 +261,12 @@ def test_a_candidate_that_was_not_evaluated_is_not_registered(case: Case, state:
 def test_registering_again_when_its_best_is_champion_is_a_verdict_and_takes_nothing_back(case: Case) -> None:
     case.register(GOOD, BAD)
     promote(case.client)
-    before = case.client.get_model_version(registry.MODEL, "1").tags
+    before = case.client.get_model_version(versions.MODEL, "1").tags
     verdict = case.register(GOOD, BAD)
     assert verdict.reasons == ("version 1, the best of this run on validation, is the champion",)
     assert verdict.approved
-    assert case.client.get_model_version(registry.MODEL, "1").tags == before
-    assert settle(case.client).champion == "1"
+    assert case.client.get_model_version(versions.MODEL, "1").tags == before
+    assert reconcile(case.client).champion == "1"
     assert case.client.get_run(case.parent).data.tags["gate.verdict"] == str(verdict)
     assert [(row["version"], row["validation_status"]) for row in verdict.candidates] == [
         ("1", "approved"),
@@ -291,7 +291,7 @@ def test_gating_again_makes_a_stale_approval_good(case: Case) -> None:
     )
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["status"] == "approved"
-    assert settle(case.client).challenger == "2"
+    assert reconcile(case.client).challenger == "2"
     assert promote(case.client).champion == "2"
 
 
@@ -300,7 +300,7 @@ def test_gating_the_champion_or_without_its_data_is_refused(case: Case, tmp_path
     promote(case.client)
     with pytest.raises(UserError, match="is the champion"):
         gate_version(case.client, "1", None, POLICY)
-    case.client.set_model_version_tag(registry.MODEL, "2", "data.uri", str(tmp_path / "gone"))
+    case.client.set_model_version_tag(versions.MODEL, "2", "data.uri", str(tmp_path / "gone"))
     with pytest.raises(UserError, match="--data"):
         gate_version(case.client, "2", None, POLICY)
 

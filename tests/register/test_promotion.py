@@ -6,12 +6,12 @@ import mlflow
 import pytest
 from promotable import AddVersion
 
-from components.register.ledger import Entry, Ledger
-from components.register.promotion import line_of_champions, promote, roll_back
-from components.register.registry import MODEL, PARENT_RUN
-from components.register.standing import look, settle
-from components.register.verdict import NOT_GATED, REJECTED
 from ferkit.errors import UserError
+from ferkit.registry.ledger import Entry, Ledger
+from ferkit.registry.promotion import line_of_champions, promote, roll_back
+from ferkit.registry.state import read_state, reconcile
+from ferkit.registry.verdict import NOT_GATED, REJECTED
+from ferkit.registry.versions import MODEL, PARENT_RUN
 from ferkit.tracking import names
 
 
@@ -44,7 +44,7 @@ def test_a_promotion_says_who_when_what_from_and_instead_of_whom(
     assert tags["promoted_from"] == tags[PARENT_RUN]
     assert tags["previous_champion"] == first
     assert tags["promotion_reason"] == "new camera"
-    entry = settle(client).entries[-1]
+    entry = reconcile(client).entries[-1]
     assert (entry.by, entry.at, entry.pipeline_run) == ("bob", tags["promoted_at"], tags[PARENT_RUN])
     assert entry.at.endswith("Z")
     assert len(entry.at) == len("2026-11-21T03:46:09Z")
@@ -65,7 +65,7 @@ def test_promoting_the_champion_again_does_nothing(client: mlflow.MlflowClient, 
     for again in (promote(client, version), promote(client)):
         assert not again.changed
         assert f"version {version} is the champion already" in again.sentence
-    assert len(settle(client).entries) == 1
+    assert len(reconcile(client).entries) == 1
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_version_that_is_not_approved_is_refused(
     version = add_version(status=status)
     with pytest.raises(UserError, match=expected):
         promote(client, version)
-    assert settle(client).champion is None
+    assert reconcile(client).champion is None
 
 
 def test_without_a_challenger_the_last_verdict_says_why(client: mlflow.MlflowClient, add_version: AddVersion) -> None:
@@ -103,7 +103,7 @@ def test_a_challenger_judged_against_todays_champion_stays(
     first = add_version()
     promote(client, first)
     second = add_version(compared_with=first, challenger=True)
-    assert settle(client).challenger == second
+    assert reconcile(client).challenger == second
     assert has_challenger(client)
 
 
@@ -112,7 +112,7 @@ def test_force_overrules_the_gate_and_is_written_down(client: mlflow.MlflowClien
     with pytest.raises(UserError, match="--reason"):
         promote(client, version, force=True)
     promote(client, version, force=True, reason="the old one is broken")
-    entry = settle(client).entries[-1]
+    entry = reconcile(client).entries[-1]
     assert (entry.forced, entry.reason) == (True, "the old one is broken")
     assert client.get_model_version(MODEL, version).tags["promotion_reason"] == "forced: the old one is broken"
 
@@ -121,7 +121,7 @@ def test_a_dry_run_changes_nothing(client: mlflow.MlflowClient, add_version: Add
     version = add_version(challenger=True)
     outcome = promote(client, dry_run=True)
     assert (outcome.champion, outcome.changed) == (version, False)
-    assert settle(client).champion is None
+    assert reconcile(client).champion is None
     promote(client)
     promote(client, add_version(compared_with=version))
     assert roll_back(client, dry_run=True).champion == version
@@ -138,7 +138,7 @@ def test_rollback_goes_back_one_champion_at_a_time(client: mlflow.MlflowClient, 
     assert champion(client) == "1"
     with pytest.raises(UserError, match="version 1 is the first champion"):
         roll_back(client)
-    assert [entry.action for entry in settle(client).entries] == ["promote"] * 3 + ["rollback"] * 2
+    assert [entry.action for entry in reconcile(client).entries] == ["promote"] * 3 + ["rollback"] * 2
 
 
 def test_rollback_passes_over_versions_that_were_deleted(client: mlflow.MlflowClient, add_version: AddVersion) -> None:
@@ -153,7 +153,7 @@ def test_rollback_from_a_champion_that_was_deleted(client: mlflow.MlflowClient, 
     for before in ("none", "1"):
         promote(client, add_version(compared_with=before))
     client.delete_model_version(MODEL, "2")
-    assert settle(client).champion == "2"
+    assert reconcile(client).champion == "2"
     assert roll_back(client).champion == "1"
     assert champion(client) == "1"
 
@@ -167,7 +167,7 @@ def test_rollback_before_any_promotion_is_refused(client: mlflow.MlflowClient, a
 def test_a_champion_from_before_the_ledger_counts(client: mlflow.MlflowClient, add_version: AddVersion) -> None:
     old = add_version()
     client.set_registered_model_alias(MODEL, names.CHAMPION, old)
-    assert settle(client).champion == old
+    assert reconcile(client).champion == old
     promote(client, add_version(compared_with=old))
     assert roll_back(client).champion == old
 
@@ -176,10 +176,10 @@ def test_an_alias_moved_by_hand_is_put_back(client: mlflow.MlflowClient, add_ver
     first, second = add_version(), add_version()
     promote(client, first, by="ann")
     client.set_registered_model_alias(MODEL, names.CHAMPION, second)
-    (sentence,) = settle(client).notes
+    (sentence,) = reconcile(client).notes
     assert sentence.startswith("alias champion was at version 2; set to version 1, champion since promotion 1 by ann")
     client.delete_registered_model_alias(MODEL, names.CHAMPION)
-    (sentence,) = settle(client).notes
+    (sentence,) = reconcile(client).notes
     assert sentence.startswith("alias champion was unset")
     assert champion(client) == first
 
@@ -190,23 +190,23 @@ def test_a_look_says_what_lags_behind_and_writes_nothing(client: mlflow.MlflowCl
     client.set_registered_model_alias(MODEL, names.CHAMPION, second)
     client.set_registered_model_alias(MODEL, names.CHALLENGER, second)  # judged against no champion
     client.delete_model_version_tag(MODEL, first, "promotion")
-    alias, stale = look(client).notes
+    alias, stale = read_state(client).notes
     assert alias.startswith("alias champion is at version 2, but version 1 is champion since promotion 1 by ann")
     assert stale.startswith("challenger version 2 was not judged against today's champion; `ferpipe repair`")
-    assert (look(client).champion, look(client).challenger) == (first, None)
+    assert (read_state(client).champion, read_state(client).challenger) == (first, None)
     client.set_registered_model_alias(MODEL, names.CHAMPION, first)
-    assert "the tags of version 1, champion since promotion 1 by ann" in look(client).notes[0]
+    assert "the tags of version 1, champion since promotion 1 by ann" in read_state(client).notes[0]
     assert champion(client) == first
     assert has_challenger(client)
-    assert len(settle(client).notes) == 2
-    assert look(client).notes == ()
+    assert len(reconcile(client).notes) == 2
+    assert read_state(client).notes == ()
 
 
 def test_an_entry_cannot_be_written_over(client: mlflow.MlflowClient, add_version: AddVersion) -> None:
     promote(client, add_version(), by="ann")
     forged = Entry(1, "promote", "9", "", "eve", "2026-01-01T00:00:00Z")
     assert Ledger(client).claim(forged).by == "ann"
-    assert [entry.by for entry in settle(client).entries] == ["ann"]
+    assert [entry.by for entry in reconcile(client).entries] == ["ann"]
 
 
 def test_a_deleted_ledger_is_said_with_the_cure(client: mlflow.MlflowClient, add_version: AddVersion) -> None:

@@ -17,10 +17,10 @@ import pytest
 import requests
 from promotable import add_version_to
 
-from components.register.promotion import promote
-from components.register.registry import MODEL
-from components.register.standing import settle
-from components.register.verdict import APPROVED, NO_CHAMPION
+from ferkit.registry.promotion import promote
+from ferkit.registry.state import reconcile
+from ferkit.registry.verdict import APPROVED, NO_CHAMPION
+from ferkit.registry.versions import MODEL
 from ferkit.tracking import names
 from ferkit.tracking.store import connect
 
@@ -88,9 +88,9 @@ def race(address: str, kind: str, versions: list[str]) -> dict[str, list[tuple[s
 @pytest.mark.parametrize("kind", ["claim", "start"])
 def test_of_twenty_promotions_at_once_one_wins_and_nineteen_are_told(address: str, kind: str) -> None:
     client = connect(address)
-    before = len(settle(client).entries) if client.search_registered_models() else 0
-    standing = settle(client).compared_with if before else NO_CHAMPION
-    versions = [add_version_to(client, standing, APPROVED) for _ in range(RACERS)]
+    before = len(reconcile(client).entries) if client.search_registered_models() else 0
+    state = reconcile(client).compared_with if before else NO_CHAMPION
+    versions = [add_version_to(client, state, APPROVED) for _ in range(RACERS)]
 
     told = race(address, kind, versions)
 
@@ -100,7 +100,7 @@ def test_of_twenty_promotions_at_once_one_wins_and_nineteen_are_told(address: st
         assert f"`ferpipe gate {version}`" in sentence
         assert f"version {winner}" in sentence
     assert {str(number) for number in [client.get_model_version_by_alias(MODEL, names.CHAMPION).version]} == {winner}
-    entries = settle(client).entries
+    entries = reconcile(client).entries
     assert [entry.number for entry in entries] == list(range(1, before + 2))
     assert (entries[-1].version, entries[-1].by) == (winner, f"racer-{winner}")
     tagged = [v for v in versions if "promoted_by" in client.get_model_version(MODEL, v).tags]
@@ -119,7 +119,7 @@ def test_two_first_promotions_make_one_ledger(client: mlflow.MlflowClient, track
 KILLED = """
 import os, signal, sys
 import mlflow
-from components.register.promotion import promote
+from ferkit.registry.promotion import promote
 from ferkit.tracking.store import connect
 
 client = connect(sys.argv[1])
@@ -139,11 +139,11 @@ def test_a_promotion_killed_after_its_entry_is_completed_by_the_next_command(
     behind = client.get_model_version(MODEL, second).tags
     assert "promotion" not in behind
 
-    standing = settle(client)
+    state = reconcile(client)
 
-    assert standing.champion == second
-    assert len(standing.notes) == 1
+    assert state.champion == second
+    assert len(state.notes) == 1
     assert client.get_registered_model(MODEL).aliases[names.CHAMPION] in (second, int(second))
     tags = client.get_model_version(MODEL, second).tags
     assert (tags["promoted_by"], tags["previous_champion"], tags["promotion"]) == ("ann", first, "2")
-    assert settle(client).notes == ()
+    assert reconcile(client).notes == ()

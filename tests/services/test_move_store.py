@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from team import ROLES, Team, environment_of, new_server
 
-from components.register.promotion import promote
+from ferkit.registry.promotion import promote
 from ferkit.tracking import names, tree
 from ferkit.tracking.store import connect
 from pipeline.cli import cli

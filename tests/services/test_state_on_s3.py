@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.train.state import S3Store, State, store_for
 from ferkit.data import read_split
 from ferkit.errors import UserError
+from ferkit.training.state import S3Store, State, store_for
 
 pytestmark = pytest.mark.services
 RUNNER = Path(__file__).parent.parent / "train" / "fit_until_killed.py"

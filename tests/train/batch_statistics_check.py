@@ -15,10 +15,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from components.train.batch_statistics import BatchStatistics
-from components.train.candidate import parse_candidate
-from components.train.hardware import choose
 from ferkit.data import Faces
+from ferkit.training.batch_statistics import BatchStatistics
+from ferkit.training.candidate import parse_candidate
+from ferkit.training.hardware import choose
 
 BACKEND = keras.backend.backend()
 rng = np.random.default_rng(0)
@@ -58,7 +58,7 @@ pieces = {"crop_size": 10, "random_erasing": 0.5, "mixup": 0.2, "precision": "fl
 given = {**sizes, **pieces}
 hardware = choose(parse_candidate(given, {}).train)
 
-from components.train.fit import fit  # noqa: E402  (imports keras)
+from ferkit.training.fit import fit  # noqa: E402  (imports keras)
 
 
 class Kept:

@@ -11,8 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from components.train.augment import Augment
-from components.train.erasing import RandomErasing, erase, size_rectangles
+from ferkit.networks.random_affine import Augment
+from ferkit.networks.random_erasing import RandomErasing, erase, size_rectangles
 
 ops: Any = keras.ops
 

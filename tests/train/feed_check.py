@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from components.train.candidate import parse_candidate
-from components.train.hardware import choose
 from ferkit.data import Faces
+from ferkit.training.candidate import parse_candidate
+from ferkit.training.hardware import choose
 
 rng = np.random.default_rng(0)
 n = 100  # three batches of 32, and four faces left over
@@ -29,8 +29,8 @@ given: dict[str, Any] = {**sizes, "backend": os.environ["KERAS_BACKEND"]}
 device, host = (parse_candidate({**given, "faces_on": place}, {}) for place in ("device", "host"))
 hardware = choose(device.train)
 
-from components.train.feed import FromDevice, FromHost, choose_feed  # noqa: E402  (imports keras)
-from components.train.fit import fit  # noqa: E402
+from ferkit.training.dataset_placement import FromDevice, FromHost, choose_feed  # noqa: E402  (imports keras)
+from ferkit.training.fit import fit  # noqa: E402
 
 assert isinstance(choose_feed(faces.pixels, device.train, hardware), FromDevice)
 assert isinstance(choose_feed(faces.pixels, host.train, hardware), FromHost)

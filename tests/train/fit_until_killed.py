@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 
-from components.train.candidate import parse_candidate
-from components.train.hardware import choose
-from components.train.state import store_at
 from ferkit.data import Faces
+from ferkit.training.candidate import parse_candidate
+from ferkit.training.hardware import choose
+from ferkit.training.state import store_at
 
 with np.load(sys.argv[1]) as archive:
     emotion, pixels = archive["emotion"], archive["pixels"]
@@ -20,6 +20,6 @@ pieces = {"crop_size": 20, "random_erasing": 0.5, "mixup": 0.2}
 candidate = parse_candidate({**sizes, **pieces, "epochs": int(sys.argv[3]), "backend": sys.argv[4]}, {})
 hardware = choose(candidate.train)
 
-from components.train.fit import fit  # noqa: E402  (imports keras)
+from ferkit.training.fit import fit  # noqa: E402  (imports keras)
 
 fit(candidate, faces, faces.take(np.arange(40)), hardware, store=store_at(sys.argv[2]))

@@ -9,7 +9,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras
 import numpy as np
 
-from components.train.mixing import Mixup, draw_shares, mix_targets
+from ferkit.networks.mixup import Mixup, draw_shares, mix_targets
 
 faces = np.stack([np.full((2, 2), level, np.float32) for level in (0, 100, 200)])
 shares = np.array([1.0, 0.75, 0.5], np.float32)

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from scipy import ndimage
 
-from components.train.augment import Augment, compose_maps, crop_maps, warp
+from ferkit.networks.random_affine import Augment, compose_maps, crop_maps, warp
 
 FACE = np.arange(1, 17, dtype=np.float32).reshape(4, 4)
 RAMP = np.tile(np.arange(5, dtype=np.float32), (5, 1))  # each column its number

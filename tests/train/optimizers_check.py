@@ -14,8 +14,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from components.train.candidate import parse_candidate
-from components.train.optimizers import MOMENTUM, optimizer_for
+from ferkit.training.candidate import parse_candidate
+from ferkit.training.optimizers import MOMENTUM, optimizer_for
 
 ops: Any = keras.ops
 

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pytest
 
-from components.train.architectures import find
-from components.train.candidate import parse_candidate
 from ferkit.errors import UserError
+from ferkit.networks.architectures import find
+from ferkit.training.candidate import parse_candidate
 
 
 def build(architecture: str, side: int = 48, **changes: Any) -> Any:

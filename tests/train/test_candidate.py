@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from components.train.architectures import find, names
-from components.train.candidate import RECIPES, Candidate, parse_candidate
-from components.train.parameters import Train
 from ferkit.errors import UserError
+from ferkit.networks.architectures import find, names
+from ferkit.training.candidate import RECIPES, Candidate, parse_candidate
+from ferkit.training.settings import Train
 
 
 @pytest.mark.parametrize("architecture", ["lenet", "multi_kernel"])
@@ -78,7 +78,7 @@ def test_no_architectures_parameter_hides_one_of_train():
 
 def test_parsing_loads_no_backend():
     code = (
-        "import sys; from components.train.candidate import parse_candidate; "
+        "import sys; from ferkit.training.candidate import parse_candidate; "
         "parse_candidate({'architecture': 'multi_kernel'}, {}); "
         "print([name for name in ('keras', 'tensorflow', 'jax', 'mlflow', 'kfp') if name in sys.modules])"
     )

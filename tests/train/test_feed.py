@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from components.train.candidate import parse_candidate
-from components.train.feed import FromDevice, FromHost, choose_feed
-from components.train.hardware import Hardware
+from ferkit.training.candidate import parse_candidate
+from ferkit.training.dataset_placement import FromDevice, FromHost, choose_feed
+from ferkit.training.hardware import Hardware
 
 
 def test_where_faces_lie_changes_no_weight(passes: Callable[[str, str], None]):

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.train.candidate import Candidate, parse_candidate
-from components.train.fit import Diverged, Epoch, Trained, _patience_is_over, best_epoch, fit, score
-from components.train.hardware import choose
-from components.train.network import build_network, save_network
-from components.train.optimizers import optimizer_for
-from components.train.state import FolderStore
 from ferkit.data import Faces
 from ferkit.errors import UserError
+from ferkit.training.build import build_network, save_network
+from ferkit.training.candidate import Candidate, parse_candidate
+from ferkit.training.fit import Diverged, Epoch, Trained, _patience_is_over, best_epoch, fit, score
+from ferkit.training.hardware import choose
+from ferkit.training.optimizers import optimizer_for
+from ferkit.training.state import FolderStore
 
 
 def small(**changes: Any) -> Candidate:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.train.fused import fuse_batch_norm
+from ferkit.networks.fused_batch_norm import fuse_batch_norm
 
 tf: Any = pytest.importorskip("tensorflow")
 

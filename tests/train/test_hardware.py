@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from components.train import hardware
-from components.train.candidate import parse_candidate
-from components.train.hardware import choose, cpu_has_bfloat16
+from ferkit.training import hardware
+from ferkit.training.candidate import parse_candidate
+from ferkit.training.hardware import choose, cpu_has_bfloat16
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ import keras
 import numpy as np
 import pytest
 
-from components.model.package import check_only_keras
-from components.train.candidate import parse_candidate
-from components.train.network import build_network, exported, save_network, views_of
 from ferkit.data import Faces
+from ferkit.networks.network import exported, views_of
+from ferkit.serving.package import check_only_keras
+from ferkit.training.build import build_network, save_network
+from ferkit.training.candidate import parse_candidate
 
 SMALL = {"lenet": {"filters": [8, 16], "dense": 16}, "multi_kernel": {"width": 0.1}}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from components.train.candidate import parse_candidate
+from ferkit.training.candidate import parse_candidate
 
 
 def test_every_step_is_exact(passes: Callable[[str, str], None]):

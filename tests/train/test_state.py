@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from botocore.stub import Stubber
 
-from components.train.state import FolderStore, S3Store, State, open_state
 from ferkit.errors import OutOfReach, UserError
+from ferkit.training.state import FolderStore, S3Store, State, open_state
 
 
 def test_what_a_killed_save_left_is_removed(tmp_path: Path):

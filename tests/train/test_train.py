@@ -17,15 +17,15 @@ import numpy as np
 import pytest
 from mlflow.artifacts import download_artifacts
 
-from components.model.load import load_face_model
 from components.open_run.resolve import resolve_candidates
-from components.train.state import FolderStore, State
 from components.train.train import train_candidate
 from ferkit.data import Faces, Profile, SplitWriter, split_path, write_profile
 from ferkit.errors import OutOfReach
+from ferkit.serving.load import load_face_model
 from ferkit.tracking.candidates import open_candidates
 from ferkit.tracking.store import connect
 from ferkit.tracking.tree import experiment_id
+from ferkit.training.state import FolderStore, State
 
 LOG = logging.getLogger("test")
 RUNNER = Path(__file__).with_name("train_until_killed.py")
@@ -198,7 +198,7 @@ def test_an_exception_that_another_try_would_meet_again_ends_the_candidate_for_g
     def refuse(*_: object, **__: object) -> None:
         raise ValueError("Negative dimension size\ncaused by subtracting 3 from 2")
 
-    monkeypatch.setattr("components.train.fit.fit", refuse)
+    monkeypatch.setattr("ferkit.training.fit.fit", refuse)
     run_id = a_candidate(client)
     train_candidate(client, run_id, folder, "", LOG)
     tags = client.get_run(run_id).data.tags

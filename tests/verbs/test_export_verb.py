@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from components.model.export import TOLERANCE, load_exported
-from components.model.load import load_face_model
 from ferkit.data import EMOTIONS
 from ferkit.data.sample.draw import draw_faces
+from ferkit.serving.export import TOLERANCE, load_exported
+from ferkit.serving.load import load_face_model
 from ferkit.tracking.store import connect
 from pipeline.cli import cli
 

@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from components.model.load import load_face_model
 from ferkit.data import EMOTIONS, read_split
+from ferkit.serving.load import load_face_model
 from ferkit.tracking.store import connect
 from pipeline.cli import cli
 
@@ -215,7 +215,7 @@ def test_the_output_is_none_of_the_inputs_and_is_whole(
     assert "is one of the faces that are asked about" in result.stderr
     assert (folder / "0.png").read_bytes() == before
     (tmp_path / "answers.csv").write_text("mine\n")
-    monkeypatch.setattr("components.model.predict.Answers.records", lambda self: 1 / 0)
+    monkeypatch.setattr("ferkit.serving.predict.Answers.records", lambda self: 1 / 0)
     ferpipe(logged_model, folder, "--output", tmp_path / "answers.csv")
     assert (tmp_path / "answers.csv").read_text() == "mine\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.csv", "faces"]

@@ -13,8 +13,8 @@ import mlflow
 import pytest
 from click.testing import CliRunner, Result
 
-from components.register import registry
 from ferkit.data import EMOTIONS
+from ferkit.registry import versions
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import NewCandidate, open_candidates
 from ferkit.tracking.names import metric
@@ -34,7 +34,7 @@ def finished(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPath
     parent_run = client.create_run(experiment_id, tags={names.RUN_KIND: "pipeline"})
     parent = parent_run.info.run_id
     run_ids = open_candidates(client, parent_run, [NewCandidate(name, name, name, {}) for name in ANSWERS])
-    registry.ensure_registered_model(client)
+    versions.ensure_registered_model(client)
     for number, (run_id, right) in enumerate(zip(run_ids, ANSWERS.values(), strict=True)):
         figures = {metric("test", "accuracy"): right, metric("validation", "macro_f1"): right, "images_per_second": 900}
         figures |= {metric("test", "recall", emotion): right + label / 100 for label, emotion in enumerate(EMOTIONS)}
@@ -43,8 +43,8 @@ def finished(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPath
         client.log_text(run_id, predictions(right), "evaluation/test/predictions.csv")
         tree.close(client, run_id)
         compared_with = "none" if number == 0 else "1"
-        tags = {names.VALIDATION_STATUS: "approved", names.COMPARED_WITH: compared_with, registry.PARENT_RUN: parent}
-        client.create_model_version(registry.MODEL, "s3://nowhere", run_id, tags=tags)
+        tags = {names.VALIDATION_STATUS: "approved", names.COMPARED_WITH: compared_with, versions.PARENT_RUN: parent}
+        client.create_model_version(versions.MODEL, "s3://nowhere", run_id, tags=tags)
     return folder / "mlflow.db"
 
 
@@ -67,7 +67,7 @@ def ferpipe(uri: str, *words: str) -> Result:
 
 
 def run_of(uri: str, version: str) -> str:
-    return str(connect(uri).get_model_version(registry.MODEL, version).run_id)
+    return str(connect(uri).get_model_version(versions.MODEL, version).run_id)
 
 
 def test_promote_rollback_and_history_tell_one_story(uri: str) -> None:
@@ -101,11 +101,11 @@ def test_force_without_a_reason_is_wrong_usage(uri: str) -> None:
 def test_history_says_that_an_alias_was_moved_and_repair_puts_it_back(uri: str) -> None:
     ferpipe(uri, "promote", "1")
     client: mlflow.MlflowClient = connect(uri)
-    client.set_registered_model_alias(registry.MODEL, names.CHAMPION, "2")
+    client.set_registered_model_alias(versions.MODEL, names.CHAMPION, "2")
     assert "note: alias champion is at version 2, but version 1 is champion since" in ferpipe(uri, "history").stderr
-    assert str(client.get_model_version_by_alias(registry.MODEL, names.CHAMPION).version) == "2"
+    assert str(client.get_model_version_by_alias(versions.MODEL, names.CHAMPION).version) == "2"
     assert ferpipe(uri, "repair").stdout.startswith("alias champion was at version 2; set to version 1")
-    assert str(client.get_model_version_by_alias(registry.MODEL, names.CHAMPION).version) == "1"
+    assert str(client.get_model_version_by_alias(versions.MODEL, names.CHAMPION).version) == "1"
     assert ferpipe(uri, "repair").stdout == "nothing to repair: aliases and tags are where the record says\n"
     assert json.loads(ferpipe(uri, "repair", "--json").stdout)["repaired"] == []
 
@@ -113,9 +113,9 @@ def test_history_says_that_an_alias_was_moved_and_repair_puts_it_back(uri: str) 
 def test_a_dry_run_repairs_nothing(uri: str) -> None:
     ferpipe(uri, "promote", "1")
     client: mlflow.MlflowClient = connect(uri)
-    client.set_registered_model_alias(registry.MODEL, names.CHAMPION, "2")
+    client.set_registered_model_alias(versions.MODEL, names.CHAMPION, "2")
     assert "version 1 is the champion already" in ferpipe(uri, "promote", "1", "--dry-run").stdout
-    assert str(client.get_model_version_by_alias(registry.MODEL, names.CHAMPION).version) == "2"
+    assert str(client.get_model_version_by_alias(versions.MODEL, names.CHAMPION).version) == "2"
 
 
 def test_history_before_any_promotion(uri: str) -> None:
@@ -141,7 +141,7 @@ def test_compare_holds_against_the_champion(uri: str) -> None:
 
 def test_compare_takes_runs_versions_and_parents(uri: str) -> None:
     client = connect(uri)
-    parent = client.get_model_version(registry.MODEL, "1").tags[registry.PARENT_RUN]
+    parent = client.get_model_version(versions.MODEL, "1").tags[versions.PARENT_RUN]
     candidate = run_of(uri, "1")
     for given, expected in (([parent], 2), ([candidate], 1), ([parent[:7]], 2), ([candidate[:12]], 1), (["1", "2"], 2)):
         assert len(json.loads(ferpipe(uri, "compare", *given, "--json").stdout)) == expected

@@ -1,0 +1,185 @@
+"""What is known about a scored model: written by `evaluate` to the candidate's run, read by who compares or reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import mlflow
+import mlflow.artifacts
+import numpy as np
+
+from ferkit.data import EMOTIONS
+from ferkit.metrics.classification import Scores, calibration
+from ferkit.metrics.intervals import Interval, bootstrap_intervals
+from ferkit.tracking import names
+
+FOLDER: Final = "evaluation"
+"""Where a candidate's run keeps what evaluate made."""
+
+FILE: Final = f"{FOLDER}/evaluation.json"
+
+SCORED_SPLITS: Final = ("validation", "test", "test_clean")
+
+
+@dataclass(frozen=True)
+class SplitScores:
+    """The figures of one split.
+
+    Attributes:
+        digest: content digest of its faces.
+        rows: number of faces.
+        figures: of the whole split, by name: see `Scores.figures`.
+        per_emotion: figure -> value per class in the order of `EMOTIONS`: see `Scores.figures_per_emotion`.
+        intervals: 95% intervals of `accuracy`, `macro_f1` and `recall/<emotion>`; none for a class without faces.
+        confusion: faces, 7 x 7, truth along the rows.
+        reliability: `confidence`, `accuracy` and `faces` per bin that has any.
+    """
+
+    digest: str
+    rows: int
+    figures: dict[str, float]
+    per_emotion: dict[str, list[float]]
+    intervals: dict[str, Interval]
+    confusion: list[list[int]]
+    reliability: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A face that the model was sure about, and wrong.
+
+    Attributes:
+        row: data row of the source CSV, 0-based.
+        truth: its emotion.
+        prediction: what the model called it.
+        probability: which it gave to that, 0..1.
+        of_truth: which it gave to the truth, 0..1.
+        png: the face, base64 of a PNG.
+    """
+
+    row: int
+    truth: str
+    prediction: str
+    probability: float
+    of_truth: float
+    png: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All that `evaluate` found out about one model.
+
+    Attributes:
+        side: height and width of a face in pixels.
+        data_digest: of the data set it was scored on.
+        splits: `validation`; and, unless test was left unread, `test` and, where some test rows are not among the
+            training rows, `test_clean`.
+        mistakes: the most confident ones on the split that is `shown`.
+    """
+
+    side: int
+    data_digest: str
+    splits: dict[str, SplitScores]
+    mistakes: list[Mistake]
+
+    @property
+    def shown(self) -> str:
+        """The split whose figures count: `test`; `validation` where test was left unread."""
+        return "test" if "test" in self.splits else "validation"
+
+    @property
+    def scores(self) -> SplitScores:
+        """Of the split that is `shown`."""
+        return self.splits[self.shown]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Evaluation:
+        loaded: dict[str, Any] = json.loads(text)
+        splits = {name: SplitScores(**split) for name, split in loaded["splits"].items()}
+        for split in splits.values():
+            split.intervals.update({name: Interval(*ends) for name, ends in split.intervals.items()})
+        mistakes = [Mistake(**mistake) for mistake in loaded["mistakes"]]
+        return cls(loaded["side"], loaded["data_digest"], splits, mistakes)
+
+
+def describe_split(scores: Scores, digest: str, resamples: int, seed: int) -> SplitScores:
+    """Every figure of a split, with intervals from `resamples` bootstrap resamples."""
+    found = bootstrap_intervals(scores.confusion, resamples, seed)
+    intervals = {"accuracy": found.accuracy, "macro_f1": found.macro_f1}
+    for emotion, ends in zip(EMOTIONS, found.recalls, strict=True):
+        if not np.isnan(ends.low):
+            intervals[f"recall/{emotion}"] = ends
+    bins = calibration(scores.truth, scores.probabilities)
+    return SplitScores(
+        digest=digest,
+        rows=len(scores.truth),
+        figures=scores.figures(),
+        per_emotion={name: values.tolist() for name, values in scores.figures_per_emotion().items()},
+        intervals=intervals,
+        confusion=scores.confusion.tolist(),
+        reliability={
+            "confidence": bins.confidence.tolist(),
+            "accuracy": bins.accuracy.tolist(),
+            "faces": bins.faces.tolist(),
+        },
+    )
+
+
+@dataclass(frozen=True)
+class CandidateRun:
+    """A candidate as its MLflow run tells it.
+
+    Attributes:
+        run_id: its run.
+        experiment_id: that holds it.
+        name: the run's name.
+        status: `FINISHED`, `FAILED`, ...
+        failure: the sentence with which it failed; empty otherwise.
+        architecture: its network.
+        parameters: as logged.
+        metrics: the latest value of each.
+        tags: of the run.
+        evaluation: what `evaluate` found out; None where nothing was scored, because the training failed.
+    """
+
+    run_id: str
+    experiment_id: str
+    name: str
+    status: str
+    failure: str
+    architecture: str
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    evaluation: Evaluation | None
+
+
+def read_candidate(client: mlflow.MlflowClient, run_id: str) -> CandidateRun:
+    """A candidate with everything that its run holds."""
+    run = client.get_run(run_id)
+    return CandidateRun(
+        run_id=run_id,
+        experiment_id=run.info.experiment_id,
+        name=run.info.run_name or run_id[:8],
+        status=run.info.status,
+        failure=run.data.tags.get(names.FAILURE, ""),
+        architecture=run.data.tags.get(names.ARCHITECTURE, ""),
+        parameters=run.data.params,
+        metrics=run.data.metrics,
+        tags=run.data.tags,
+        evaluation=read_evaluation(run_id),
+    )
+
+
+def read_evaluation(run_id: str) -> Evaluation | None:
+    """What `evaluate` wrote to a candidate's run; None where it scored nothing, because the training failed."""
+    try:
+        return Evaluation.from_json(mlflow.artifacts.load_text(f"runs:/{run_id}/{FILE}"))
+    except mlflow.MlflowException:
+        return None

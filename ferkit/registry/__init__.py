@@ -1,0 +1,1 @@
+"""Versions of the registered model: the gate, the ledger of promotions, aliases, rights, webhooks."""

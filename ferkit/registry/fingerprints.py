@@ -1,0 +1,70 @@
+"""Which faces a model was trained on, so that a later test split can be checked for them.
+
+Every pipeline run keeps the digests of its training faces: 8 bytes a face, 230 kB for FER2013. A champion of last year
+was trained on last year's rows; when the data was split anew since, some of them may be test rows today, and it knows
+them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import mlflow
+import numpy as np
+
+from ferkit.data import read_split_in_chunks
+from ferkit.data.dataset import DIGEST, READ_AT_A_TIME, digest_pixels
+from ferkit.registry.versions import Version
+
+ARTIFACT: Final = "data/training_faces.npy"
+
+KEPT_IN: Final = "data.training_faces"
+"""Tag of a version: the run that keeps `ARTIFACT`."""
+
+
+def digest_faces(pixels: np.ndarray) -> np.ndarray:
+    """uint8 (n, side, side) -> uint64 (n,): the first 64 bits of each face's digest, whatever its label.
+
+    Among 35,887 faces two different ones share a digest with a probability of 3e-11.
+    """
+    return np.frombuffer(digest_pixels(pixels), np.uint64)[:: DIGEST // 8]
+
+
+def digest_training_faces(folder: Path) -> np.ndarray:
+    """The digests of a data set's training faces without the augmented ones: uint64, sorted, each once."""
+    train = read_split_in_chunks(folder, "train", READ_AT_A_TIME)
+    digests = [digest_faces(chunk.pixels[chunk.technique == "original"]) for chunk in train]
+    return np.unique(np.concatenate(digests))
+
+
+def keep_training_faces(client: mlflow.MlflowClient, run_id: str, faces: Path) -> None:
+    """Logs the digests of a data set's training faces to a run."""
+    digests = digest_training_faces(faces)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / Path(ARTIFACT).name
+        np.save(path, digests)
+        client.log_artifact(run_id, str(path), str(Path(ARTIFACT).parent))
+
+
+def find_trained_on(client: mlflow.MlflowClient, version: Version, pixels: np.ndarray) -> np.ndarray | None:
+    """Which of the faces the version was trained on.
+
+    Args:
+        client: of the MLflow that holds the version's run.
+        version: of the registered model.
+        pixels: uint8 (n, side, side).
+
+    Returns:
+        bool (n,); None where its run keeps no list of its training faces.
+    """
+    run_id = version.tags.get(KEPT_IN)
+    if not run_id:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            trained_on = np.load(client.download_artifacts(run_id, ARTIFACT, folder))
+        except (mlflow.MlflowException, OSError):  # the run, or its files, were deleted since
+            return None
+        return np.isin(digest_faces(pixels), trained_on)

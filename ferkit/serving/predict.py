@@ -1,0 +1,177 @@
+"""What the faces in pictures, folders and CSVs express, by a given model."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferkit.data import EMOTIONS
+from ferkit.errors import UserError
+from ferkit.serving.file_types import ENDINGS, LITTER, is_picture, name_kind, read_start
+from ferkit.serving.load import FaceModel
+from ferkit.serving.pyfunc import FORMATS, LEAST_CONTRAST, NotAFace, measure_contrast, read_picture
+from ferkit.tracking.names import MODEL_ARTIFACT, REGISTERED_MODEL
+from ferkit.user_input import shown
+
+KINDS = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+CHUNK = 1024
+"""Pictures that are held in memory at once."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers for n faces.
+
+    Attributes:
+        faces: where each came from: a picture's path, or `faces.csv row 7`, 0-based.
+        probabilities: float32 (n, 7).
+    """
+
+    faces: list[str]
+    probabilities: np.ndarray
+
+    def records(self) -> list[dict[str, Any]]:
+        """A dict per face: `face`, `emotion`, and `probabilities` by emotion."""
+        return [
+            {
+                "face": face,
+                "emotion": EMOTIONS[int(given.argmax())],
+                "probabilities": {emotion: round(float(p), 6) for emotion, p in zip(EMOTIONS, given, strict=True)},
+            }
+            for face, given in zip(self.faces, self.probabilities, strict=True)
+        ]
+
+
+def name_model(model: str) -> str:
+    """The address of a model that a person named: an address, a version's number, the run that trained it, or an alias.
+
+    >>> name_model("champion"), name_model("3")
+    ('models:/facial-expression@champion', 'models:/facial-expression/3')
+    """
+    if ":/" in model or Path(model).is_dir():
+        return model
+    if re.fullmatch("[0-9a-f]{32}", model):
+        return f"runs:/{model}/{MODEL_ARTIFACT}"
+    return f"models:/{REGISTERED_MODEL}/{model}" if model.isdigit() else f"models:/{REGISTERED_MODEL}@{model}"
+
+
+def predict(model: FaceModel, inputs: Sequence[str], refused: list[str]) -> Iterator[Answers]:
+    """Answers for every face in the inputs, in their order, some at a time: a CSV of any size needs little memory.
+
+    Whatever is not answered is named in `refused`: nothing in a folder is passed over but what systems put there
+    (`LITTER`), and an input that cannot be read keeps no other from its answer.
+
+    Args:
+        model: that answers.
+        inputs: pictures, folders of pictures (with those inside), CSVs with a column `pixels`; which is which is told
+            by their first bytes.
+        refused: takes a sentence for every input, file and row that is no face.
+    """
+    pictures: list[str] = []
+    for given in inputs:
+        try:
+            if not given:
+                raise UserError("an empty name was given; give pictures, folders of them, or CSVs")
+            if _is_csv(given):
+                yield from _of_pictures(model, pictures, refused)
+                pictures = []
+                yield from _of_csv(model, given, refused)
+            elif Path(given).is_dir():
+                pictures += _pictures_in(given, refused)
+            else:
+                pictures.append(given)
+        except UserError as error:
+            refused.append(str(error))
+    yield from _of_pictures(model, pictures, refused)
+
+
+def _is_csv(given: str) -> bool:
+    """Whether it is neither a folder nor a file that is a picture, or is called one."""
+    if "://" in given or given == "sample":
+        return True
+    path = Path(given)
+    if not path.is_file():
+        return not path.is_dir() and not given.lower().endswith(ENDINGS)
+    try:
+        start = read_start(path)
+    except OSError as error:
+        raise UserError(
+            f"{shown(given)}: {error.strerror}; give a picture, a folder or a CSV that can be read"
+        ) from None
+    return not (is_picture(start) or name_kind(start) or given.lower().endswith(ENDINGS))
+
+
+def _pictures_in(folder: str, refused: list[str]) -> list[str]:
+    """The paths of all pictures in a folder and those inside it, in order; whatever else is there goes to `refused`."""
+    found: list[str] = []
+    before = len(refused)
+
+    def name_unread(error: OSError) -> None:
+        refused.append(f"{shown(error.filename)}: {error.strerror}, so nothing in it was answered")
+
+    for where, folders, names in os.walk(folder, onerror=name_unread):
+        folders.sort()
+        links = [name for name in folders if Path(where, name).is_symlink()]
+        for name in sorted(set(names) - set(LITTER)) + links:
+            path = Path(where, name)
+            try:
+                if path.is_dir():
+                    refused.append(f"{shown(path)}: a link to a folder, which is not followed; give that folder itself")
+                elif not path.is_file():
+                    refused.append(f"{shown(path)}: no file, or a link that leads nowhere; give a picture ({KINDS})")
+                elif is_picture(start := read_start(path)):
+                    found.append(str(path))
+                else:
+                    what = name_kind(start) or "no picture"
+                    refused.append(f"{shown(path)}: {what}; give {KINDS}, and a CSV by itself")
+            except OSError as error:
+                refused.append(f"{shown(path)}: {error.strerror}; give a picture that can be read")
+    if not found and len(refused) == before:
+        raise UserError(
+            f"{shown(folder)}: no picture in this folder; give one with pictures of faces ({KINDS}), or a CSV"
+        )
+    return sorted(found)
+
+
+def _of_pictures(model: FaceModel, pictures: Sequence[str], refused: list[str]) -> Iterator[Answers]:
+    for start in range(0, len(pictures), CHUNK):
+        names, faces = [], []
+        for name in pictures[start : start + CHUNK]:
+            try:
+                with Path(name).open("rb") as file:
+                    kind = name_kind(file.read(16))
+                    file.seek(0)
+                    if kind:
+                        raise NotAFace(f"{kind}; give {KINDS}")
+                    faces.append(read_picture(file, model.side))
+                names.append(name)
+            except OSError as error:
+                refused.append(f"{shown(name)}: {error.strerror}; give a picture, a folder or a CSV that can be read")
+            except NotAFace as error:
+                refused.append(f"{shown(name)}: {error}")
+        if faces:
+            yield Answers(names, model.probabilities(np.stack(faces)))
+
+
+def _of_csv(model: FaceModel, csv: str, refused: list[str]) -> Iterator[Answers]:
+    from ferkit.addresses import without_secrets
+    from ferkit.data.source.pixels import read_pixels
+    from ferkit.data.source.rows import Rejected
+
+    name = without_secrets(csv)
+    rejected: list[Rejected] = []
+    for row, pixels in read_pixels(csv, rejected):
+        seen = measure_contrast(pixels) >= LEAST_CONTRAST
+        if seen.any():
+            yield Answers([f"{name} row {number}" for number in row[seen]], model.probabilities(pixels[seen]))
+        blank = f"nothing to see, less than {LEAST_CONTRAST} grey levels between dark and bright"
+        refused += [f"{shown(name)} row {number}: {blank}" for number in row[~seen]]
+        refused += [f"{shown(name)} row {each.row}: {each.reason} ({each.excerpt})" for each in rejected]
+        rejected.clear()
+    refused += [f"{shown(name)} row {each.row}: {each.reason} ({each.excerpt})" for each in rejected]

@@ -1,0 +1,1 @@
+"""A candidate, its settings, and the loop that fits it."""

@@ -1,0 +1,173 @@
+"""Parameters of training that any architecture shares.
+
+Where the default is None, the recipe decides (see ferkit/training/candidate.py); a value given here, or in a
+candidate, goes before the recipe's.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from ferkit.networks import Averaging, Scaling
+from ferkit.settings import Settings
+
+Complete = Any
+"""A `Train` that a candidate has completed: no field is None."""
+
+Recipe = Literal["notebook", "tuned"]
+
+
+class Train(Settings):
+    """How a candidate is trained. A candidate may give any of these, and any parameter of its architecture, itself."""
+
+    section: ClassVar[str] = "train"
+
+    recipe: Recipe = Field(default="tuned", description="what fills in every value left open: `notebook` or `tuned`")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="of initial weights, shuffling, dropout and augmentation")
+    epochs: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="passes over the training faces; recipes: notebook 50 (multi_kernel 10), tuned 40",
+    )
+    batch_size: int | None = Field(
+        default=None, ge=1, le=65_536, description="faces per step; recipes: 128 (multi_kernel's notebook 1000)"
+    )
+    optimizer: Literal["adamw", "sgd"] = Field(
+        default="adamw",
+        description="`adamw`, which without weight decay is Adam, or `sgd` with Nesterov momentum 0.9, which wants "
+        "batch norm after every convolution and a long training",
+    )
+    learning_rate: float | None = Field(
+        default=None,
+        gt=0,
+        le=10,
+        description="the optimizer's peak step size; recipes: 0.001 and 0.002, with sgd 0.01 and 0.1",
+    )
+    schedule: Literal["constant", "cosine"] | None = Field(
+        default=None,
+        description="of the learning rate: `constant`, or `cosine` down to 0; recipes: notebook constant, tuned cosine",
+    )
+    warmup: float | None = Field(
+        default=None,
+        ge=0,
+        le=0.5,
+        description="share of all steps in which the learning rate rises from 0; recipes: 0 and 0.05",
+    )
+    weight_decay: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="decoupled (AdamW, SGDW), not on biases and batch norm; recipes: 0 and 0.02, with sgd 0 and 0.005",
+    )
+    label_smoothing: float | None = Field(
+        default=None, ge=0, lt=1, description="probability mass spread over all emotions; recipes: 0 and 0.1"
+    )
+    ema: float | None = Field(
+        default=None,
+        ge=0,
+        le=0.5,
+        description="average of the weights: share of all steps that it looks back over, 0 for none; recipes: 0, 0.02",
+    )
+    precise_batch_norm: bool | None = Field(
+        default=None,
+        description="batch norm's mean and variance measured anew, on 2,048 training faces or an eighth of them, for "
+        "the weights that are scored and kept; recipes: notebook no, tuned yes",
+    )
+    select_by: Literal["accuracy", "macro_f1", "loss"] | None = Field(
+        default=None,
+        description="validation figure whose best epoch is kept; recipes: notebook accuracy, tuned macro_f1",
+    )
+    patience: int | None = Field(
+        default=None,
+        ge=0,
+        description="epochs without a better one before training stops, 0 for never; recipes: 0 and 12",
+    )
+    scaling: Scaling | None = Field(
+        default=None,
+        description="of grey levels, inside the model: `none` 0..255, `symmetric` -1..1, `face` to mean 0 and "
+        "deviation 1 of each face; recipes: notebook none, tuned symmetric",
+    )
+    augment: bool | None = Field(
+        default=None,
+        description="whether each face is moved at random, anew in every epoch; recipes: notebook no (multi_kernel "
+        "yes), tuned yes",
+    )
+    rotation: float | None = Field(
+        default=None,
+        ge=0,
+        le=180,
+        description="at most this many degrees, either way; recipes: 15 (multi_kernel's notebook 20)",
+    )
+    shift: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="at most this share of the side, up, down and sideways; recipes: 0.1 (multi_kernel's notebook 0.2)",
+    )
+    shear: float | None = Field(
+        default=None, ge=0, le=45, description="at most this many degrees, either way; recipes: 0"
+    )
+    zoom: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="height and width each by a factor of 1 - zoom to 1 + zoom; recipes: 0.12 (multi_kernel's notebook "
+        "0.2)",
+    )
+    flip: bool | None = Field(default=None, description="left to right, every other face; recipes: yes")
+    crop_size: int = Field(
+        default=0,
+        ge=0,
+        description="side, in pixels, of the window that training sees of each face, at random, anew in every epoch; "
+        "prediction sees windows of that size (see averaging); 0 for whole faces",
+    )
+    random_erasing: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of the faces of which a rectangle, 0.02 to 0.4 of them, is noise; 0.5 for long trainings",
+    )
+    mixup: float = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        description="each face is blended with another, by shares from a beta distribution of this alpha; 0 for none, "
+        "0.2 for long trainings",
+    )
+    averaging: Averaging | None = Field(
+        default=None,
+        description="what the exported model averages: `none`, `flip` (the face, or its middle where there is a "
+        "crop_size, and its mirror image: twice the time), `crops` (its middle and corners and their mirror images: "
+        "ten times); recipes: notebook none, tuned flip",
+    )
+    backend: Literal["tensorflow", "jax"] = Field(default="tensorflow", description="Keras backend that trains")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
+        description="of the arithmetic; `auto`: bfloat16 on a GPU that has it, and on a CPU that has it (AVX512-BF16) "
+        "where TensorFlow trains, else float32. Weights are float32",
+    )
+    compile: Literal["auto", "xla", "graph"] = Field(
+        default="auto",
+        description="of the step, for TensorFlow; `auto`: XLA on a GPU, graph on a CPU",
+    )
+    faces_on: Literal["auto", "device", "host"] = Field(
+        default="auto",
+        description="where all training faces lie: on the `device`, whose steps fetch their own, or on the `host`, "
+        "which sends them batch by batch; `auto`: device, unless they would take over a quarter of a GPU's memory",
+    )
+    deterministic: bool = Field(
+        default=True,
+        description="bit-equal results for equal seeds (on the same hardware and versions); slower on a GPU",
+    )
+    require_gpu: bool = Field(
+        default=False, description="stop at once where there is no GPU, instead of training on the CPU"
+    )
+    save_every: int = Field(
+        default=1, ge=1, description="epochs between two saved states; what a killed training loses at most"
+    )
+    tensorboard: bool = Field(
+        default=False, description="write TensorBoard's event file to the run's artifacts, live (needs tensorboard)"
+    )
