@@ -23,9 +23,11 @@ WEIGHTS = (
     "components.balance.balance_classes",
     "ferkit.training.candidate",
     "ferkit.training.fit",
-    "ferkit.networks.architectures",
 )
 """The modules, with all they import, on which the weights of a trained candidate depend. Plots are not among them."""
+
+FOUND_BY_NAME = "ferkit.networks.architectures"
+"""A package whose modules are looked up by name: who imports it depends on all of them."""
 
 _ROOT = Path(__file__).resolve().parent.parent
 _MODULE = rf"((?:{'|'.join(PACKAGES)})\b[\w.]*)"
@@ -90,7 +92,7 @@ def _imported(path: Path) -> list[Path]:
     for module, members, plain in _IMPORT.findall(path.read_text()):
         names.add(module or plain)
         names |= {f"{module}.{member}" for member in re.findall(r"(\w+)(?:\s+as\s+\w+)?", members) if module}
-    files: set[Path] = set()
+    files = set(_files_of(FOUND_BY_NAME)) if any(name.startswith(FOUND_BY_NAME) for name in names) else set[Path]()
     for name in names:
         parts = name.split(".")
         module = _ROOT.joinpath(*parts).with_suffix(".py")

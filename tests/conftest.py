@@ -11,11 +11,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if TYPE_CHECKING:
+    from ferkit.data import Faces
+
 ROOT = Path(__file__).resolve().parent.parent
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 @pytest.fixture(scope="session")
@@ -130,3 +135,53 @@ def logged_model(new_store: Callable[[Path], str], tmp_path_factory: pytest.Temp
     mlflow.register_model(uri, names.REGISTERED_MODEL)
     client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHAMPION, "1")
     return LoggedModel(tracking_uri, run_id, folder / "network.keras")
+
+
+@pytest.fixture(scope="session")
+def stripes() -> Faces:
+    """140 faces of 24x24 pixels, an emotion each its own angle of stripes: told apart in a few epochs."""
+    import numpy as np
+
+    from ferkit.data import Faces
+
+    rng = np.random.default_rng(0)
+    emotion = np.repeat(np.arange(7, dtype=np.uint8), 20)
+    row, column = np.mgrid[:24, :24]
+    angle = (emotion * np.pi / 7)[:, None, None]
+    phase = rng.uniform(0, 2 * np.pi, len(emotion))[:, None, None]
+    waves = np.sin((row * np.cos(angle) + column * np.sin(angle)) * 1.2 + phase)
+    pixels = (128 + 90 * waves + rng.normal(0, 10, waves.shape)).clip(0, 255).astype(np.uint8)
+    mixed = rng.permutation(len(emotion))
+    return Faces(
+        row=np.arange(len(emotion), dtype=np.int32),
+        emotion=emotion[mixed],
+        pixels=pixels[mixed],
+        technique=np.array(["original"] * len(emotion), object),
+        in_train=np.zeros(len(emotion), bool),
+    )
+
+
+@pytest.fixture
+def no_gpu() -> None:
+    """Skips where there is a GPU."""
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("there is a GPU here")
+
+
+@pytest.fixture(params=["tensorflow", "jax"])
+def passes(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Runs a script of this folder, that must end by printing its backend and a word, under each backend."""
+
+    def run(script: str, word: str) -> None:
+        done = subprocess.run(
+            [sys.executable, str(request.path.with_name(script))],
+            env=os.environ | {"KERAS_BACKEND": request.param},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.stdout.split()[-2:] == [request.param, word]
+
+    return run

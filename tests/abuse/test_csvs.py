@@ -19,7 +19,7 @@ from ferkit.data import SPLITS, USAGE, read_split
 from ferkit.data.source import read_pixels
 from ferkit.errors import UserError
 from tests.abuse.sentences import assert_one_sentence
-from tests.source.test_rows import Read, assert_read_right
+from tests.ferkit.data.source.test_rows import Read, assert_read_right
 
 pytestmark = pytest.mark.abuse
 

@@ -20,7 +20,7 @@ from PIL import Image
 from ferkit.data import EMOTIONS
 from tests.abuse.sentences import assert_one_sentence
 from tests.abuse.test_pictures import MORE_MEMORY, draw_good, draw_picture, spoil
-from tests.model.serving import Served, serving
+from tests.ferkit.serving.serving import Served, serving
 
 if TYPE_CHECKING:
     from tests.conftest import LoggedModel

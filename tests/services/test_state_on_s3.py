@@ -41,7 +41,7 @@ def test_a_bucket_that_is_not_there_is_one_sentence(s3: Any):
 
 
 def test_killed_and_started_again_on_jax_it_ends_with_the_same_weights(s3: Any, sample_faces: Path, tmp_path: Path):
-    """As on TensorFlow, in tests/train/test_train.py, but with JAX and the state where pods of a cluster keep it."""
+    """As in tests/components/train/test_train.py, but with JAX and the state where pods of a cluster keep it."""
     faces = read_split(sample_faces, "train")
     np.savez(tmp_path / "faces.npz", emotion=faces.emotion[:140], pixels=faces.pixels[:140])
 

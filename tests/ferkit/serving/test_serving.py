@@ -13,7 +13,7 @@ from PIL import Image
 
 from ferkit.data import EMOTIONS, read_split
 from ferkit.serving.package import as_base64_png
-from tests.model.serving import serving
+from tests.ferkit.serving.serving import serving
 
 if TYPE_CHECKING:
     from tests.conftest import LoggedModel

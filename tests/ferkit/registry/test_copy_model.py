@@ -20,7 +20,7 @@ from pipeline.cli import cli
 if TYPE_CHECKING:
     from tests.conftest import LoggedModel
 
-PAGE = Path(__file__).parents[2] / "docs" / "registry.md"
+PAGE = Path(__file__).parents[3] / "docs" / "registry.md"
 
 
 def test_a_model_is_copied_judged_and_promoted_in_the_other_registry(
