@@ -26,6 +26,9 @@ WEIGHTS = (
 )
 """The modules, with all they import, on which the weights of a trained candidate depend. Plots are not among them."""
 
+RECIPES = ("ferkit/training/recipes.py", "configs/recipes/*.yaml")
+"""A module, and the files that it reads: a step that imports the one depends on the others."""
+
 FOUND_BY_NAME = "ferkit.networks.architectures"
 """A package whose modules are looked up by name: who imports it depends on all of them."""
 
@@ -35,23 +38,32 @@ _IMPORT = re.compile(rf"^[ \t]*(?:from {_MODULE} import (\([^)]*\)|.*)|import {_
 
 
 def code_version() -> str:
-    """A digest of every Python file of `PACKAGES`: 16 hexadecimal characters."""
-    return _digest(path for package in PACKAGES for path in (_ROOT / package).rglob("*.py"))
+    """A digest of every Python file of `PACKAGES`, and of the recipes: 16 hexadecimal characters."""
+    sources = [path for package in PACKAGES for path in (_ROOT / package).rglob("*.py")]
+    return _digest([*sources, *_ROOT.glob(RECIPES[1])])
 
 
 def step_version(step: str) -> str:
-    """A digest of what a step's result depends on: its folder, and every module of `PACKAGES` that it imports."""
-    return digest_of(f"components.{step}")
+    """A digest of what a step's result depends on: its folder, every module of `PACKAGES` that it imports, recipes."""
+    return digest_of(f"components.{step}", recipes=True)
 
 
 def weights_version() -> str:
-    """A digest of what a candidate's weights depend on: with another one, a training is another training."""
+    """A digest of what a candidate's weights depend on: with another one, a training is another training.
+
+    Recipes are not in it: a candidate holds the values that its recipe gave it.
+    """
     return digest_of(*WEIGHTS)
 
 
 @cache
-def digest_of(*roots: str) -> str:
-    """A digest of modules and of all that they import from `PACKAGES`; a package stands for all of its modules."""
+def digest_of(*roots: str, recipes: bool = False) -> str:
+    """A digest of modules and of all that they import from `PACKAGES`; a package stands for all of its modules.
+
+    Args:
+        roots: dotted names of modules.
+        recipes: whether recipes count, where a module reads them.
+    """
     found: set[Path] = set()
     waiting = [path for root in roots for path in _files_of(root)]
     while waiting:
@@ -59,6 +71,8 @@ def digest_of(*roots: str) -> str:
         if path not in found:
             found.add(path)
             waiting.extend(_imported(path))
+    if recipes and _ROOT / RECIPES[0] in found:
+        found.update(_ROOT.glob(RECIPES[1]))
     return _digest(found)
 
 

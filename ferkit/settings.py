@@ -6,13 +6,29 @@ help, the check of a config file and MLproject are all taken from there.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ferkit.errors import UserError, nearest
 from ferkit.user_input import refuse_rounded, shorten, shown
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """A parameter that was called otherwise in 0.1. Its old name works, with a warning, until 0.3.
+
+    Attributes:
+        name: what it is called now.
+        values: what its old values are called now, where they are called otherwise.
+    """
+
+    name: str
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 class Settings(BaseModel):
@@ -27,6 +43,9 @@ class Settings(BaseModel):
     section: ClassVar[str] = ""
     """The section's name in a config file: the first word of every sentence about it."""
 
+    renamed: ClassVar[Mapping[str, Renamed]] = {}
+    """What parameters, or their values, were called in 0.1."""
+
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
         """The section with `values` in place of its defaults.
@@ -34,6 +53,7 @@ class Settings(BaseModel):
         Raises:
             UserError: naming the first key that is unknown (with the nearest right one) or whose value does not fit.
         """
+        values = cls.rename(values)
         known = cls.names()
         for key in values:
             if key not in known:
@@ -48,6 +68,28 @@ class Settings(BaseModel):
             raise UserError(f"{where}: {sentence} (received {shorten(first['input'])})") from None
 
     @classmethod
+    def rename(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values under the names of today; old names are warned of, once each.
+
+        Raises:
+            UserError: a parameter is given by its old and its new name.
+        """
+        today: dict[str, Any] = {}
+        for key, value in values.items():
+            name, new = key, value
+            if isinstance(key, str) and (was := cls.renamed.get(key)):
+                name = was.name
+                new = was.values.get(value, value) if isinstance(value, str) else value
+                if name in values and name != key:
+                    raise UserError(f"{cls._path(key)}: is the old name of {name}, which is given too; drop {key}")
+                if name != key:
+                    _warn(f"{cls._path(key)} is called {name} since 0.2; the old name will be refused in 0.3")
+                if new is not value:
+                    _warn(f"{cls._path(name)}: {value} is called {new} since 0.2; the old word will be refused in 0.3")
+            today[name] = new
+        return today
+
+    @classmethod
     def names(cls) -> list[str]:
         """The keys, as a config file spells them, in order."""
         return [field.alias or name for name, field in cls.model_fields.items()]
@@ -55,3 +97,9 @@ class Settings(BaseModel):
     @classmethod
     def _path(cls, key: str) -> str:
         return ".".join(part for part in (cls.section, key) if part)
+
+
+@cache
+def _warn(sentence: str) -> None:
+    """Warns once in a process: sections are parsed several times on their way."""
+    logging.getLogger("ferpipe").warning(sentence)

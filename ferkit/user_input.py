@@ -291,3 +291,15 @@ def shorten(value: object) -> str:
 def _one_line(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= LONGEST_SHOWN else f"{line[: LONGEST_SHOWN - 3]}..."
+
+
+def split_assignment(assignment: str, example: str) -> tuple[str, str]:
+    """A `name=value` of the command line, as name and text.
+
+    Raises:
+        UserError: there is no `=` in it.
+    """
+    name, equals, text = assignment.partition("=")
+    if not equals:
+        raise UserError(f"{shorten(assignment)}: write name=value, such as {example}")
+    return name, text

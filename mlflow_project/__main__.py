@@ -49,8 +49,8 @@ def main_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) 
     """The whole pipeline, as `ferpipe run`; any parameter may be given by its dotted name (-P train.epochs=3)."""
     from rich.console import Console
 
+    from pipeline.layers import read_parameters
     from pipeline.local import Home, run_here
-    from pipeline.parameters import read_parameters
     from pipeline.summary import print_summary, summary
 
     config = given.get("config")

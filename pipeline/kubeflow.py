@@ -13,10 +13,12 @@ import yaml
 
 from ferkit.addresses import without_secrets
 from ferkit.errors import UserError
-from ferkit.user_input import read_yaml, shorten, shown
+from ferkit.layers import merge
+from ferkit.user_input import read_yaml, shown, split_assignment
 from pipeline.cluster import Cluster, take_outdated
 from pipeline.git import git_commit
-from pipeline.parameters import Parameters, parse_heeded, read_values
+from pipeline.layers import layers_of, parse_layers
+from pipeline.parameters import SECTIONS, Parameters
 from pipeline.task_settings import Images, Placing
 
 COMMIT = re.compile(r"[0-9a-f]{7,40}")
@@ -26,7 +28,7 @@ GPU_SUFFIX = "-gpu"
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunConfig:
     """What a person asked for: the pipeline's parameters, and the cluster's settings.
 
     Attributes:
@@ -40,7 +42,7 @@ class Asked:
     outdated: tuple[str, ...] = ()
 
 
-def read_asked(csv: str | None, config: Path | None, assignments: Iterable[str] = ()) -> Asked:
+def read_run_config(csv: str | None, config: Path | None, assignments: Iterable[str] = ()) -> RunConfig:
     """Reads a config file with its `cluster` section, then a CSV, then single `name=value` assignments.
 
     An assignment such as `cluster.gpu.count=2` or `cluster.steps.train.memory=32Gi` goes to the cluster's settings.
@@ -50,9 +52,9 @@ def read_asked(csv: str | None, config: Path | None, assignments: Iterable[str] 
             assignment that no candidate would heed.
     """
     for_pipeline, for_cluster = split_assignments(assignments)
-    values = read_values(csv, config, for_pipeline)
-    cluster, outdated = read_cluster(values.pop(Cluster.section, None) or {}, for_cluster)
-    return Asked(parse_heeded(values, for_pipeline), cluster, outdated)
+    layers = layers_of(csv, config, for_pipeline)
+    cluster, outdated = read_cluster(merge(layers, SECTIONS).get(Cluster.section) or {}, for_cluster)
+    return RunConfig(parse_layers(layers), cluster, outdated)
 
 
 def split_assignments(assignments: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -81,9 +83,7 @@ def read_cluster(values: Mapping[str, Any], assignments: Iterable[str] = ()) -> 
 
 
 def _put_in_cluster(cluster: dict[str, Any], assignment: str) -> None:
-    name, equals, text = assignment.partition("=")
-    if not equals:
-        raise UserError(f"{shorten(f'cluster.{assignment}')}: write name=value, such as cluster.gpu.count=2")
+    name, text = split_assignment(assignment, "cluster.gpu.count=2")
     *sections, last = name.split(".")
     for section in sections:
         cluster = cluster.setdefault(section, {})
@@ -181,7 +181,7 @@ def check_tracking(tracking_uri: str) -> None:
         )
 
 
-def arguments(asked: Asked, tracking_uri: str, parent_run_id: str = "") -> dict[str, Any]:
+def arguments(asked: RunConfig, tracking_uri: str, parent_run_id: str = "") -> dict[str, Any]:
     """The pipeline's arguments, every one of them, for a run on the cluster.
 
     Args:
@@ -198,7 +198,7 @@ def arguments(asked: Asked, tracking_uri: str, parent_run_id: str = "") -> dict[
     }
 
 
-def compile_pipeline(asked: Asked, images: Images, tracking_uri: str, out: Path, cached: bool = True) -> None:
+def compile_pipeline(asked: RunConfig, images: Images, tracking_uri: str, out: Path, cached: bool = True) -> None:
     """Writes the compiled pipeline (KFP IR, and the Kubernetes settings behind it) to `out`; whole or not at all.
 
     Every argument's value becomes its default, so that a run started in Kubeflow's UI is the run that was compiled.

@@ -10,9 +10,10 @@ from ferkit.code_version import weights_version
 from ferkit.errors import UserError
 from ferkit.tracking import names
 from pipeline.backend import ENDED
-from pipeline.kubeflow import Asked, read_cluster, split_assignments
+from pipeline.kubeflow import RunConfig, read_cluster, split_assignments
+from pipeline.layers import read_config
 from pipeline.orphans import answers, end, pipeline_run_of
-from pipeline.parameters import SECTIONS, Parameters, read_config
+from pipeline.parameters import SECTIONS, Parameters
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from pipeline.watch import Watch
 
 
-def read_resumed(tracking_uri: str, parent_run_id: str, config: Path | None, assignments: Iterable[str] = ()) -> Asked:
+def read_resumed(
+    tracking_uri: str, parent_run_id: str, config: Path | None, assignments: Iterable[str] = ()
+) -> RunConfig:
     """What a resumed run is asked: its parent's parameters, and the cluster's settings as they are given now.
 
     Args:
@@ -47,7 +50,7 @@ def read_resumed(tracking_uri: str, parent_run_id: str, config: Path | None, ass
     cluster, outdated = read_cluster(values.pop("cluster", None) or {}, for_cluster)
     if config and (other := _first_difference(values, parameters)):
         raise UserError(f"{config}: {other}; take it out, or start a new run without --resume")
-    return Asked(parameters, cluster, outdated)
+    return RunConfig(parameters, cluster, outdated)
 
 
 def check_resumable(tracking_uri: str, parent_run_id: str, watch: Watch) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 from ferkit.data.source.files import LocalFile
 from ferkit.errors import UserError
-from pipeline.kubeflow import Asked
+from pipeline.kubeflow import RunConfig
 
 
-def with_uploaded_csv(asked: Asked, prefix: str) -> Asked:
+def with_uploaded_csv(asked: RunConfig, prefix: str) -> RunConfig:
     """Puts a CSV of this machine under an `s3://bucket/prefix`, by its content's digest, unless it is there already.
 
     Of an archive with a member behind it (`sets.zip#fer2013.csv`) the whole is put there, and the member stays.

@@ -62,7 +62,7 @@ def balance_classes(faces: Path | str, balanced: Path | str, parameters: Balance
         LeakedParent: the proof failed; nothing is left behind.
     """
     profile = read_profile(faces)
-    makes_faces = parameters.strategy in ("augment", "oversample")
+    makes_faces = parameters.strategy in ("augmented_oversampling", "oversample")
     made: dict[str, np.ndarray] = {}
     with atomic_folder(balanced) as part:
         for split in ("validation", "test") if makes_faces else ("train", "validation", "test"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from ferkit.errors import nearest
-from ferkit.settings import Settings
+from ferkit.settings import Renamed, Settings
 
 TECHNIQUES = ("mask", "rotation", "blur", "flip", "salt")
 
@@ -16,23 +17,26 @@ class Balance(Settings):
     """How the classes of the training split are balanced; validation and test are never touched."""
 
     section: ClassVar[str] = "balance"
+    renamed: ClassVar[Mapping[str, Renamed]] = {
+        "strategy": Renamed("strategy", {"augment": "augmented_oversampling"}),
+    }
 
-    strategy: Literal["augment", "oversample", "class_weight", "none"] = Field(
-        default="augment",
-        description="augment: new faces made from rare ones; oversample: copies of them; class_weight: no new faces, "
-        "rare ones weigh more in the loss; none: as they are",
+    strategy: Literal["augmented_oversampling", "oversample", "class_weight", "none"] = Field(
+        default="augmented_oversampling",
+        description="augmented_oversampling: new faces made from rare ones; oversample: copies of them; class_weight: "
+        "no new faces, rare ones weigh more in the loss; none: as they are",
     )
     per_class: int = Field(
         default=0,
         ge=0,
         le=10_000_000,
-        description="faces of every emotion after augment or oversample; 0: as many most frequent one has. "
-        "No face is ever dropped. Training time grows with it",
+        description="faces of every emotion after augmented_oversampling or oversample; 0: as many as the most "
+        "frequent one has. No face is ever dropped. Training time grows with it",
     )
     mix: dict[str, float] = Field(
         default=dict.fromkeys(TECHNIQUES, 1.0),
         min_length=1,
-        description="shares of the techniques in augment, relative to each other: "
+        description="shares of the techniques in augmented_oversampling, relative to each other: "
         "mask, rotation, blur, flip, salt; one left out is not used",
     )
     rotation: int = Field(default=45, ge=1, le=180, description="rotation: largest angle, degrees to either side")

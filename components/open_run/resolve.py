@@ -49,8 +49,9 @@ def _marks(candidates: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """What each candidate says that not all candidates of its architecture say, as `key=value`.
 
     >>> half = {"architecture": "lenet", "width": 0.5}
-    >>> _marks([half, {**half, "augment": False}, {**half, "seed": 1}, {"architecture": "multi_kernel", "epochs": 9}])
-    [[], ['augment=false'], [], []]
+    >>> still = {**half, "random_affine": False}
+    >>> _marks([half, still, {**half, "seed": 1}, {"architecture": "multi_kernel", "epochs": 9}])
+    [[], ['random_affine=false'], [], []]
     """
     in_name = ("architecture", "recipe", "seed")
     alike: dict[Any, list[Mapping[str, Any]]] = {}

@@ -90,7 +90,7 @@ def _balance_title(before: Profile, after: Profile, strategy: str) -> str:
     most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
     ratio = counts[most] / max(counts[least], 1)
     start = f"Before balancing, {most} is {ratio:.0f} times as frequent as {least}"
-    if strategy in ("augment", "oversample"):
+    if strategy in ("augmented_oversampling", "oversample"):
         return f"{start}; after it, all are alike" if _alike(after) else f"{start}; after it, {strategy} has filled up"
     return f"{start} (strategy: {strategy})"
 

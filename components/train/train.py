@@ -24,7 +24,6 @@ from ferkit.tracking.names import State
 from ferkit.tracking.tree import close, last_step, log_dataset, writing_to
 from ferkit.training.candidate import Candidate
 from ferkit.training.hardware import Hardware, choose
-from ferkit.training.settings import Complete
 from ferkit.training.state import State as TrainingState
 from ferkit.training.state import Store, open_state, store_for
 
@@ -90,7 +89,7 @@ def _train(
     log: logging.Logger,
 ) -> Trained:
     run_id, name = run.info.run_id, run.info.run_name
-    settings: Complete = candidate.train
+    settings = candidate.train
     hardware = choose(settings)  # before anything imports keras
     from ferkit.training.fit import fit
 

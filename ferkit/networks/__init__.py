@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-Scaling = Literal["none", "symmetric", "face"]
+Normalization = Literal["none", "minus_one_to_one", "per_image"]
 """Of grey levels, inside the model: 0..255, -1..1, or each face to mean 0 and deviation 1."""
 
-Averaging = Literal["none", "flip", "crops"]
-"""What an exported model averages over: the face, it and its mirror image, or ten crops."""
+TestTimeAugmentation = Literal["none", "flip", "crops"]
+"""Whose probabilities an exported model averages: the face's, its and its mirror image's, or those of ten crops."""

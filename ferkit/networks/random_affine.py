@@ -100,7 +100,7 @@ def warp(faces: Any, maps: Any, size: int = 0) -> Any:
     return ops.reshape(upper + down * (lower - upper), (-1, size, size))
 
 
-class Augment(keras.layers.Layer):
+class RandomAffine(keras.layers.Layer):
     """Moves every face at random while training, and cuts a window out of it; otherwise it takes the unmoved middle.
 
     Faces float32 (n, side, side) to float32 (n, crop_size, crop_size), or (n, side, side) for whole faces.
@@ -118,7 +118,7 @@ class Augment(keras.layers.Layer):
     def __init__(
         self, *, rotation: float, shift: float, shear: float, zoom: float, flip: bool, seed: int, crop_size: int = 0
     ) -> None:
-        super().__init__(dtype="float32", name="augment")
+        super().__init__(dtype="float32", name="random_affine")
         self.rotation = math.radians(rotation)
         self.shift = shift
         self.shear = math.radians(shear)

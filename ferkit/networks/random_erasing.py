@@ -25,7 +25,7 @@ SHARES: Final = (0.02, 0.4)
 RATIO: Final = 0.3
 
 OWN_DRAWS: Final = 2**20
-"""Added to the seed: with that of `Augment`, where a face is erased would follow from how it is moved."""
+"""Added to the seed: with that of `RandomAffine`, where a face is erased would follow from how it is moved."""
 
 
 def size_rectangles(share: Any, ratio: Any, side: int) -> Any:

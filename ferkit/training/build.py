@@ -10,7 +10,6 @@ from ferkit.errors import UserError
 from ferkit.networks.architectures import find
 from ferkit.networks.network import arithmetic_in, exported, scale
 from ferkit.training.candidate import Candidate
-from ferkit.training.settings import Complete
 
 
 def build_network(candidate: Candidate, side: int) -> keras.Model:
@@ -23,7 +22,7 @@ def build_network(candidate: Candidate, side: int) -> keras.Model:
     Raises:
         UserError: the faces are smaller than the crop, or too small for the network.
     """
-    settings: Complete = candidate.train
+    settings = candidate.train
     if settings.crop_size > side:
         raise UserError(
             f"train.crop_size: a face has {side}x{side} pixels; give at most {side}, or 0 for whole faces "
@@ -31,7 +30,7 @@ def build_network(candidate: Candidate, side: int) -> keras.Model:
         )
     seen = settings.crop_size or side
     faces = keras.Input((seen, seen, 1), name="faces")
-    scaled = scale(faces, settings.scaling)
+    scaled = scale(faces, settings.normalization)
     logits = find(candidate.architecture).build(candidate.network, seen)(scaled)
     return keras.Model(faces, logits, name="network")
 
@@ -45,10 +44,10 @@ def save_network(network: keras.Model, candidate: Candidate, side: int, path: Pa
         side: of the faces, pixels.
         path: of the `.keras` file.
     """
-    settings: Complete = candidate.train
+    settings = candidate.train
     with arithmetic_in("float32"):
         plain = build_network(candidate, side)
         plain.set_weights(network.get_weights())
-        model = exported(plain, settings.averaging, side)
+        model = exported(plain, settings.tta, side)
     model.save(path)
     return model

@@ -3,60 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Self
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 from ferkit.errors import UserError, nearest
+from ferkit.layers import Layer, merge
 from ferkit.networks.architectures import find, names
 from ferkit.settings import Settings
-from ferkit.training.settings import Train
-
-MOVES: Final[dict[str, Any]] = {"rotation": 15.0, "shift": 0.1, "shear": 0.0, "zoom": 0.12, "flip": True}
-
-RECIPES: Final[dict[str, dict[str, Any]]] = {
-    # What the notebooks did: grey levels as they are, Adam as it comes, the best epoch by accuracy. Where the two
-    # differ, this is lenet's; the rest stands in the RECIPES of multi_kernel, which go before these.
-    "notebook": {
-        "epochs": 50,
-        "batch_size": 128,
-        "learning_rate": 0.001,
-        "schedule": "constant",
-        "warmup": 0.0,
-        "weight_decay": 0.0,
-        "label_smoothing": 0.0,
-        "ema": 0.0,
-        "precise_batch_norm": False,
-        "select_by": "accuracy",
-        "patience": 0,
-        "scaling": "none",
-        "augment": False,
-        "averaging": "none",
-        **MOVES,
-    },
-    "tuned": {
-        "epochs": 40,
-        "batch_size": 128,
-        "learning_rate": 0.002,
-        "schedule": "cosine",
-        "warmup": 0.05,
-        "weight_decay": 0.02,
-        "label_smoothing": 0.1,
-        "ema": 0.02,
-        "precise_batch_norm": True,
-        "select_by": "macro_f1",
-        "patience": 12,
-        "scaling": "symmetric",
-        "augment": True,
-        "averaging": "flip",
-        **MOVES,
-    },
-}
-
-SGD: Final[dict[str, dict[str, Any]]] = {
-    # What a recipe changes for optimizer `sgd`, whose steps are of another size than Adam's.
-    "notebook": {"learning_rate": 0.01},
-    "tuned": {"learning_rate": 0.1, "weight_decay": 0.005},
-}
+from ferkit.training.recipes import read_recipe
+from ferkit.training.settings import ResolvedTrain, Train
 
 
 @dataclass(frozen=True)
@@ -70,7 +25,7 @@ class Candidate:
     """
 
     architecture: str
-    train: Train
+    train: ResolvedTrain
     network: Settings
 
     @property
@@ -82,7 +37,7 @@ class Candidate:
         """Everything, flat, as JSON types: equal candidates give equal dumps, and `load` reads them back."""
         return {
             "architecture": self.architecture,
-            **self.train.model_dump(mode="json"),
+            **asdict(self.train),
             **self.network.model_dump(mode="json"),
         }
 
@@ -94,8 +49,9 @@ class Candidate:
     @classmethod
     def parse(cls, candidate: Mapping[str, Any], train: Mapping[str, Any]) -> Self:
         """See `parse_candidate`."""
+        candidate, train = Train.rename(candidate), Train.rename(train)
         given = {key: value for key, value in candidate.items() if value is not None}
-        name = given.pop("architecture", None)
+        name = given.get("architecture")
         if name is None:
             raise UserError(f"architecture: a candidate needs one; give one of {', '.join(names())}")
         architecture = find(name)
@@ -106,20 +62,35 @@ class Candidate:
                 raise UserError(
                     f"{key}: neither {name} nor train has such a parameter; {nearest(key, [*own, *shared])}"
                 )
-        asked = {key: value for key, value in train.items() if value is not None} | {
-            key: value for key, value in given.items() if key in shared
-        }
-        said = Train.parse(asked)
-        recipe = said.recipe
-        usual = dict(architecture.RECIPES.get(recipe, {}))
-        shared_usual = RECIPES[recipe] | {key: value for key, value in usual.items() if key in shared}
-        if said.optimizer == "sgd":
-            shared_usual |= SGD[recipe]
+        merged = merge(candidate_layers(given, train))
         return cls(
             architecture=name,
-            train=Train.parse(shared_usual | asked),
-            network=architecture.Parameters.parse({key: value for key, value in (usual | given).items() if key in own}),
+            train=ResolvedTrain(**Train.parse({key: merged[key] for key in merged if key in shared}).model_dump()),
+            network=architecture.Parameters.parse({key: merged[key] for key in merged if key in own}),
         )
+
+
+def candidate_layers(candidate: Mapping[str, Any], train: Mapping[str, Any]) -> list[Layer]:
+    """What decides a candidate's settings, lowest first: its recipe, section `train`, the candidate itself.
+
+    Args:
+        candidate: `architecture`, and any parameter of `Train` or of that architecture.
+        train: the section `train`, in part or in full.
+
+    Raises:
+        UserError: an unknown recipe, or an optimizer that does not fit.
+    """
+    asked = [Layer("train", train), Layer("candidate", candidate)]
+    said = merge(asked)
+    chosen = Train.parse({key: said[key] for key in ("recipe", "optimizer") if said.get(key) is not None})
+    recipe, architecture = read_recipe(chosen.recipe), candidate["architecture"]
+    name = f"recipe {chosen.recipe}"
+    return [
+        Layer(name, recipe.train),
+        Layer(f"{name}, for {architecture}", recipe.architectures.get(architecture, {})),
+        Layer(f"{name}, for {chosen.optimizer}", recipe.optimizers.get(chosen.optimizer, {})),
+        *asked,
+    ]
 
 
 def parse_candidate(candidate: Mapping[str, Any], train: Mapping[str, Any]) -> Candidate:

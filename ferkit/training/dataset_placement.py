@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from ferkit.training.hardware import Hardware
-from ferkit.training.settings import Complete
+from ferkit.training.settings import ResolvedTrain
 
 ops: Any = keras.ops
 
@@ -95,8 +95,8 @@ class FromHost:
 Feed = FromDevice | FromHost
 
 
-def choose_feed(pixels: np.ndarray, settings: Complete, hardware: Hardware) -> Feed:
-    """As `faces_on` says; `auto`: from the device, unless that is a GPU and they would take too much of its memory.
+def choose_feed(pixels: np.ndarray, settings: ResolvedTrain, hardware: Hardware) -> Feed:
+    """As `dataset_placement` says; `auto`: from the device, unless they would take too much of a GPU's memory.
 
     Args:
         pixels: uint8 (faces, side, side), all training faces.
@@ -104,7 +104,7 @@ def choose_feed(pixels: np.ndarray, settings: Complete, hardware: Hardware) -> F
         hardware: what trains.
     """
     too_many = hardware.memory and pixels.nbytes > SHARE_OF_DEVICE * hardware.memory
-    on_host = settings.faces_on == "host" or (settings.faces_on == "auto" and too_many)
+    on_host = settings.dataset_placement == "host" or (settings.dataset_placement == "auto" and too_many)
     return FromHost(pixels) if on_host else FromDevice(pixels)
 
 

@@ -27,7 +27,7 @@ from ferkit.training.candidate import Candidate
 from ferkit.training.dataset_placement import Feed, choose_feed, in_batches
 from ferkit.training.hardware import Hardware
 from ferkit.training.optimizers import assign, averaged, values
-from ferkit.training.settings import Complete
+from ferkit.training.settings import ResolvedTrain
 from ferkit.training.state import State, Store
 from ferkit.training.step import draws_of, network_to_train, trainer
 
@@ -78,7 +78,7 @@ def fit(
     Raises:
         Diverged: the loss of an epoch, or on validation, is not a number, or a weight or its average is not finite.
     """
-    settings: Complete = candidate.train
+    settings = candidate.train
     seed_layers(settings.seed)
     network: Any = network_to_train(candidate, train.side, hardware)
     batch = min(settings.batch_size, len(train))
@@ -132,7 +132,7 @@ def _batches(
     order: np.ndarray,
     targets: np.ndarray,
     emphasis: np.ndarray | None,
-    settings: Complete,
+    settings: ResolvedTrain,
     epoch: int,
 ) -> dict[str, Any]:
     """Arguments for Keras' `fit` of one epoch: faces in the given order, blended where there is mixup."""
@@ -146,7 +146,7 @@ def _batches(
 
 
 def _statistics(
-    model: Any, network: Any, feed: Feed, settings: Complete, faces: int, batch: int
+    model: Any, network: Any, feed: Feed, settings: ResolvedTrain, faces: int, batch: int
 ) -> BatchStatistics | None:
     """What measures batch norm's statistics, on training faces chosen by the seed; None where nothing is to."""
     if not settings.precise_batch_norm:
@@ -176,10 +176,10 @@ def score(network: keras.Model, faces: Faces) -> Epoch:
     }
 
 
-def best_epoch(history: list[Epoch], settings: Complete) -> int:
+def best_epoch(history: list[Epoch], settings: ResolvedTrain) -> int:
     """The number, from 1, of the first epoch with the best validation figure; 0 before the first."""
-    sign = -1 if settings.select_by == "loss" else 1
-    figures = [sign * epoch[f"val/{settings.select_by}"] for epoch in history]
+    sign = -1 if settings.monitor == "loss" else 1
+    figures = [sign * epoch[f"val/{settings.monitor}"] for epoch in history]
     return figures.index(max(figures)) + 1 if figures else 0
 
 
@@ -194,7 +194,7 @@ def seed_layers(seed: int) -> None:
         random.seed(seed)
 
 
-def _refuse_divergence(loss: float, model: Any, network: keras.Model, number: int, settings: Complete) -> None:
+def _refuse_divergence(loss: float, model: Any, network: keras.Model, number: int, settings: ResolvedTrain) -> None:
     """Ends a training whose loss, weights or averages are not finite.
 
     The weights are looked at themselves. A loss is that of the step before the last, and some processors' fused
@@ -208,7 +208,7 @@ def _refuse_divergence(loss: float, model: Any, network: keras.Model, number: in
         return
     raise Diverged(
         f"{spoilt} after epoch {number} of {settings.epochs}; give a smaller learning_rate "
-        f"(received {settings.learning_rate}), or a longer warmup (received {settings.warmup})"
+        f"(received {settings.learning_rate}), or a longer warmup (received {settings.warmup_ratio})"
     )
 
 
@@ -216,7 +216,7 @@ def _are_finite(variables: Iterable[Any]) -> bool:
     return all(np.isfinite(ops.convert_to_numpy(variable)).all() for variable in variables)
 
 
-def _patience_is_over(history: list[Epoch], settings: Complete) -> bool:
+def _patience_is_over(history: list[Epoch], settings: ResolvedTrain) -> bool:
     return bool(settings.patience) and len(history) - best_epoch(history, settings) >= settings.patience
 
 

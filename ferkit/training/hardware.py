@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ferkit.cores import usable_cores
 from ferkit.errors import OutOfReach, UserError
-from ferkit.training.settings import Complete
+from ferkit.training.settings import ResolvedTrain
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Hardware:
     memory: int = 0
 
 
-def choose(settings: Complete) -> Hardware:
+def choose(settings: ResolvedTrain) -> Hardware:
     """Loads the backend, makes it deterministic where asked, and says what it trains on.
 
     Raises:
@@ -87,7 +87,7 @@ def cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     return any(line.startswith("flags") and "avx512_bf16" in line.split() for line in lines)
 
 
-def _find_gpu_in_tensorflow(settings: Complete) -> tuple[str, bool, int]:
+def _find_gpu_in_tensorflow(settings: ResolvedTrain) -> tuple[str, bool, int]:
     """The first GPU's name, or "", whether it multiplies bfloat16, and its bytes, 0 where they are not known."""
     import tensorflow as tf
 
@@ -123,7 +123,7 @@ def _memory_of_gpus() -> int:
         return 0
 
 
-def _find_gpu_in_jax(settings: Complete) -> tuple[str, bool, int]:
+def _find_gpu_in_jax(settings: ResolvedTrain) -> tuple[str, bool, int]:
     """As `_find_gpu_in_tensorflow`."""
     import jax
 

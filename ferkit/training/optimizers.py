@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ferkit.training.settings import Complete
+from ferkit.training.settings import ResolvedTrain
 
 ops: Any = keras.ops
 
@@ -54,14 +54,14 @@ class AveragingSGD(Averaging, keras.optimizers.SGD):
     """
 
 
-def optimizer_for(settings: Complete, steps: int) -> AveragingAdamW | AveragingSGD:
+def optimizer_for(settings: ResolvedTrain, steps: int) -> AveragingAdamW | AveragingSGD:
     """The optimizer, with its schedule and average over all epochs of `steps` steps.
 
     `adamw` without weight decay is Adam. Biases, and batch norm's factors and offsets, never decay. `sgd` wants batch
     norm after every convolution: without it a learning rate that is worth having diverges.
     """
     total = steps * settings.epochs
-    momentum = 1 - 1 / max(1.0, settings.ema * total)
+    momentum = 1 - 1 / max(1.0, settings.ema_horizon * total)
     shared: dict[str, Any] = {
         "learning_rate": learning_rate_for(settings, total),
         "weight_decay": settings.weight_decay,
@@ -77,10 +77,10 @@ def optimizer_for(settings: Complete, steps: int) -> AveragingAdamW | AveragingS
     return optimizer
 
 
-def learning_rate_for(settings: Complete, total: int) -> Any:
+def learning_rate_for(settings: ResolvedTrain, total: int) -> Any:
     """A number, or a schedule over `total` steps: from 0 up over the warm-up, then constant or by a cosine to 0."""
     rate = settings.learning_rate
-    rising = int(settings.warmup * total)
+    rising = int(settings.warmup_ratio * total)
     if settings.schedule == "constant" and not rising:
         return rate
     start, end = 0.0 if rising else rate, 0.0 if settings.schedule == "cosine" else 1.0

@@ -1,30 +1,46 @@
 """Parameters of training that any architecture shares.
 
-Where the default is None, the recipe decides (see ferkit/training/candidate.py); a value given here, or in a
-candidate, goes before the recipe's.
+Where the default is None, the recipe decides (configs/recipes); a value given here, or in a candidate, goes
+before the recipe's.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from ferkit.networks import Averaging, Scaling
-from ferkit.settings import Settings
+from ferkit.networks import Normalization, TestTimeAugmentation
+from ferkit.settings import Renamed, Settings
 
-Complete = Any
-"""A `Train` that a candidate has completed: no field is None."""
-
-Recipe = Literal["notebook", "tuned"]
+Monitor = Literal["accuracy", "macro_f1", "loss"]
+Optimizer = Literal["adamw", "sgd"]
+Backend = Literal["tensorflow", "jax"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Compilation = Literal["auto", "xla", "graph"]
+DatasetPlacement = Literal["auto", "device", "host"]
+Schedule = Literal["constant", "cosine"]
 
 
 class Train(Settings):
     """How a candidate is trained. A candidate may give any of these, and any parameter of its architecture, itself."""
 
     section: ClassVar[str] = "train"
+    renamed: ClassVar[Mapping[str, Renamed]] = {
+        "scaling": Renamed("normalization", {"symmetric": "minus_one_to_one", "face": "per_image"}),
+        "averaging": Renamed("tta"),
+        "augment": Renamed("random_affine"),
+        "select_by": Renamed("monitor"),
+        "warmup": Renamed("warmup_ratio"),
+        "ema": Renamed("ema_horizon"),
+        "faces_on": Renamed("dataset_placement"),
+    }
 
-    recipe: Recipe = Field(default="tuned", description="what fills in every value left open: `notebook` or `tuned`")
+    recipe: str = Field(
+        default="tuned", description="what fills in every value left open: `notebook` or `tuned` (configs/recipes)"
+    )
     seed: int = Field(default=0, ge=0, lt=2**31, description="of initial weights, shuffling, dropout and augmentation")
     epochs: int | None = Field(
         default=None,
@@ -35,7 +51,7 @@ class Train(Settings):
     batch_size: int | None = Field(
         default=None, ge=1, le=65_536, description="faces per step; recipes: 128 (multi_kernel's notebook 1000)"
     )
-    optimizer: Literal["adamw", "sgd"] = Field(
+    optimizer: Optimizer = Field(
         default="adamw",
         description="`adamw`, which without weight decay is Adam, or `sgd` with Nesterov momentum 0.9, which wants "
         "batch norm after every convolution and a long training",
@@ -46,11 +62,11 @@ class Train(Settings):
         le=10,
         description="the optimizer's peak step size; recipes: 0.001 and 0.002, with sgd 0.01 and 0.1",
     )
-    schedule: Literal["constant", "cosine"] | None = Field(
+    schedule: Schedule | None = Field(
         default=None,
         description="of the learning rate: `constant`, or `cosine` down to 0; recipes: notebook constant, tuned cosine",
     )
-    warmup: float | None = Field(
+    warmup_ratio: float | None = Field(
         default=None,
         ge=0,
         le=0.5,
@@ -65,7 +81,7 @@ class Train(Settings):
     label_smoothing: float | None = Field(
         default=None, ge=0, lt=1, description="probability mass spread over all emotions; recipes: 0 and 0.1"
     )
-    ema: float | None = Field(
+    ema_horizon: float | None = Field(
         default=None,
         ge=0,
         le=0.5,
@@ -76,7 +92,7 @@ class Train(Settings):
         description="batch norm's mean and variance measured anew, on 2,048 training faces or an eighth of them, for "
         "the weights that are scored and kept; recipes: notebook no, tuned yes",
     )
-    select_by: Literal["accuracy", "macro_f1", "loss"] | None = Field(
+    monitor: Monitor | None = Field(
         default=None,
         description="validation figure whose best epoch is kept; recipes: notebook accuracy, tuned macro_f1",
     )
@@ -85,12 +101,12 @@ class Train(Settings):
         ge=0,
         description="epochs without a better one before training stops, 0 for never; recipes: 0 and 12",
     )
-    scaling: Scaling | None = Field(
+    normalization: Normalization | None = Field(
         default=None,
-        description="of grey levels, inside the model: `none` 0..255, `symmetric` -1..1, `face` to mean 0 and "
-        "deviation 1 of each face; recipes: notebook none, tuned symmetric",
+        description="of grey levels, inside the model: `none` 0..255, `minus_one_to_one` -1..1, `per_image` to mean "
+        "0 and deviation 1 of each face; recipes: notebook none, tuned minus_one_to_one",
     )
-    augment: bool | None = Field(
+    random_affine: bool | None = Field(
         default=None,
         description="whether each face is moved at random, anew in every epoch; recipes: notebook no (multi_kernel "
         "yes), tuned yes",
@@ -122,7 +138,7 @@ class Train(Settings):
         default=0,
         ge=0,
         description="side, in pixels, of the window that training sees of each face, at random, anew in every epoch; "
-        "prediction sees windows of that size (see averaging); 0 for whole faces",
+        "prediction sees windows of that size (see tta); 0 for whole faces",
     )
     random_erasing: float = Field(
         default=0.0,
@@ -137,23 +153,23 @@ class Train(Settings):
         description="each face is blended with another, by shares from a beta distribution of this alpha; 0 for none, "
         "0.2 for long trainings",
     )
-    averaging: Averaging | None = Field(
+    tta: TestTimeAugmentation | None = Field(
         default=None,
-        description="what the exported model averages: `none`, `flip` (the face, or its middle where there is a "
-        "crop_size, and its mirror image: twice the time), `crops` (its middle and corners and their mirror images: "
-        "ten times); recipes: notebook none, tuned flip",
+        description="test-time augmentation: views of a face whose probabilities the exported model averages. `none`, "
+        "`flip` (the face, or its middle where there is a crop_size, and its mirror image: twice the time), `crops` "
+        "(its middle and corners and their mirror images: ten times); recipes: notebook none, tuned flip",
     )
-    backend: Literal["tensorflow", "jax"] = Field(default="tensorflow", description="Keras backend that trains")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
+    backend: Backend = Field(default="tensorflow", description="Keras backend that trains")
+    precision: Precision = Field(
         default="auto",
         description="of the arithmetic; `auto`: bfloat16 on a GPU that has it, and on a CPU that has it (AVX512-BF16) "
         "where TensorFlow trains, else float32. Weights are float32",
     )
-    compile: Literal["auto", "xla", "graph"] = Field(
+    compile: Compilation = Field(
         default="auto",
         description="of the step, for TensorFlow; `auto`: XLA on a GPU, graph on a CPU",
     )
-    faces_on: Literal["auto", "device", "host"] = Field(
+    dataset_placement: DatasetPlacement = Field(
         default="auto",
         description="where all training faces lie: on the `device`, whose steps fetch their own, or on the `host`, "
         "which sends them batch by batch; `auto`: device, unless they would take over a quarter of a GPU's memory",
@@ -171,3 +187,42 @@ class Train(Settings):
     tensorboard: bool = Field(
         default=False, description="write TensorBoard's event file to the run's artifacts, live (needs tensorboard)"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedTrain:
+    """A `Train` whose open values its recipe has filled in: what the code that trains is given."""
+
+    recipe: str
+    seed: int
+    epochs: int
+    batch_size: int
+    optimizer: Optimizer
+    learning_rate: float
+    schedule: Schedule
+    warmup_ratio: float
+    weight_decay: float
+    label_smoothing: float
+    ema_horizon: float
+    precise_batch_norm: bool
+    monitor: Monitor
+    patience: int
+    normalization: Normalization
+    random_affine: bool
+    rotation: float
+    shift: float
+    shear: float
+    zoom: float
+    flip: bool
+    crop_size: int
+    random_erasing: float
+    mixup: float
+    tta: TestTimeAugmentation
+    backend: Backend
+    precision: Precision
+    compile: Compilation
+    dataset_placement: DatasetPlacement
+    deterministic: bool
+    require_gpu: bool
+    save_every: int
+    tensorboard: bool

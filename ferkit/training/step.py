@@ -9,14 +9,14 @@ import keras
 from ferkit.networks.fused_batch_norm import fuse_batch_norm
 from ferkit.networks.mixup import Mixup
 from ferkit.networks.network import arithmetic_in
-from ferkit.networks.random_affine import STILL, Augment
+from ferkit.networks.random_affine import STILL, RandomAffine
 from ferkit.networks.random_erasing import RandomErasing
 from ferkit.training.build import build_network
 from ferkit.training.candidate import Candidate
 from ferkit.training.dataset_placement import Feed
 from ferkit.training.hardware import Hardware
 from ferkit.training.optimizers import optimizer_for
-from ferkit.training.settings import Complete
+from ferkit.training.settings import ResolvedTrain
 
 ops: Any = keras.ops
 
@@ -32,7 +32,7 @@ def network_to_train(candidate: Candidate, side: int, hardware: Hardware) -> ker
         side: of the faces, pixels.
         hardware: its precision, and whether XLA fuses batch norm.
     """
-    settings: Complete = candidate.train
+    settings = candidate.train
     with arithmetic_in(hardware.precision):
         network = build_network(candidate, side)
     if settings.backend == "tensorflow" and not hardware.xla:
@@ -40,7 +40,7 @@ def network_to_train(candidate: Candidate, side: int, hardware: Hardware) -> ker
     return network
 
 
-def trainer(network: keras.Model, feed: Feed, settings: Complete, steps: int, hardware: Hardware) -> Any:
+def trainer(network: keras.Model, feed: Feed, settings: ResolvedTrain, steps: int, hardware: Hardware) -> Any:
     """The compiled model that is fitted: what `feed` sends for n faces to logits float32 (n, 7).
 
     Args:
@@ -51,8 +51,8 @@ def trainer(network: keras.Model, feed: Feed, settings: Complete, steps: int, ha
         hardware: what the steps run on.
     """
     sent, faces = feed.inputs()
-    if settings.augment or settings.crop_size:
-        faces = augment(settings)(faces)
+    if settings.random_affine or settings.crop_size:
+        faces = random_affine(settings)(faces)
     if settings.random_erasing:
         faces = RandomErasing(settings.random_erasing, settings.seed)(faces)
     if settings.mixup:
@@ -71,13 +71,13 @@ def trainer(network: keras.Model, feed: Feed, settings: Complete, steps: int, ha
     return model
 
 
-def augment(settings: Complete) -> Augment:
-    """What a candidate's settings ask for; without `augment`, nothing but the crop."""
-    moves = {name: getattr(settings, name) for name in STILL} if settings.augment else STILL
-    return Augment(**moves, crop_size=settings.crop_size, seed=settings.seed)
+def random_affine(settings: ResolvedTrain) -> RandomAffine:
+    """What a candidate's settings ask for; without `random_affine`, nothing but the crop."""
+    moves = {name: getattr(settings, name) for name in STILL} if settings.random_affine else STILL
+    return RandomAffine(**moves, crop_size=settings.crop_size, seed=settings.seed)
 
 
 def draws_of(model: Any) -> list[Any]:
     """Variables of a trainer that say where the draws of moving and erasing have got to."""
-    drawing = [layer for layer in model.layers if isinstance(layer, Augment | RandomErasing)]
+    drawing = [layer for layer in model.layers if isinstance(layer, RandomAffine | RandomErasing)]
     return [variable for layer in drawing for variable in layer.variables]

@@ -91,7 +91,7 @@ def compile(
     """
     from pipeline import kubeflow
 
-    asked = kubeflow.read_asked(csv, config, assignments)
+    asked = kubeflow.read_run_config(csv, config, assignments)
     for sentence in asked.outdated:
         warn(sentence)
     images = kubeflow.immutable_images(image, gpu_image)

@@ -37,14 +37,17 @@ def gate(version: str, data: Path | None, assignments: tuple[str, ...], tracking
     ferpipe gate 7 --data faces --set register.comparison=superiority
     """
     from components.register.register import gate_version
+    from ferkit.layers import Layer, merge
     from ferkit.registry.settings import Register
     from ferkit.tracking.store import connect
-    from pipeline.parameters import put_in
+    from pipeline.layers import read_assignment
+    from pipeline.parameters import SECTIONS
 
-    values: dict = {}
-    for assignment in assignments:
-        put_in(values, assignment if assignment.startswith("register.") else f"register.{assignment}")
-    policy = Register.parse(values.get("register", {}))
+    full = [
+        assignment if assignment.startswith("register.") else f"register.{assignment}" for assignment in assignments
+    ]
+    asked = merge([Layer(assignment, read_assignment(assignment)) for assignment in full], SECTIONS)
+    policy = Register.parse(asked.get("register", {}))
     verdict = gate_version(connect(tracking_uri), version, data, policy)
     if as_json:
         click.echo(json.dumps(verdict.to_dict(), indent=2))

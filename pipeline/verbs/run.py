@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ferkit.errors import UserError
+from ferkit.user_input import shown
 from pipeline.verbs.options import home_option, json_option, tracking_option
 
 
@@ -59,6 +60,7 @@ class WithParameters(click.Command):
     metavar="RUN_ID",
     help="Go on with this parent run: its parameters, its state. With --csv where that has a key in it.",
 )
+@click.option("--explain", is_flag=True, help="Print where each value comes from, and run nothing.")
 @click.option("--no-cache", is_flag=True, help="Do ingest and balance again even if nothing they see has changed.")
 @tracking_option
 @home_option
@@ -68,6 +70,7 @@ def run(
     config: Path | None,
     assignments: tuple[str, ...],
     resume: str | None,
+    explain: bool,
     no_cache: bool,
     tracking_uri: str,
     home: Path,
@@ -83,13 +86,18 @@ def run(
     ferpipe run --csv fer2013.csv.gz --config configs/quick.yaml
     ferpipe run --set train.epochs=3 --set 'candidates=[{architecture: lenet, seed: 1}]'
     """
+    from pipeline.layers import read_parameters
     from pipeline.local import Home, run_here
-    from pipeline.parameters import read_parameters
     from pipeline.resume import parameters_of
     from pipeline.summary import print_summary, summary
 
+    if resume and explain:
+        raise click.UsageError("--explain is for a new run; a resumed one has its own parameters")
     if resume and (config or assignments):
         raise click.UsageError("--resume goes on with the run's own parameters; leave --config and --set away")
+    if explain:
+        print_explained(csv, config, assignments, as_json)
+        return
     parameters = parameters_of(tracking_uri, resume, csv) if resume else read_parameters(csv, config, assignments)
     out = sys.stderr if as_json else sys.stdout
     console = Console(file=out, width=None if out.isatty() else 120)
@@ -110,3 +118,16 @@ def run(
         click.echo(json.dumps(found.to_dict(), indent=2))
     else:
         print_summary(found, console)
+
+
+def print_explained(csv: str | None, config: Path | None, assignments: tuple[str, ...], as_json: bool) -> None:
+    """Every parameter and every candidate's settings, with the source of each value."""
+    from pipeline.layers import explain, layers_of
+
+    explained = list(explain(layers_of(csv, config, assignments)))
+    if as_json:
+        click.echo(json.dumps([one._asdict() for one in explained], indent=2))
+        return
+    name_width = max(len(one.name) for one in explained)
+    for one in explained:
+        click.echo(f"{one.name:<{name_width}}  {shown(json.dumps(one.value)):<24}  {shown(one.source)}")

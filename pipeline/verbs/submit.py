@@ -132,7 +132,7 @@ def submit(
     if resume:
         asked = read_resumed(tracking_uri, resume, config, assignments)
     else:
-        asked = kubeflow.read_asked(csv, config, assignments)
+        asked = kubeflow.read_run_config(csv, config, assignments)
     for sentence in asked.outdated:
         warn(sentence)
     if upload:

@@ -19,7 +19,7 @@ from ferkit.data import Profile, read_profile
 from ferkit.errors import UserError
 from ferkit.serving.pyfunc import read_picture
 from pipeline.cli import cli
-from pipeline.parameters import read_parameters
+from pipeline.layers import read_parameters
 from tests.abuse.cases import draw_cases
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ import yaml
 from ferkit.addresses import split_address, without_secrets
 from ferkit.errors import UserError
 from ferkit.user_input import LARGEST_NUMBER, read_yaml
-from pipeline.kubeflow import read_asked
-from pipeline.parameters import SECTIONS, Parameters, describe, read_parameters
+from pipeline.kubeflow import read_run_config
+from pipeline.layers import read_parameters
+from pipeline.parameters import SECTIONS, Parameters, describe
 from pipeline.verbs.compile import check_server
 from pipeline.verbs.options import _tracking_address
 from tests.abuse.sentences import assert_one_sentence
@@ -231,13 +232,13 @@ def by_assignment(dice: random.Random, folder: Path) -> Parameters:
 
 def by_cluster(dice: random.Random, folder: Path) -> Parameters:
     given = [f"cluster.{dice.choice(CLUSTER)}={dice.choice(VALUES)}" for _ in range(dice.randint(1, 2))]
-    return read_asked("s3://b/faces.csv", None, given).parameters
+    return read_run_config("s3://b/faces.csv", None, given).parameters
 
 
 def by_config(dice: random.Random, folder: Path) -> Parameters:
     path = folder / "config.yaml"
     path.write_bytes(bomb(dice) if dice.random() < 0.1 else spoil(dice.choice(CONFIGS).read_bytes(), dice))
-    asked = read_asked("faces.csv", path)
+    asked = read_run_config("faces.csv", path)
     return asked.parameters
 
 

@@ -34,7 +34,7 @@ EPOCHS = 12
 
 PARAMETERS = {
     "csv": "s3://csvs/faces.csv",
-    "train": {"recipe": "tuned", "epochs": 2, "batch_size": 64, "averaging": "none"},
+    "train": {"recipe": "tuned", "epochs": 2, "batch_size": 64, "tta": "none"},
     "candidates": [
         {"architecture": "lenet", "width": 0.125},
         {"architecture": "multi_kernel", "width": 0.125, "epochs": EPOCHS},

@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 # Two networks small enough for seconds, on faces drawn large enough to be learnt a little.
 CONFIG = """
-balance: {strategy: augment}
-train: {recipe: tuned, epochs: 2, batch_size: 64, averaging: none}
+balance: {strategy: augmented_oversampling}
+train: {recipe: tuned, epochs: 2, batch_size: 64, tta: none}
 candidates:
   - {architecture: lenet, width: 0.125}
   - {architecture: multi_kernel, width: 0.125}

@@ -13,7 +13,7 @@ from kubeflow_api import KubeflowApi, serving
 from mlflow_server import mlflow_server
 
 from pipeline.cli import cli
-from pipeline.kubeflow import compile_pipeline, immutable_images, read_asked
+from pipeline.kubeflow import compile_pipeline, immutable_images, read_run_config
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +31,7 @@ def compiled(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Compiled
     with pytest.MonkeyPatch.context() as patch:
         for name, value in SECRETS.items():
             patch.setenv(name, value)
-        compile_pipeline(read_asked(None, config), immutable_images(IMAGE), MLFLOW, path)
+        compile_pipeline(read_run_config(None, config), immutable_images(IMAGE), MLFLOW, path)
     ir, platforms = yaml.safe_load_all(path.read_text())
     return Compiled(path, ir, platforms["platforms"]["kubernetes"]["deploymentSpec"]["executors"])
 

@@ -11,7 +11,7 @@ from compiled_pipeline import Compiled
 
 from ferkit.errors import UserError
 from pipeline.cluster import LONGEST_WAIT, STEPS, Cluster
-from pipeline.kubeflow import check_reachable, check_tracking, immutable_images, read_asked
+from pipeline.kubeflow import check_reachable, check_tracking, immutable_images, read_run_config
 from pipeline.task_settings import LONGEST_SECONDS
 
 DIGEST = f"registry.example/fer-pipeline@sha256:{'0' * 64}"
@@ -75,11 +75,11 @@ def test_a_runs_limits_are_compiled_in(compiled: Compiled) -> None:
 def test_a_setting_of_an_earlier_version_is_taken_out_and_said(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump({"cluster": {"retry": {"wait_seconds": 5, "longest_seconds": 600}}}))
-    asked = read_asked("s3://b/f.csv", path)
+    asked = read_run_config("s3://b/f.csv", path)
     assert asked.cluster.retry.wait_seconds == 5
     [sentence] = asked.outdated
     assert sentence.startswith("cluster.retry.longest_seconds: no longer heeded")
-    assert read_asked("s3://b/f.csv", None).outdated == ()
+    assert read_run_config("s3://b/f.csv", None).outdated == ()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_an_empty_value_empties_a_setting(tmp_path: Path, setting: str, emptied:
         "state": {"claim": "c", "mount": "/state"},
     }
     path.write_text(yaml.safe_dump({"cluster": given}))
-    found: Any = read_asked("s3://b/f.csv", path, [f"cluster.{setting}="]).cluster.model_dump()
+    found: Any = read_run_config("s3://b/f.csv", path, [f"cluster.{setting}="]).cluster.model_dump()
     for part in setting.split("."):
         found = found[part]
     assert found == emptied
@@ -109,7 +109,7 @@ def test_an_empty_value_empties_a_setting(tmp_path: Path, setting: str, emptied:
 
 def test_a_number_cannot_be_emptied() -> None:
     with pytest.raises(UserError, match=r"cluster\.gpu\.count: .*\(received None\)"):
-        read_asked("s3://b/f.csv", None, ["cluster.gpu.count="])
+        read_run_config("s3://b/f.csv", None, ["cluster.gpu.count="])
 
 
 def test_training_state_lies_where_told() -> None:
@@ -120,13 +120,13 @@ def test_training_state_lies_where_told() -> None:
 def test_a_config_file_and_assignments_reach_both_sides(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump({"train": {"epochs": 3}, "cluster": {"gpu": {"count": 4}}}))
-    asked = read_asked("s3://b/f.csv", path, ["cluster.steps.train.memory=48Gi", "train.seed=7"])
+    asked = read_run_config("s3://b/f.csv", path, ["cluster.steps.train.memory=48Gi", "train.seed=7"])
     assert (asked.parameters.train.epochs, asked.parameters.train.seed) == (3, 7)
     assert (asked.cluster.gpu.count, asked.cluster.steps["train"].memory) == (4, "48Gi")
     assert asked.parameters.csv == "s3://b/f.csv"
-    assert read_asked(None, None, ["csv=s3://b/f.csv"]).parameters.candidates == asked.parameters.candidates
+    assert read_run_config(None, None, ["csv=s3://b/f.csv"]).parameters.candidates == asked.parameters.candidates
     with pytest.raises(UserError, match=r"train\.seed: every candidate gives seed itself"):
-        read_asked("s3://b/f.csv", path, ["candidates=[{architecture: lenet, seed: 1}]", "train.seed=7"])
+        read_run_config("s3://b/f.csv", path, ["candidates=[{architecture: lenet, seed: 1}]", "train.seed=7"])
 
 
 @pytest.mark.parametrize(

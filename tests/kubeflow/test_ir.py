@@ -23,7 +23,7 @@ from components import CPU_IMAGE, GPU_IMAGE
 from ferkit.code_version import step_version
 from pipeline.cluster import STEPS, Cluster
 from pipeline.dag import DISPLAY_NAMES
-from pipeline.kubeflow import Asked, compile_pipeline, immutable_images
+from pipeline.kubeflow import RunConfig, compile_pipeline, immutable_images
 from pipeline.parameters import Parameters
 from pipeline.task_settings import LONGEST_SECONDS
 
@@ -201,7 +201,7 @@ def test_only_pure_steps_are_cached(compiled: Compiled) -> None:
 
 def test_nothing_is_cached_when_told_so(tmp_path) -> None:
     path = tmp_path / "uncached.yaml"
-    compile_pipeline(Asked(Parameters(), Cluster()), immutable_images(IMAGE), MLFLOW, path, cached=False)
+    compile_pipeline(RunConfig(Parameters(), Cluster()), immutable_images(IMAGE), MLFLOW, path, cached=False)
     ir = next(yaml.safe_load_all(path.read_text()))
     ParseDict(ir, PipelineSpec())
     assert "enableCache" not in path.read_text()
@@ -283,15 +283,17 @@ def test_a_thousand_candidates_and_their_run_ids_fit(tmp_path: Path) -> None:
     """Linux takes 128 kB as one argument; a list of ids is one of register's."""
     many = [{"architecture": "lenet", "seed": seed} for seed in range(1000)]
     path = tmp_path / "many.yaml"
-    compile_pipeline(Asked(Parameters.parse({"candidates": many}), Cluster()), immutable_images(IMAGE), MLFLOW, path)
+    compile_pipeline(
+        RunConfig(Parameters.parse({"candidates": many}), Cluster()), immutable_images(IMAGE), MLFLOW, path
+    )
     ir = next(yaml.safe_load_all(path.read_text()))
     assert mismatches(ir) == []
     assert len(json.dumps(["0" * 32] * 3000)) < 128 * 1024
 
 
 def test_the_same_settings_compile_to_the_same_bytes(config, compiled: Compiled, tmp_path) -> None:
-    from pipeline.kubeflow import read_asked
+    from pipeline.kubeflow import read_run_config
 
     again = tmp_path / "again.yaml"
-    compile_pipeline(read_asked(None, config), immutable_images(IMAGE), MLFLOW, again)
+    compile_pipeline(read_run_config(None, config), immutable_images(IMAGE), MLFLOW, again)
     assert again.read_bytes() == compiled.path.read_bytes()

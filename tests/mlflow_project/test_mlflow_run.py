@@ -84,12 +84,12 @@ def test_the_single_steps_pass_folders_and_run_ids_on(project: Project, sample_c
 
 def test_the_whole_pipeline_adopts_the_run_that_mlflow_opened(project: Project, sample_csv: Path):
     candidates = "[{architecture: multi_kernel, width: 0.125, epochs: 1}]"
-    project.run("main", csv=str(sample_csv), candidates=candidates, train__averaging="none")
+    project.run("main", csv=str(sample_csv), candidates=candidates, train__tta="none")
     experiment = project.client.get_experiment_by_name("facial-expression")
     query = "tags.`mlflow.project.entryPoint` = 'main'"
     [parent] = project.client.search_runs([experiment.experiment_id], query)
     assert parent.info.status == "FINISHED"
-    assert parent.data.params["train.averaging"] == "none"
+    assert parent.data.params["train.tta"] == "none"
     assert {"run.kind", "kfp.pipeline_run_id", "gate.verdict"} <= set(parent.data.tags)
     query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
     [child] = project.client.search_runs([experiment.experiment_id], query)

@@ -20,7 +20,7 @@ from ferkit.tracking.store import connect
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONFIG = """
-train: {epochs: 50, batch_size: 64, averaging: none}
+train: {epochs: 50, batch_size: 64, tta: none}
 candidates: [{architecture: lenet, width: 0.125}]
 """
 pytestmark = pytest.mark.timeout(600)

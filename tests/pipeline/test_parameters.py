@@ -10,10 +10,12 @@ import yaml
 from click.testing import CliRunner
 
 from ferkit.errors import UserError
+from ferkit.layers import Layer, merge, source_of
 from mlflow_project.entry_points import ENTRY_POINTS, mlproject, mlproject_text
 from pipeline.cli import cli
 from pipeline.dag import pipeline_for
-from pipeline.parameters import SECTIONS, Parameters, describe, put_in, read_config, read_parameters
+from pipeline.layers import explain, layers_of, read_assignment, read_config, read_parameters
+from pipeline.parameters import SECTIONS, Parameters, describe
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WHERE = {"tracking_uri", "state_dir", "git_commit", "parent_run_id", "owner"}
@@ -95,7 +97,7 @@ def test_a_wrong_config_is_refused_with_the_cure(values, sentence):
 )
 def test_a_wrong_assignment_is_refused_with_the_cure(assignment, sentence):
     with pytest.raises(UserError) as refusal:
-        put_in({}, assignment)
+        read_assignment(assignment)
     assert sentence in str(refusal.value)
 
 
@@ -132,8 +134,66 @@ def test_a_config_that_is_none_is_one_sentence(tmp_path, text):
 
 
 def test_a_section_that_is_no_section_is_one_sentence():
-    with pytest.raises(UserError, match=r"train: takes `name: value` lines \(received 5\)"):
-        put_in({"train": 5}, "train.epochs=3")
+    with pytest.raises(UserError, match=r"train: a section takes `name: value` lines \(received 5\)"):
+        merge([Layer("config.yaml", {"train": 5}), Layer("--set", {"train": {"epochs": 3}})], SECTIONS)
+
+
+def test_a_later_layer_replaces_single_settings_and_whole_lists():
+    low = Layer("low", {"train": {"epochs": 3, "seed": 1}, "candidates": [{"architecture": "lenet"}], "csv": None})
+    high = Layer("high", {"train": {"epochs": 5, "batch_size": 8}, "candidates": [{"architecture": "multi_kernel"}]})
+    assert merge([low, high], SECTIONS) == {
+        "train": {"epochs": 5, "seed": 1, "batch_size": 8},
+        "candidates": [{"architecture": "multi_kernel"}],
+        "csv": None,
+    }
+    assert source_of([low, high], "train.epochs", SECTIONS) == "high"
+    assert source_of([low, high], "train.seed", SECTIONS) == "low"
+    assert source_of([low, high], "csv", SECTIONS) == ""
+
+
+def test_explain_names_the_source_of_every_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "balance: {seed: 3}\ntrain: {epochs: 3, averaging: none, optimizer: sgd}\n"
+        "candidates: [{architecture: multi_kernel, seed: 4}, {architecture: lenet}]\n"
+    )
+    layers = layers_of("faces.csv", config, ["train.batch_size=7"])
+    found = {one.name: (one.value, one.source) for one in explain(layers)}
+    file = str(config)
+    assert found["csv"] == ("faces.csv", "--csv")
+    assert found["balance.seed"] == (3, file)
+    assert found["balance.strategy"][1] == "default"
+    assert found["candidates[0].seed"] == (4, file)
+    assert found["candidates[0].batch_size"] == (7, "--set train.batch_size=7")
+    assert found["candidates[0].tta"] == ("none", file)
+    assert found["candidates[0].concatenate"] == ("channels", "recipe tuned, for multi_kernel")
+    assert found["candidates[1].learning_rate"] == (0.1, "recipe tuned, for sgd")
+    assert found["candidates[1].schedule"] == ("cosine", "recipe tuned")
+    assert found["candidates[1].dense"] == (256, "default")
+
+
+def test_a_parameters_old_name_works_with_a_warning(caplog: pytest.LogCaptureFixture):
+    old = {"scaling": "face", "averaging": "crops", "augment": False, "select_by": "loss", "warmup": 0.25, "ema": 0.125}
+    values = {"train": {"faces_on": "host"}, "balance": {"strategy": "augment"}}
+    parsed = Parameters.parse({**values, "candidates": [{"architecture": "lenet", **old}]})
+    assert parsed.balance.strategy == "augmented_oversampling"
+    assert parsed.train.dataset_placement == "host"
+    assert parsed.candidates == [
+        {
+            "architecture": "lenet",
+            "normalization": "per_image",
+            "tta": "crops",
+            "random_affine": False,
+            "monitor": "loss",
+            "warmup_ratio": 0.25,
+            "ema_horizon": 0.125,
+        }
+    ]
+    assert read_parameters("faces.csv", None, ["train.ema=0.5"]).train.ema_horizon == 0.5
+    assert "train.ema is called ema_horizon since 0.2" in caplog.text
+    with pytest.raises(UserError, match="ema: is the old name of ema_horizon, which is given too"):
+        Parameters.parse({"train": {"ema": 0.1, "ema_horizon": 0.2}})
 
 
 def test_keras_own_variable_chooses_the_backend_where_nothing_else_does(

@@ -19,7 +19,7 @@ from ferkit.tracking.candidates import NewCandidate, open_candidates, set_state
 from ferkit.tracking.owner import Owner, claim, owners
 from ferkit.tracking.store import connect
 from pipeline.cluster import Cluster
-from pipeline.kubeflow import Asked
+from pipeline.kubeflow import RunConfig
 from pipeline.parameters import Parameters
 from pipeline.upload import with_uploaded_csv
 
@@ -107,7 +107,7 @@ def test_a_csv_of_this_machine_is_put_under_the_prefix_once(
         monkeypatch.setenv(name, value)
     csv = tmp_path / "faces.csv"
     csv.write_text("emotion,pixels,Usage\n")
-    asked = Asked(Parameters.parse({"csv": str(csv)}), Cluster())
+    asked = RunConfig(Parameters.parse({"csv": str(csv)}), Cluster())
     address = with_uploaded_csv(asked, "s3://csvs/team").parameters.csv
     [item] = client_of(s3).list_objects_v2(Bucket="csvs")["Contents"]
     assert address == f"s3://csvs/{item['Key']}"

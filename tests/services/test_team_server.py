@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 REJECTED = {names.VALIDATION_STATUS: "rejected"}
 ONE_SMALL_NETWORK = """
 balance: {strategy: none}
-train: {recipe: tuned, epochs: 1, batch_size: 64, averaging: none}
+train: {recipe: tuned, epochs: 1, batch_size: 64, tta: none}
 candidates: [{architecture: lenet, width: 0.125}]
 register: {floor_macro_f1: 0.0, floor_recall: 0.0}
 """

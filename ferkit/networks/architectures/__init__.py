@@ -1,14 +1,13 @@
 """The networks. A module here IS an architecture: its name, a `Parameters` section and `build`. One file registers one.
 
 `build(parameters, side)` gives a `keras.Model` from scaled faces float32 (n, side, side, 1) to logits float32 (n, 7).
-`RECIPES` holds what a recipe changes of its parameters; `{}` for nothing.
+What a recipe changes for an architecture stands in the recipe's file, under configs/recipes.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ferkit.errors import UserError, nearest
@@ -22,7 +21,6 @@ class Architecture(Protocol):
     """What a module of this package has."""
 
     Parameters: type[Settings]
-    RECIPES: Mapping[str, Mapping[str, Any]]
 
     def build(self, parameters: Any, side: int) -> keras.Model:
         """The network, with fresh weights."""

@@ -17,8 +17,6 @@ from ferkit.networks.architectures._blocks import Scaled, block, check_size
 if TYPE_CHECKING:
     import keras
 
-RECIPES: dict[str, dict[str, Any]] = {"tuned": {"batch_norm_momentum": 0.9}}
-
 
 class Parameters(Scaled):
     """The notebook's sizes are the defaults."""

@@ -20,19 +20,6 @@ from ferkit.networks.architectures._blocks import BatchNorm, Scaled, block, chec
 if TYPE_CHECKING:
     import keras
 
-RECIPES: dict[str, dict[str, Any]] = {
-    "notebook": {
-        "epochs": 10,
-        "batch_size": 1000,
-        "augment": True,
-        "rotation": 20.0,
-        "shift": 0.2,
-        "zoom": 0.2,
-        "concatenate": "height",
-    },
-    "tuned": {"concatenate": "channels", "batch_norm_momentum": 0.9},
-}
-
 
 class Parameters(Scaled):
     """The notebook's sizes are the defaults."""

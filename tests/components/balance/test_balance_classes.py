@@ -138,7 +138,7 @@ def test_none_changes_nothing_but_the_record(faces: Path, tmp_path: Path) -> Non
     assert dataclasses.replace(profile, balance={}) == read_profile(faces)
 
 
-@pytest.mark.parametrize("strategy", ["augment", "oversample", "class_weight", "none"])
+@pytest.mark.parametrize("strategy", ["augmented_oversampling", "oversample", "class_weight", "none"])
 def test_validation_test_and_what_ingest_recorded_are_kept(faces: Path, tmp_path: Path, strategy: str) -> None:
     balance_classes(faces, tmp_path / "balanced", Balance.parse({"strategy": strategy}))
     before, after = _files(faces), _files(tmp_path / "balanced")

@@ -20,7 +20,7 @@ def _everything(parameters: Balance) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 @pytest.mark.parametrize(("per_class", "goal"), [(0, 72), (100, 100), (45, 45), (1000, 1000)])
-@pytest.mark.parametrize("strategy", ["augment", "oversample"])
+@pytest.mark.parametrize("strategy", ["augmented_oversampling", "oversample"])
 def test_every_emotion_is_filled_up_exactly_and_none_is_cut(strategy: str, per_class: int, goal: int) -> None:
     parent, _, _ = _everything(Balance.parse({"strategy": strategy, "per_class": per_class}))
     made = np.bincount(EMOTION[parent], minlength=7)

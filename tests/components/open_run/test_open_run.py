@@ -170,13 +170,13 @@ def test_a_run_goes_on_where_it_ran(client, tmp_path):
 def test_candidates_that_differ_in_settings_differ_in_name():
     candidates = [
         {"architecture": "lenet", "width": 0.5},
-        {"architecture": "lenet", "width": 0.5, "augment": False, "epochs": 3.0, "schedule": "constant"},
+        {"architecture": "lenet", "width": 0.5, "random_affine": False, "epochs": 3.0, "schedule": "constant"},
         {"architecture": "lenet", "width": 0.5, "seed": 1},
         {"architecture": "multi_kernel", "dropout": 0.1},
     ]
     assert [candidate.name for candidate in resolve_candidates(candidates, {}, ())] == [
         "lenet-tuned-s0",
-        "lenet-tuned-s0 augment=false epochs=3 schedule=constant",
+        "lenet-tuned-s0 random_affine=false epochs=3 schedule=constant",
         "lenet-tuned-s1",
         "multi_kernel-tuned-s0",
     ]

@@ -129,7 +129,7 @@ def test_killed_and_started_again_it_goes_on_in_the_same_run_to_the_same_weights
 ):
     """A process is killed by SIGKILL in the midst of an epoch; another goes on, and trains an equal one unbroken."""
     epochs = 6
-    unbroken, broken = (a_candidate(client, epochs=epochs, batch_size=16, ema=0.1) for _ in range(2))
+    unbroken, broken = (a_candidate(client, epochs=epochs, batch_size=16, ema_horizon=0.1) for _ in range(2))
 
     def start(*run_ids: str) -> subprocess.Popen[bytes]:
         arguments = [json.dumps(run_ids), str(folder), str(tmp_path), mlflow.get_tracking_uri()]

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ferkit.networks.random_affine import Augment
+from ferkit.networks.random_affine import RandomAffine
 from ferkit.networks.random_erasing import RandomErasing, erase, size_rectangles
 
 ops: Any = keras.ops
@@ -66,7 +66,7 @@ assert drawn.max() <= 255
 assert 120 < drawn.mean() < 135
 assert abs((one != 300).any(axis=(1, 2)).mean() - 0.5) < 0.08
 np.testing.assert_array_equal(np.asarray(RandomErasing(0.0, 0)(grey, training=True)), np.asarray(grey))
-moves = Augment(rotation=1, shift=0, shear=0, zoom=0, flip=True, seed=0).draws
+moves = RandomAffine(rotation=1, shift=0, shear=0, zoom=0, flip=True, seed=0).draws
 ours = RandomErasing(0.5, seed=0).draws
 assert not np.array_equal(np.asarray(moves.state), np.asarray(ours.state)), "erasing follows from moving"
 print(keras.backend.backend(), "exact")

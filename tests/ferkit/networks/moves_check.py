@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from scipy import ndimage
 
-from ferkit.networks.random_affine import Augment, compose_maps, crop_maps, warp
+from ferkit.networks.random_affine import RandomAffine, compose_maps, crop_maps, warp
 
 FACE = np.arange(1, 17, dtype=np.float32).reshape(4, 4)
 RAMP = np.tile(np.arange(5, dtype=np.float32), (5, 1))  # each column its number
@@ -77,7 +77,7 @@ check(
     0,
 )
 
-layer = Augment(rotation=10, shift=0.1, shear=5, zoom=0.1, flip=True, seed=0)
+layer = RandomAffine(rotation=10, shift=0.1, shear=5, zoom=0.1, flip=True, seed=0)
 faces = ops.convert_to_tensor(np.repeat(face[None], 64, axis=0))
 check("off at inference", np.asarray(layer(faces, training=False)), faces, 0)
 one, two = np.asarray(layer(faces, training=True)), np.asarray(layer(faces, training=True))
@@ -93,7 +93,7 @@ assert np.abs(maps[:, :, 2]).max() < 0.1 * 48 * (2**0.5), "shifted further than 
 def furthest(move: str, size: float) -> np.ndarray:
     """The least and the most in each cell of 4,096 maps (2, 3) that make this move alone."""
     sizes = {"rotation": 0.0, "shift": 0.0, "shear": 0.0, "zoom": 0.0, move: size}
-    maps = np.asarray(Augment(**sizes, flip=False, seed=0).draw_maps(4096, 48))
+    maps = np.asarray(RandomAffine(**sizes, flip=False, seed=0).draw_maps(4096, 48))
     return np.stack([maps.min(axis=0), maps.max(axis=0)])
 
 
@@ -104,9 +104,9 @@ check("shifted as far", furthest("shift", 0.1)[:, :, 2], [[-tenth, -tenth], [ten
 check("sheared as far", furthest("shear", 10)[:, 0, 1], [-sine, sine], 0.002)
 check("zoomed as far", furthest("zoom", 0.1)[:, (0, 1), (0, 1)], [[0.9, 0.9], [1.1, 1.1]], 0.002)
 still = {"rotation": 0, "shift": 0, "shear": 0, "zoom": 0, "flip": False, "seed": 0}
-check("nothing asked, nothing moved", np.asarray(Augment(**still)(faces, training=True)), faces, 0)
+check("nothing asked, nothing moved", np.asarray(RandomAffine(**still)(faces, training=True)), faces, 0)
 
-cropped = Augment(**still, crop_size=46)
+cropped = RandomAffine(**still, crop_size=46)
 check("the middle at inference", np.asarray(cropped(faces, training=False)), np.asarray(faces)[:, 1:47, 1:47], 0)
 corners = np.asarray(cropped.draw_corners(9000, 48))
 places, counts = np.unique(corners, axis=0, return_counts=True)

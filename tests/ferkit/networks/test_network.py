@@ -34,16 +34,16 @@ assert not [name for name in sys.modules if name.startswith("components")]
 
 def test_the_saved_file_loads_without_this_project(stripes: Faces, tmp_path: Path):
     models: dict[str, Any] = {}
-    for architecture, averaging, crop_size in (
+    for architecture, tta, crop_size in (
         ("lenet", "none", 0),
         ("multi_kernel", "flip", 0),
         ("lenet", "crops", 0),
         ("lenet", "none", 20),
         ("lenet", "crops", 20),
     ):
-        changes = {"averaging": averaging, "crop_size": crop_size, **SMALL[architecture]}
+        changes = {"tta": tta, "crop_size": crop_size, **SMALL[architecture]}
         candidate = parse_candidate({"architecture": architecture, **changes}, {})
-        path = tmp_path / f"{architecture}-{averaging}-{crop_size}.keras"
+        path = tmp_path / f"{architecture}-{tta}-{crop_size}.keras"
         models[path.stem] = save_network(build_network(candidate, stripes.side), candidate, stripes.side, path)
         check_only_keras(path)
     np.save(tmp_path / "faces.npy", stripes.pixels[:8, :, :, None])
@@ -59,8 +59,8 @@ def test_averaged_with_its_mirror_image_a_face_and_its_mirror_image_are_alike(st
     candidate = parse_candidate({"architecture": "lenet", **SMALL["lenet"]}, {})
     network = build_network(candidate, stripes.side)
     faces = stripes.pixels[:4, :, :, None]
-    for averaging, alike in (("none", False), ("flip", True)):
-        model: Any = exported(network, averaging, stripes.side)  # pyright: ignore[reportArgumentType]
+    for tta, alike in (("none", False), ("flip", True)):
+        model: Any = exported(network, tta, stripes.side)  # pyright: ignore[reportArgumentType]
         one, two = model.predict_on_batch(faces), model.predict_on_batch(faces[:, :, ::-1])
         assert np.allclose(one, two, atol=1e-6) == alike
 
@@ -88,17 +88,17 @@ def test_a_network_of_crops_is_shown_windows_as_they_are(seen: int):
         "flip": [windows[0], windows[0][:, ::-1]],
         "crops": [*windows, *(window[:, ::-1] for window in windows)],
     }
-    averaging: Any
-    for averaging, windows_of in wanted.items():
-        model: Any = keras.Model(faces, views_of(faces, averaging, seen))
+    tta: Any
+    for tta, windows_of in wanted.items():
+        model: Any = keras.Model(faces, views_of(faces, tta, seen))
         views: Any = model.predict_on_batch(face[None, :, :, None])
         got = [np.asarray(view)[0, :, :, 0] for view in (views if isinstance(views, list) else [views])]
-        np.testing.assert_array_equal(got, windows_of, err_msg=averaging)
+        np.testing.assert_array_equal(got, windows_of, err_msg=tta)
 
 
-@pytest.mark.parametrize(("scaling", "low", "high"), [("none", 0.0, 255.0), ("symmetric", -1.0, 1.0)])
-def test_scaling_is_inside_the_network(scaling: str, low: float, high: float):
-    network = build_network(parse_candidate({"architecture": "lenet", "scaling": scaling}, {}), 48)
+@pytest.mark.parametrize(("normalization", "low", "high"), [("none", 0.0, 255.0), ("minus_one_to_one", -1.0, 1.0)])
+def test_normalization_is_inside_the_network(normalization: str, low: float, high: float):
+    network = build_network(parse_candidate({"architecture": "lenet", "normalization": normalization}, {}), 48)
     scaled: Any = keras.Model(network.input, network.layers[-2].output)
     for grey, wanted in ((0, low), (255, high)):
         face = np.full((1, 48, 48, 1), grey, np.uint8)
@@ -106,7 +106,9 @@ def test_scaling_is_inside_the_network(scaling: str, low: float, high: float):
 
 
 def test_standardised_faces_have_mean_0_and_deviation_1(stripes: Faces):
-    network = build_network(parse_candidate({"architecture": "lenet", "scaling": "face", **SMALL["lenet"]}, {}), 24)
+    network = build_network(
+        parse_candidate({"architecture": "lenet", "normalization": "per_image", **SMALL["lenet"]}, {}), 24
+    )
     scaled: Any = keras.Model(network.input, network.layers[-2].output)
     faces = np.asarray(scaled.predict_on_batch(stripes.pixels[:, :, :, None]))
     np.testing.assert_allclose(faces.mean(axis=(1, 2, 3)), 0, atol=1e-5)

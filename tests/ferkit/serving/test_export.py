@@ -39,7 +39,7 @@ def lenet(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFac
     from ferkit.training.settings import Train
 
     folder = tmp_path_factory.mktemp("lenet")
-    candidate = parse_candidate({"architecture": "lenet", "averaging": "flip"}, Train().model_dump())
+    candidate = parse_candidate({"architecture": "lenet", "tta": "flip"}, Train().model_dump())
     keras.utils.set_random_seed(0)
     network = build_network(candidate, 48)
     rng = np.random.default_rng(0)

@@ -15,7 +15,7 @@ from ferkit.tracking.candidates import NewCandidate, fail, open_candidates, sett
 from ferkit.tracking.names import State
 from ferkit.tracking.store import connect
 
-SETTINGS = {"architecture": "lenet", "epochs": 3, "filters": [8, 16], "width": 0.5, "augment": True}
+SETTINGS = {"architecture": "lenet", "epochs": 3, "filters": [8, 16], "width": 0.5, "random_affine": True}
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,15 @@ faces = Faces(
     technique=np.array(["original"] * n, object),
     in_train=np.zeros(n, bool),
 )
-sizes = {"architecture": "lenet", "filters": [8], "dense": 8, "batch_size": 16, "epochs": 3, "ema": 0.5, "patience": 0}
+sizes = {
+    "architecture": "lenet",
+    "filters": [8],
+    "dense": 8,
+    "batch_size": 16,
+    "epochs": 3,
+    "ema_horizon": 0.5,
+    "patience": 0,
+}
 pieces = {"crop_size": 10, "random_erasing": 0.5, "mixup": 0.2, "precision": "float32", "backend": BACKEND}
 given = {**sizes, **pieces}
 hardware = choose(parse_candidate(given, {}).train)

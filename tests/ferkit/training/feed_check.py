@@ -24,9 +24,17 @@ faces = Faces(
     technique=np.array(["original"] * n, object),
     in_train=np.zeros(n, bool),
 )
-sizes = {"architecture": "lenet", "filters": [8], "dense": 8, "batch_size": 32, "epochs": 3, "ema": 0.5, "mixup": 0.2}
+sizes = {
+    "architecture": "lenet",
+    "filters": [8],
+    "dense": 8,
+    "batch_size": 32,
+    "epochs": 3,
+    "ema_horizon": 0.5,
+    "mixup": 0.2,
+}
 given: dict[str, Any] = {**sizes, "backend": os.environ["KERAS_BACKEND"]}
-device, host = (parse_candidate({**given, "faces_on": place}, {}) for place in ("device", "host"))
+device, host = (parse_candidate({**given, "dataset_placement": place}, {}) for place in ("device", "host"))
 hardware = choose(device.train)
 
 from ferkit.training.dataset_placement import FromDevice, FromHost, choose_feed  # noqa: E402  (imports keras)

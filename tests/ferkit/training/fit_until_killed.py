@@ -15,7 +15,7 @@ with np.load(sys.argv[1]) as archive:
     emotion, pixels = archive["emotion"], archive["pixels"]
 n = len(emotion)
 faces = Faces(np.arange(n, dtype=np.int32), emotion, pixels, np.array(["original"] * n, object), np.zeros(n, bool))
-sizes = {"architecture": "lenet", "filters": [8, 16], "dense": 16, "batch_size": 16, "ema": 0.1}
+sizes = {"architecture": "lenet", "filters": [8, 16], "dense": 16, "batch_size": 16, "ema_horizon": 0.1}
 pieces = {"crop_size": 20, "random_erasing": 0.5, "mixup": 0.2}
 candidate = parse_candidate({**sizes, **pieces, "epochs": int(sys.argv[3]), "backend": sys.argv[4]}, {})
 hardware = choose(candidate.train)

@@ -26,8 +26,8 @@ EMA = 0.5  # of 4 steps: the average looks back over 2, so that each step is hal
 
 def steps_of(optimizer: str, **changes: Any) -> tuple[list[float], list[float], list[float]]:
     """A weight, a bias and the weight's average after each step."""
-    settings = {"optimizer": optimizer, "learning_rate": RATE, "weight_decay": DECAY, "ema": EMA, "epochs": 4}
-    constant = {"schedule": "constant", "warmup": 0.0}
+    settings = {"optimizer": optimizer, "learning_rate": RATE, "weight_decay": DECAY, "ema_horizon": EMA, "epochs": 4}
+    constant = {"schedule": "constant", "warmup_ratio": 0.0}
     train = parse_candidate({"architecture": "lenet", **settings, **constant, **changes}, {}).train
     made: Any = optimizer_for(train, steps=1)
     weight, bias = (keras.Variable([START], name=name) for name in ("kernel", "bias"))
@@ -77,6 +77,6 @@ for name, formula in (("sgd", sgd), ("adamw", adamw)):
     np.testing.assert_allclose(kept, averages(formula(DECAY)), rtol=1e-5, err_msg=f"{name}: average")
 
 # Up to the peak over two of four steps, then down: rates 0, half, all of it. The last of all would be 0 at step 4.
-rising, _, _ = steps_of("sgd", schedule="cosine", warmup=0.5)
+rising, _, _ = steps_of("sgd", schedule="cosine", warmup_ratio=0.5)
 np.testing.assert_allclose(rising, sgd(DECAY, (0.0, RATE / 2, RATE)), rtol=1e-5, err_msg="sgd: schedule")
 print(keras.backend.backend(), "exact")

@@ -10,12 +10,13 @@ import pytest
 
 from ferkit.errors import UserError
 from ferkit.networks.architectures import find, names
-from ferkit.training.candidate import RECIPES, Candidate, parse_candidate
+from ferkit.training.candidate import Candidate, parse_candidate
+from ferkit.training.recipes import read_recipe, recipe_names
 from ferkit.training.settings import Train
 
 
 @pytest.mark.parametrize("architecture", ["lenet", "multi_kernel"])
-@pytest.mark.parametrize("recipe", ["notebook", "tuned"])
+@pytest.mark.parametrize("recipe", recipe_names())
 def test_a_recipe_leaves_nothing_open(architecture: str, recipe: str):
     candidate = parse_candidate({"architecture": architecture, "recipe": recipe}, {})
     assert [key for key, value in candidate.dump().items() if value is None] == []
@@ -23,15 +24,25 @@ def test_a_recipe_leaves_nothing_open(architecture: str, recipe: str):
 
 def test_the_notebooks_settings():
     lenet = parse_candidate({"architecture": "lenet", "recipe": "notebook"}, {}).dump()
-    assert (lenet["epochs"], lenet["batch_size"], lenet["augment"], lenet["scaling"]) == (50, 128, False, "none")
+    assert (lenet["epochs"], lenet["batch_size"], lenet["random_affine"], lenet["normalization"]) == (
+        50,
+        128,
+        False,
+        "none",
+    )
     multi = parse_candidate({"architecture": "multi_kernel", "recipe": "notebook"}, {}).dump()
-    assert (multi["epochs"], multi["batch_size"], multi["augment"], multi["scaling"]) == (10, 1000, True, "none")
+    assert (multi["epochs"], multi["batch_size"], multi["random_affine"], multi["normalization"]) == (
+        10,
+        1000,
+        True,
+        "none",
+    )
     assert (multi["rotation"], multi["shift"], multi["zoom"], multi["flip"]) == (20.0, 0.2, 0.2, True)
     assert multi["concatenate"] == "height"
 
 
 def test_the_candidates_own_value_goes_before_the_sections_and_that_before_the_recipes():
-    tuned = RECIPES["tuned"]
+    tuned = read_recipe("tuned").train
     assert parse_candidate({"architecture": "lenet"}, {}).train.epochs == tuned["epochs"]
     assert parse_candidate({"architecture": "lenet"}, {"epochs": 3}).train.epochs == 3
     assert parse_candidate({"architecture": "lenet", "epochs": 5}, {"epochs": 3}).train.epochs == 5

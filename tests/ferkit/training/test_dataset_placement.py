@@ -17,7 +17,7 @@ def test_where_faces_lie_changes_no_weight(passes: Callable[[str, str], None]):
 
 
 @pytest.mark.parametrize(
-    ("faces_on", "memory", "feed"),
+    ("dataset_placement", "memory", "feed"),
     [
         ("auto", 0, FromDevice),
         ("auto", 4 * 144 * 100, FromDevice),
@@ -26,7 +26,7 @@ def test_where_faces_lie_changes_no_weight(passes: Callable[[str, str], None]):
         ("host", 0, FromHost),
     ],
 )
-def test_faces_that_do_not_fit_stay_on_the_host(faces_on: str, memory: int, feed: type):
-    settings = parse_candidate({"architecture": "lenet", "faces_on": faces_on}, {}).train
+def test_faces_that_do_not_fit_stay_on_the_host(dataset_placement: str, memory: int, feed: type):
+    settings = parse_candidate({"architecture": "lenet", "dataset_placement": dataset_placement}, {}).train
     hardware = Hardware(device="gpu", name="", precision="float32", xla=False, memory=memory)
     assert type(choose_feed(np.zeros((100, 12, 12), np.uint8), settings, hardware)) is feed

@@ -22,8 +22,15 @@ from ferkit.training.state import FolderStore
 
 
 def small(**changes: Any) -> Candidate:
-    """A network of a few thousand parameters, with dropout, augmentation and all; averages if `ema` says so."""
-    sizes = {"architecture": "lenet", "filters": [8, 16], "dense": 16, "batch_size": 32, "epochs": 3, "warmup": 0.0}
+    """A network of a few thousand parameters, with dropout, augmentation and all; averages if `ema_horizon` says so."""
+    sizes = {
+        "architecture": "lenet",
+        "filters": [8, 16],
+        "dense": 16,
+        "batch_size": 32,
+        "epochs": 3,
+        "warmup_ratio": 0.0,
+    }
     return parse_candidate({**sizes, "precision": "float32", **changes}, {})
 
 
@@ -35,7 +42,14 @@ def train(candidate: Candidate, faces: Faces, **more: Any) -> Trained:
 def test_a_network_overfits_one_batch(stripes: Faces, architecture: str):
     batch = stripes.take(np.arange(32))
     sizes = {"lenet": {"filters": [16, 32], "dense": 32}, "multi_kernel": {"width": 0.25}}[architecture]
-    still = {"augment": False, "dropout": 0.0, "weight_decay": 0.0, "label_smoothing": 0.0, "patience": 0, "ema": 0.0}
+    still = {
+        "random_affine": False,
+        "dropout": 0.0,
+        "weight_decay": 0.0,
+        "label_smoothing": 0.0,
+        "patience": 0,
+        "ema_horizon": 0.0,
+    }
     long = {"epochs": 40, "batch_size": 32, "learning_rate": 0.003, "precision": "float32"}
     candidate = parse_candidate({"architecture": architecture, **sizes, **still, **long}, {})
     trained = fit(candidate, batch, batch, choose(candidate.train))
@@ -44,7 +58,9 @@ def test_a_network_overfits_one_batch(stripes: Faces, architecture: str):
 
 
 def test_it_learns_with_everything_on(stripes: Faces):
-    candidate = small(epochs=12, batch_size=16, learning_rate=0.005, rotation=3, flip=False, dropout=0.1, ema=0.1)
+    candidate = small(
+        epochs=12, batch_size=16, learning_rate=0.005, rotation=3, flip=False, dropout=0.1, ema_horizon=0.1
+    )
     assert score(train(candidate, stripes).network, stripes)["val/accuracy"] > 0.75  # chance is 0.14
 
 
@@ -70,7 +86,7 @@ def test_equal_seeds_give_equal_weights_and_another_seed_does_not(stripes: Faces
 
 def test_the_state_holds_seed_generators_and_averages_which_are_scored_and_kept(stripes: Faces, tmp_path: Path):
     store = FolderStore(tmp_path)
-    trained = train(small(epochs=1, ema=0.5), stripes, store=store)
+    trained = train(small(epochs=1, ema_horizon=0.5), stripes, store=store)
     state = store.load()
     assert state is not None
     now = [array for name, array in state.arrays.items() if name.startswith("now/")]
@@ -102,7 +118,7 @@ PIECES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("piece", PIECES)
 def test_broken_off_and_started_again_it_ends_in_the_same_state(stripes: Faces, tmp_path: Path, piece: str):
-    candidate = small(epochs=4, batch_size=16, ema=0.1, **PIECES[piece])
+    candidate = small(epochs=4, batch_size=16, ema_horizon=0.1, **PIECES[piece])
 
     def break_off(number: int, epoch: Epoch) -> None:
         if number == 3:  # whose state is not saved yet
@@ -128,7 +144,7 @@ def test_averages_are_what_is_kept_and_change_nothing_in_the_training(stripes: F
     now, best = {}, {}
     for ema in (0.0, 0.5):
         store = FolderStore(tmp_path / str(ema))
-        network = train(small(epochs=2, ema=ema, patience=0), stripes, store=store).network
+        network = train(small(epochs=2, ema_horizon=ema, patience=0), stripes, store=store).network
         state = store.load()
         assert state is not None
         now[ema] = [state.arrays[f"now/{i}"] for i in range(len(network.weights))]
@@ -138,7 +154,7 @@ def test_averages_are_what_is_kept_and_change_nothing_in_the_training(stripes: F
 
 
 def test_trained_in_bfloat16_it_is_exported_in_float32(stripes: Faces, tmp_path: Path):
-    candidate = small(epochs=1, precision="bfloat16", averaging="crops")
+    candidate = small(epochs=1, precision="bfloat16", tta="crops")
     network: Any = train(candidate, stripes).network
     assert "bfloat16" in {layer.compute_dtype for layer in network.get_layer("lenet").layers}
     model: Any = save_network(network, candidate, stripes.side, tmp_path / "network.keras")
@@ -162,7 +178,7 @@ def test_weights_that_the_last_step_spoilt_end_it(stripes: Faces, layer: int):
     with pytest.raises(
         Diverged, match=r"^(weights are not finite numbers|the loss is not a number) after epoch 1 of 3"
     ):
-        train(small(ema=0.0), stripes, on_step=[callback])
+        train(small(ema_horizon=0.0), stripes, on_step=[callback])
 
 
 def test_averages_that_are_not_finite_end_it(stripes: Faces):
@@ -174,7 +190,7 @@ def test_averages_that_are_not_finite_end_it(stripes: Faces):
 
     callback: Any = keras.callbacks.LambdaCallback(on_train_end=spoil)
     with pytest.raises(Diverged, match=r"^weights are not finite numbers after epoch 1 of 3"):
-        train(small(ema=0.5), stripes, on_step=[callback])
+        train(small(ema_horizon=0.5), stripes, on_step=[callback])
 
 
 @pytest.mark.parametrize("onednn", ["0", "1"])
@@ -214,30 +230,32 @@ def test_early_stopping_counts_epochs_without_a_better_one():
     assert [_patience_is_over(history[:n], settings) for n in (1, 2, 3, 4)] == [False, False, False, True]
     assert not _patience_is_over(history * 3, small(patience=0).train)
     assert best_epoch([], settings) == 0
-    assert best_epoch([{"val/loss": 3.0}, {"val/loss": 2.0}], small(select_by="loss").train) == 2
+    assert best_epoch([{"val/loss": 3.0}, {"val/loss": 2.0}], small(monitor="loss").train) == 2
 
 
 def test_training_stops_when_patience_is_over_and_does_not_go_on_when_started_again(stripes: Faces, tmp_path: Path):
-    candidate = small(epochs=30, patience=1, learning_rate=1e-7, ema=0.0, augment=False)
+    candidate = small(epochs=30, patience=1, learning_rate=1e-7, ema_horizon=0.0, random_affine=False)
     first, again = (train(candidate, stripes, store=FolderStore(tmp_path)) for _ in range(2))
     assert len(first.history) == len(again.history) == first.best_epoch + 1 < 30
     assert all(np.array_equal(a, b) for a, b in zip(first.network.weights, again.network.weights, strict=True))
 
 
 def test_the_learning_rate_warms_up_and_falls_to_nothing():
-    rate: Any = optimizer_for(small(epochs=10, warmup=0.2, learning_rate=0.01).train, steps=10)._learning_rate
+    rate: Any = optimizer_for(small(epochs=10, warmup_ratio=0.2, learning_rate=0.01).train, steps=10)._learning_rate
     assert [round(float(rate(step)), 6) for step in (0, 10, 20, 60, 100)] == [0.0, 0.005, 0.01, 0.005, 0.0]
 
 
 def test_a_constant_learning_rate_warms_up_too():
-    settings = small(epochs=10, warmup=0.2, learning_rate=0.01, schedule="constant").train
+    settings = small(epochs=10, warmup_ratio=0.2, learning_rate=0.01, schedule="constant").train
     rate: Any = optimizer_for(settings, steps=10)._learning_rate
     assert [round(float(rate(step)), 6) for step in (0, 10, 20, 60, 100)] == [0.0, 0.005, 0.01, 0.01, 0.01]
 
 
 def test_an_emotions_weight_is_its_share_of_the_loss(stripes: Faces):
     """With a network that stands still, the loss is linear in the weights."""
-    still = small(epochs=1, learning_rate=1e-12, augment=False, dropout=0.0, weight_decay=0.0, schedule="constant")
+    still = small(
+        epochs=1, learning_rate=1e-12, random_affine=False, dropout=0.0, weight_decay=0.0, schedule="constant"
+    )
     two, all_else = np.array([[1, 1, 0, 0, 0, 0, 0], [0, 0, 1, 1, 1, 1, 1]], np.float32)
 
     def loss(weights: np.ndarray | None) -> float:

@@ -1,0 +1,152 @@
+"""Where a run's parameters come from: defaults, environment, config file, command line; and what `--explain` says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ferkit.errors import UserError, nearest
+from ferkit.layers import Layer, merge, source_of
+from ferkit.training.candidate import candidate_layers, parse_candidate
+from ferkit.training.settings import Train
+from ferkit.user_input import read_text, read_yaml, shown, split_assignment
+from pipeline.parameters import SECTIONS, Parameters, describe
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+"""The configs that come with the package."""
+
+SAMPLE_CONFIG = CONFIGS / "sample.yaml"
+
+
+def read_parameters(csv: str | None, config: Path | None, assignments: Iterable[str] = ()) -> Parameters:
+    """The parameters that a person asked for, see `layers_of`.
+
+    A config file's `cluster` section says where steps run on Kubeflow (pipeline/cluster.py) and is no parameter.
+
+    Raises:
+        UserError: as `Parameters.parse`; or an assignment that no candidate would heed.
+    """
+    return parse_layers(layers_of(csv, config, assignments))
+
+
+def layers_of(csv: str | None, config: Path | None, assignments: Iterable[str] = ()) -> list[Layer]:
+    """What is said of the parameters, lowest first: environment, config file, `--csv`, `--set name=value` one by one.
+
+    The drawn sample comes with a config of its own (configs/sample.yaml: small networks, a minute each), which holds
+    for the sample where no config is given. `KERAS_BACKEND`, as everywhere with Keras, chooses the backend where
+    nothing else does.
+
+    Raises:
+        UserError: there is no such config, or an assignment that is none.
+    """
+    set_here = [Layer(f"--set {shown(assignment)[:80]}", read_assignment(assignment)) for assignment in assignments]
+    chosen = ([Layer("--csv", {"csv": csv})] if csv is not None else []) + set_here
+    layers = []
+    if backend := os.environ.get("KERAS_BACKEND"):
+        layers.append(Layer("KERAS_BACKEND", {"train": {"backend": backend}}))
+    if config is None and merge(chosen, SECTIONS).get("csv") in (None, "sample"):
+        config = SAMPLE_CONFIG
+    if config:
+        layers.append(Layer(_short(config), read_config(config)))
+    return layers + chosen
+
+
+def parse_layers(layers: Sequence[Layer]) -> Parameters:
+    """The parameters of merged layers, in which every `--set` makes a difference to some candidate.
+
+    Raises:
+        UserError: as `Parameters.parse`; or an assignment that no candidate would heed.
+    """
+    values = merge(layers, SECTIONS)
+    values.pop("cluster", None)
+    parameters = Parameters.parse(values)
+    for layer in layers:
+        if not layer.source.startswith("--set"):
+            continue
+        for name in Train.rename(layer.values.get(Train.section) or {}):
+            if all(candidate.get(name) is not None for candidate in parameters.candidates):
+                raise UserError(
+                    f"train.{name}: every candidate gives {name} itself, which goes before this; take it out of the "
+                    "candidates, or give other ones: candidates=[{architecture: lenet, ...}]"
+                )
+    return parameters
+
+
+class Explained(NamedTuple):
+    """One parameter's value, and the source that it came from."""
+
+    name: str
+    value: Any
+    source: str
+
+
+def explain(layers: Sequence[Layer]) -> Iterator[Explained]:
+    """Every parameter, then every setting of every candidate, with where each value came from.
+
+    Raises:
+        UserError: as `parse_layers`.
+    """
+    parameters = parse_layers(layers)
+    values = parameters.dump()
+    today = [Layer(layer.source, _rename(layer.values)) for layer in layers]
+    for name, _ in describe():
+        section, dot, inner = name.partition(".")
+        if section in (Train.section, "candidates"):
+            continue
+        value = values[section][inner] if dot else values[section]
+        yield Explained(name, value, source_of(today, name, SECTIONS) or "default")
+    for number, candidate in enumerate(parameters.candidates):
+        stack = candidate_layers(candidate, parameters.train.model_dump(exclude_unset=True))
+        for key, value in parse_candidate(candidate, parameters.train.model_dump()).dump().items():
+            source = source_of(stack, key) or "default"
+            if source == Train.section:
+                source = source_of(today, f"train.{key}", SECTIONS)
+            elif source == "candidate":
+                source = source_of(today, "candidates") or "default"
+            yield Explained(f"candidates[{number}].{key}", value, source)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A config file: YAML in the form of `Parameters`, given in part; what is left out keeps its default.
+
+    Raises:
+        UserError: there is no such file, or it is not YAML of that form.
+    """
+    values = read_yaml(read_text(path, "give a config file such as configs/quick.yaml"), shown(path))
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise UserError(f"{shown(path)}: a config file holds `name: value` lines (received {type(values).__name__})")
+    return values
+
+
+def read_assignment(assignment: str) -> dict[str, Any]:
+    """One `name=value` of the command line, nested; the value is read as YAML.
+
+    >>> read_assignment("train.epochs=3")
+    {'train': {'epochs': 3}}
+
+    Raises:
+        UserError: no `=` in it, no such parameter, or a value that is not YAML.
+    """
+    name, text = split_assignment(assignment, "train.epochs=3")
+    section, dot, inner = name.partition(".")
+    known = [dotted for dotted, _ in describe()]
+    if name not in known and not (dot and section in SECTIONS and inner in SECTIONS[section].renamed):
+        raise UserError(f"{shown(name)[:80]}: no such parameter; {nearest(name, known)}")
+    value = read_yaml(text, name)
+    return {section: {inner: value}} if dot else {section: value}
+
+
+def _rename(values: Any) -> dict[str, Any]:
+    """A layer's values under the names of today."""
+    return {
+        key: SECTIONS[key].rename(value) if key in SECTIONS and value is not None else value
+        for key, value in values.items()
+    }
+
+
+def _short(path: Path) -> str:
+    return f"configs/{path.name}" if path.parent == CONFIGS else shown(path)
