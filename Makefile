@@ -89,7 +89,7 @@ setup: $(READY) ## the environment in .venv, from the hashed lock file
 
 .PHONY: test
 test: $(READY) ## set up, run the tests: all but those that have a target of their own
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not mlproject and not docker and not services and not browser and not go and not abuse"
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not mlproject and not docker and not services and not browser and not go and not abuse"
 
 .PHONY: test-abuse
 test-abuse: $(READY) ## thousands of wrong settings, CSVs, pictures and requests, counted (FERPIPE_ABUSE=0.1: a tenth)

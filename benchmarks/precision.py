@@ -76,7 +76,7 @@ def rate_of(way: str, precision: str, repeats: int, steps: int) -> int:
     from ferkit.networks.fused_batch_norm import fuse_batch_norm
     from ferkit.networks.network import arithmetic_in
     from ferkit.training.build import build_network
-    from ferkit.training.dataset_placement import FromDevice
+    from ferkit.training.dataset_placement import OnDevice
     from ferkit.training.fit import seed_layers
     from ferkit.training.step import trainer
 
@@ -87,14 +87,14 @@ def rate_of(way: str, precision: str, repeats: int, steps: int) -> int:
         fuse_batch_norm(network)
     batch = candidate.train.batch_size or 128
     rng = np.random.default_rng(0)
-    feed = FromDevice(rng.integers(0, 256, (batch * steps, SIDE, SIDE)).astype(np.uint8))
+    placement = OnDevice(rng.integers(0, 256, (batch * steps, SIDE, SIDE)).astype(np.uint8))
     targets = np.eye(len(EMOTIONS), dtype=np.float32)[rng.integers(0, len(EMOTIONS), batch * steps)]
-    model = trainer(network, feed, candidate.train, steps, hardware)
+    model = trainer(network, placement, candidate.train, steps, hardware)
     order = np.arange(batch * steps, dtype=np.int32)
     fastest = float("inf")
     for round_ in range(repeats + 1):
         started = time.process_time()
-        model.fit(**feed.batches(batch, order, y=targets), shuffle=False, verbose=0)
+        model.fit(**placement.batches(batch, order, y=targets), shuffle=False, verbose=0)
         if round_:
             fastest = min(fastest, time.process_time() - started)
     return round(usable_cores() * batch * steps / fastest)

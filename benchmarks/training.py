@@ -58,7 +58,7 @@ def main() -> None:
     targets = np.eye(EMOTIONS, dtype=np.float32)[rng.integers(0, EMOTIONS, len(pixels))]
     print(f"Keras on {given.backend}, {hardware.name}, {hardware.precision}; {platform.machine()}, batches of {BATCH}.")
     print(f"Images per second by the clock; the median of {given.repeats} rounds of {given.steps} batches.\n")
-    columns = "bare `fit`, as it comes | bare `fit` | ours, no augmentation | ours | notebooks' feed | overhead"
+    columns = "bare `fit`, as it comes | bare `fit` | ours, no augmentation | ours | notebooks' placement | overhead"
     print(f"| network | {columns} | share of peak |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for architecture in ("lenet", "multi_kernel"):
@@ -89,7 +89,7 @@ def ways_to_train(
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
     from ferkit.training.build import build_network
-    from ferkit.training.dataset_placement import FromDevice, in_batches
+    from ferkit.training.dataset_placement import OnDevice, in_batches
     from ferkit.training.fit import seed_layers
     from ferkit.training.optimizers import optimizer_for
     from ferkit.training.step import network_to_train, trainer
@@ -108,10 +108,10 @@ def ways_to_train(
     def ours(augment: bool) -> Callable[[], Any]:
         seed_layers(0)
         candidate = parse_candidate({"architecture": architecture, "augment": augment}, {})
-        feed = FromDevice(pixels)
-        model = trainer(network_to_train(candidate, SIDE, hardware), feed, candidate.train, steps, hardware)
+        placement = OnDevice(pixels)
+        model = trainer(network_to_train(candidate, SIDE, hardware), placement, candidate.train, steps, hardware)
         numbers = np.arange(len(pixels), dtype=np.int32)
-        return lambda: model.fit(**feed.batches(BATCH, numbers, y=targets), shuffle=False, verbose=0)
+        return lambda: model.fit(**placement.batches(BATCH, numbers, y=targets), shuffle=False, verbose=0)
 
     plain, spared, fed = bare(), bare(), bare()
     faces = pixels[..., None]

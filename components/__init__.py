@@ -4,7 +4,7 @@ The images are placeholders: `ferpipe compile --image` puts the real, immutable 
 pipeline/kubeflow.py). kfp's local runner never pulls them; it warns about names without "python" in them.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 CPU_IMAGE = "fer-pipeline-python:cpu"
 GPU_IMAGE = "fer-pipeline-python:gpu"

@@ -46,24 +46,26 @@ DISPLAY_NAMES = {
 }
 """What people see in Kubeflow's graph, by task."""
 
-Place = Callable[[PipelineTask, str], PipelineTask]
+TaskSettings = Callable[[PipelineTask, str], PipelineTask]
 """Says where a task runs: given the task and its step's name, returns the task with a cluster's settings on it."""
 
 
-def anywhere(task: PipelineTask, step: str) -> PipelineTask:
+def no_task_settings(task: PipelineTask, step: str) -> PipelineTask:
     """Leaves the task as it is: for runs without a cluster."""
     return task
 
 
-def pipeline_for(place: Place = anywhere, at_a_time: int = 1, settings: PipelineConfig | None = None) -> BaseComponent:
-    """The pipeline, with each task placed by `place` and at most `at_a_time` candidates in training at once.
+def pipeline_for(
+    apply: TaskSettings = no_task_settings, at_a_time: int = 1, settings: PipelineConfig | None = None
+) -> BaseComponent:
+    """The pipeline, with `apply` on each task, and at most `at_a_time` candidates in training at once.
 
     Each task carries the digest of its step's code: the cache sees a change, and so does a task that runs other code.
     """
 
     def step(task: PipelineTask, name: str, cached: bool = False, shown: str = "") -> PipelineTask:
         task.set_display_name(DISPLAY_NAMES[shown or name])
-        return place(task, name) if cached else place(task, name).set_caching_options(False)
+        return apply(task, name) if cached else apply(task, name).set_caching_options(False)
 
     @dsl.pipeline(
         name="facial-expression",

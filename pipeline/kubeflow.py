@@ -19,7 +19,7 @@ from pipeline.cluster import Cluster, take_outdated
 from pipeline.git import git_commit
 from pipeline.layers import layers_of, parse_layers
 from pipeline.parameters import SECTIONS, Parameters
-from pipeline.task_settings import Images, Placing
+from pipeline.task_settings import ClusterTaskSettings, Images
 
 COMMIT = re.compile(r"[0-9a-f]{7,40}")
 VERSION = re.compile(r"v?\d+\.\d+\.\d+")
@@ -215,7 +215,9 @@ def compile_pipeline(asked: RunConfig, images: Images, tracking_uri: str, out: P
 
     from pipeline.dag import pipeline_for
 
-    pipeline = pipeline_for(Placing(asked.cluster, images), asked.cluster.candidates_at_once, asked.cluster.limits())
+    pipeline = pipeline_for(
+        ClusterTaskSettings(asked.cluster, images), asked.cluster.candidates_at_once, asked.cluster.limits()
+    )
     half = out.with_name(f".{out.name}.half.yaml")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

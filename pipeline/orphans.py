@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-    from pipeline.watch import Outcome
+    from pipeline.watch import RunOutcome
 
 STATUS = {"SUCCEEDED": "FINISHED", "CANCELED": "KILLED"}
 """MLflow's status by how a pipeline run ended. Any other end is FAILED."""
@@ -72,7 +72,7 @@ class Candidates:
         return connect(self._tracking_uri) if answers(self._tracking_uri) else None
 
 
-def close_orphan(tracking_uri: str, experiment: str, run_id: str, outcome: Outcome) -> None:
+def close_orphan(tracking_uri: str, experiment: str, run_id: str, outcome: RunOutcome) -> None:
     """Ends the MLflow runs of a pipeline run that ended badly, if its exit handler did not, and says there why.
 
     The handler is told neither why a step failed nor that the run was terminated: the failing step's sentence, and
@@ -106,7 +106,7 @@ def close_orphan(tracking_uri: str, experiment: str, run_id: str, outcome: Outco
             client.set_tag(parent.info.run_id, names.FAILURE, outcome.why[: tree.LONGEST_TAG])
 
 
-def close_orphans(tracking_uri: str, experiment: str, outcome_of: Callable[[str], Outcome | None]) -> int:
+def close_orphans(tracking_uri: str, experiment: str, outcome_of: Callable[[str], RunOutcome | None]) -> int:
     """Ends the MLflow runs of all pipeline runs that the backend says have ended, such as those terminated in its UI.
 
     Args:
@@ -146,7 +146,7 @@ def pipeline_run_of(parent: Run) -> str:
     return "" if owner.is_local else owner.id
 
 
-def end(client: MlflowClient, parent: Run, outcome: Outcome) -> None:
+def end(client: MlflowClient, parent: Run, outcome: RunOutcome) -> None:
     """Ends a parent run, and what is open under it, as its pipeline run ended."""
     from ferkit.tracking import tree
 

@@ -115,5 +115,5 @@ def describe() -> Iterable[tuple[str, FieldInfo]]:
 def describe_candidates() -> Iterable[tuple[str, str, FieldInfo]]:
     """What a candidate may give beside the parameters of `train`, as (architecture, name, definition)."""
     for architecture in names():
-        for name, field in find(architecture).Parameters.model_fields.items():
+        for name, field in find(architecture).NetworkSettings.model_fields.items():
             yield architecture, name, field

@@ -29,7 +29,7 @@ class Images:
 
 
 @dataclass(frozen=True)
-class Placing:
+class ClusterTaskSettings:
     """Puts the cluster's settings on the pipeline's tasks; called once for each task."""
 
     cluster: Cluster

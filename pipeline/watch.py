@@ -20,7 +20,7 @@ PATIENCE = 600.0
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """How a run ended: SUCCEEDED, FAILED, SKIPPED or CANCELED; and why, if it failed and the backend says."""
 
     state: str
@@ -62,18 +62,18 @@ class Watch:
             run = self._backend.client.get_run(run_id)
             return self._look(run)
 
-    def outcome_of(self, run_id: str) -> Outcome | None:
+    def outcome_of(self, run_id: str) -> RunOutcome | None:
         """How a run ended; None while it runs, and for one that this backend does not know."""
         try:
             run = self._backend.client.get_run(run_id)
             if self._lost_its_schedule(run):
-                return Outcome("CANCELED", "its schedule was deleted, and its pods with it")
+                return RunOutcome("CANCELED", "its schedule was deleted, and its pods with it")
             if (run.state or "") not in ENDED:
                 return None
             look = self._look(run)
         except (kfp_server_api.ApiException, *UNREACHABLE):
             return None
-        return Outcome(look.outcome or look.state, why_lost(look.attempts) or look.message)
+        return RunOutcome(look.outcome or look.state, why_lost(look.attempts) or look.message)
 
     def state_of(self, run_id: str) -> str | None:
         """The backend's word for a run's state; None for one that it does not know.
@@ -194,7 +194,7 @@ class Progress:
         return f"left out, for it failed: {failure}" if failure else attempt.state
 
 
-def follow(watch: Watch, run_id: str, progress: Progress, every: float = 10.0) -> Outcome:
+def follow(watch: Watch, run_id: str, progress: Progress, every: float = 10.0) -> RunOutcome:
     """Waits until a run has ended, saying what happens to its steps.
 
     kfp's own `wait_for_run_completion` waits for ever for a run that was cancelled.
@@ -224,5 +224,5 @@ def follow(watch: Watch, run_id: str, progress: Progress, every: float = 10.0) -
         if look.outcome is not None:
             state = "CANCELED" if cancelled and look.outcome == "FAILED" else look.outcome
             why = why_lost(look.attempts, progress.candidates.name) or look.message
-            return Outcome(state, why if state == "FAILED" else "")
+            return RunOutcome(state, why if state == "FAILED" else "")
         time.sleep(every)

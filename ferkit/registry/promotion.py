@@ -28,7 +28,7 @@ USER_VARIABLE: Final = "FERPIPE_USER"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PromotionResult:
     """What a promotion or rollback came to.
 
     Attributes:
@@ -56,7 +56,7 @@ def promote(
     force: bool = False,
     reason: str = "",
     dry_run: bool = False,
-) -> Outcome:
+) -> PromotionResult:
     """Makes a version the champion. Doing so twice is doing so once.
 
     Args:
@@ -76,13 +76,13 @@ def promote(
     state, user = _state(client, dry_run)
     chosen = versions.version_of(client, version) if version else _next_champion(client, state)
     if chosen.number == state.champion:
-        return Outcome(chosen.number, False, f"version {chosen.number} is the champion already{_since(state)}")
+        return PromotionResult(chosen.number, False, f"version {chosen.number} is the champion already{_since(state)}")
     if not force:
         _check_approved(chosen, state)
     entry = _entry(state, "promote", chosen, by or who(user), reason, force)
     sentence = f"version {chosen.number} is champion{_instead_of(state.champion)}"
     if dry_run:
-        return Outcome(chosen.number, False, f"dry run: {sentence}")
+        return PromotionResult(chosen.number, False, f"dry run: {sentence}")
     held = Ledger(client).claim(entry)
     if held.claim != entry.claim:
         raise UserError(
@@ -90,10 +90,10 @@ def promote(
             f"gate version {chosen.number} against it: `ferpipe gate {chosen.number}`"
         )
     reconcile(client)
-    return Outcome(chosen.number, True, sentence, entry)
+    return PromotionResult(chosen.number, True, sentence, entry)
 
 
-def roll_back(client: mlflow.MlflowClient, *, by: str = "", reason: str = "", dry_run: bool = False) -> Outcome:
+def roll_back(client: mlflow.MlflowClient, *, by: str = "", reason: str = "", dry_run: bool = False) -> PromotionResult:
     """Makes the champion before this one the champion again; done twice, the one before that.
 
     Versions that were deleted from the registry since are passed over.
@@ -115,7 +115,7 @@ def roll_back(client: mlflow.MlflowClient, *, by: str = "", reason: str = "", dr
     chosen = existing[earlier[-1]]
     sentence = f"version {chosen.number} is champion again{_instead_of(state.champion)}"
     if dry_run:
-        return Outcome(chosen.number, False, f"dry run: {sentence}")
+        return PromotionResult(chosen.number, False, f"dry run: {sentence}")
     entry = _entry(state, "rollback", chosen, by or who(user), reason, forced=False)
     held = Ledger(client).claim(entry)
     if held.claim != entry.claim:
@@ -124,7 +124,7 @@ def roll_back(client: mlflow.MlflowClient, *, by: str = "", reason: str = "", dr
             "before this; look at `ferpipe history` before going back further"
         )
     reconcile(client)
-    return Outcome(chosen.number, True, sentence, entry)
+    return PromotionResult(chosen.number, True, sentence, entry)
 
 
 def _state(client: mlflow.MlflowClient, dry_run: bool) -> tuple[RegistryState, str]:

@@ -56,7 +56,7 @@ class Candidate:
             raise UserError(f"architecture: a candidate needs one; give one of {', '.join(names())}")
         architecture = find(name)
         Train.parse(train)
-        own, shared = architecture.Parameters.model_fields, Train.model_fields
+        own, shared = architecture.NetworkSettings.model_fields, Train.model_fields
         for key in candidate:  # those with None among them: a misspelt name is one whatever its value
             if key not in ("architecture", *own, *shared):
                 raise UserError(
@@ -66,7 +66,7 @@ class Candidate:
         return cls(
             architecture=name,
             train=ResolvedTrain(**Train.parse({key: merged[key] for key in merged if key in shared}).model_dump()),
-            network=architecture.Parameters.parse({key: merged[key] for key in merged if key in own}),
+            network=architecture.NetworkSettings.parse({key: merged[key] for key in merged if key in own}),
         )
 
 

@@ -17,7 +17,7 @@ SHARE_OF_DEVICE = 0.25
 """Of a GPU's memory, what all training faces may take at most; the rest is for the step."""
 
 
-class Fetch(keras.layers.Layer):
+class FetchFaces(keras.layers.Layer):
     """All training faces, on the device: numbers int32 (n,) to faces float32 (n, side, side)."""
 
     def __init__(self, faces: np.ndarray) -> None:
@@ -31,11 +31,11 @@ class Fetch(keras.layers.Layer):
         return ops.cast(ops.take(self.faces, numbers, axis=0), "float32")
 
 
-class FromDevice:
+class OnDevice:
     """All faces lie on the device as uint8; a step is sent the numbers of its own."""
 
     def __init__(self, pixels: np.ndarray) -> None:
-        self._fetch = Fetch(pixels)
+        self._fetch = FetchFaces(pixels)
 
     def inputs(self) -> tuple[Any, Any]:
         """What a step is sent, and the faces it makes of that: float32 (n, side, side)."""
@@ -60,25 +60,25 @@ class FromDevice:
         return in_batches(size, x=order if shares is None else (order, shares), **arrays)
 
 
-class FromHost:
+class OnHost:
     """Faces stay with the host as uint8; a step is sent its own, while the one before is at work."""
 
     def __init__(self, pixels: np.ndarray) -> None:
         self._pixels = pixels
 
     def inputs(self) -> tuple[Any, Any]:
-        """As `FromDevice.inputs`."""
+        """As `OnDevice.inputs`."""
         faces = keras.Input(self._pixels.shape[1:], dtype="uint8", name="faces")
         return faces, ops.cast(faces, "float32")
 
     def send(self, numbers: np.ndarray) -> np.ndarray:
-        """As `FromDevice.send`."""
+        """As `OnDevice.send`."""
         return self._pixels[numbers]
 
     def batches(
         self, size: int, order: np.ndarray, shares: np.ndarray | None = None, **arrays: np.ndarray
     ) -> dict[str, Any]:
-        """As `FromDevice.batches`."""
+        """As `OnDevice.batches`."""
         if keras.backend.backend() != "tensorflow":
             return {"x": _Batches(self._pixels, size, order, shares, *arrays.values())}
         import tensorflow as tf
@@ -92,10 +92,10 @@ class FromHost:
         return {"x": _in_tensorflow(size, order, *beside, *arrays.values()).map(send).prefetch(2)}
 
 
-Feed = FromDevice | FromHost
+DatasetPlacement = OnDevice | OnHost
 
 
-def choose_feed(pixels: np.ndarray, settings: ResolvedTrain, hardware: Hardware) -> Feed:
+def place_dataset(pixels: np.ndarray, settings: ResolvedTrain, hardware: Hardware) -> DatasetPlacement:
     """As `dataset_placement` says; `auto`: from the device, unless they would take too much of a GPU's memory.
 
     Args:
@@ -105,7 +105,7 @@ def choose_feed(pixels: np.ndarray, settings: ResolvedTrain, hardware: Hardware)
     """
     too_many = hardware.memory and pixels.nbytes > SHARE_OF_DEVICE * hardware.memory
     on_host = settings.dataset_placement == "host" or (settings.dataset_placement == "auto" and too_many)
-    return FromHost(pixels) if on_host else FromDevice(pixels)
+    return OnHost(pixels) if on_host else OnDevice(pixels)
 
 
 def in_batches(size: int, **arrays: Any) -> dict[str, Any]:

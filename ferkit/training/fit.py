@@ -24,7 +24,7 @@ from ferkit.networks.mixup import draw_shares, mix_targets
 from ferkit.networks.network import crop_middle
 from ferkit.training.batch_statistics import FACES, SHARE, BatchStatistics
 from ferkit.training.candidate import Candidate
-from ferkit.training.dataset_placement import Feed, choose_feed, in_batches
+from ferkit.training.dataset_placement import DatasetPlacement, in_batches, place_dataset
 from ferkit.training.hardware import Hardware
 from ferkit.training.optimizers import assign, averaged, values
 from ferkit.training.settings import ResolvedTrain
@@ -83,9 +83,9 @@ def fit(
     network: Any = network_to_train(candidate, train.side, hardware)
     batch = min(settings.batch_size, len(train))
     steps = len(train) // batch
-    feed = choose_feed(train.pixels, settings, hardware)
-    model = trainer(network, feed, settings, steps, hardware)
-    statistics = _statistics(model, network, feed, settings, len(train), batch)
+    placement = place_dataset(train.pixels, settings, hardware)
+    model = trainer(network, placement, settings, steps, hardware)
+    statistics = _statistics(model, network, placement, settings, len(train), batch)
     labels = train.emotion.astype(np.int32)
     targets = np.eye(len(EMOTIONS), dtype=np.float32)[labels]
     emphasis = None if weights is None else weights[labels]
@@ -101,7 +101,7 @@ def fit(
         # Shuffled by seed and epoch alone, so that a resumed training meets the faces in the same order. The faces left
         # over by the last whole batch differ from epoch to epoch.
         order = np.random.default_rng((settings.seed, number)).permutation(len(train))[: steps * batch].astype(np.int32)
-        batches = _batches(feed, batch, order, targets, emphasis, settings, number)
+        batches = _batches(placement, batch, order, targets, emphasis, settings, number)
         fitted = model.fit(**batches, shuffle=False, verbose=0, callbacks=list(on_step)).history
         seconds = time.perf_counter() - started
         _refuse_divergence(fitted["loss"][0], model, network, number, settings)
@@ -127,7 +127,7 @@ def fit(
 
 
 def _batches(
-    feed: Feed,
+    placement: DatasetPlacement,
     batch: int,
     order: np.ndarray,
     targets: np.ndarray,
@@ -142,18 +142,18 @@ def _batches(
         shares = draw_shares(settings.mixup, len(order), settings.seed, epoch)
         targets, emphasis = mix_targets(targets, emphasis, shares, batch)
     arrays = {"y": targets} | ({} if emphasis is None else {"sample_weight": emphasis})
-    return feed.batches(batch, order, shares, **arrays)
+    return placement.batches(batch, order, shares, **arrays)
 
 
 def _statistics(
-    model: Any, network: Any, feed: Feed, settings: ResolvedTrain, faces: int, batch: int
+    model: Any, network: Any, placement: DatasetPlacement, settings: ResolvedTrain, faces: int, batch: int
 ) -> BatchStatistics | None:
     """What measures batch norm's statistics, on training faces chosen by the seed; None where nothing is to."""
     if not settings.precise_batch_norm:
         return None
     several = max(1, min(FACES, faces // SHARE) // batch)
     chosen = np.random.default_rng((settings.seed, 0)).permutation(faces)[: several * batch].astype(np.int32)
-    sent: list[Any] = [feed.send(numbers) for numbers in chosen.reshape(several, batch)]
+    sent: list[Any] = [placement.send(numbers) for numbers in chosen.reshape(several, batch)]
     if settings.mixup:
         shares = draw_shares(settings.mixup, len(chosen), settings.seed, 0).reshape(several, batch)
         sent = list(zip(sent, shares, strict=True))

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ferkit.training.schedules import SCHEDULES
 from ferkit.training.settings import ResolvedTrain
 
 ops: Any = keras.ops
@@ -78,15 +79,8 @@ def optimizer_for(settings: ResolvedTrain, steps: int) -> AveragingAdamW | Avera
 
 
 def learning_rate_for(settings: ResolvedTrain, total: int) -> Any:
-    """A number, or a schedule over `total` steps: from 0 up over the warm-up, then constant or by a cosine to 0."""
-    rate = settings.learning_rate
-    rising = int(settings.warmup_ratio * total)
-    if settings.schedule == "constant" and not rising:
-        return rate
-    start, end = 0.0 if rising else rate, 0.0 if settings.schedule == "cosine" else 1.0
-    return keras.optimizers.schedules.CosineDecay(
-        start, total - rising, alpha=end, warmup_target=rate, warmup_steps=rising
-    )
+    """A number, or a schedule over `total` steps: see `ferkit.training.schedules`."""
+    return SCHEDULES[settings.schedule](settings.learning_rate, total, int(settings.warmup_ratio * total))
 
 
 @contextmanager

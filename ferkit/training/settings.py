@@ -14,14 +14,14 @@ from pydantic import Field
 
 from ferkit.networks import Normalization, TestTimeAugmentation
 from ferkit.settings import Renamed, Settings
+from ferkit.training.schedules import Schedule
 
 Monitor = Literal["accuracy", "macro_f1", "loss"]
 Optimizer = Literal["adamw", "sgd"]
 Backend = Literal["tensorflow", "jax"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Compilation = Literal["auto", "xla", "graph"]
-DatasetPlacement = Literal["auto", "device", "host"]
-Schedule = Literal["constant", "cosine"]
+Placement = Literal["auto", "device", "host"]
 
 
 class Train(Settings):
@@ -169,7 +169,7 @@ class Train(Settings):
         default="auto",
         description="of the step, for TensorFlow; `auto`: XLA on a GPU, graph on a CPU",
     )
-    dataset_placement: DatasetPlacement = Field(
+    dataset_placement: Placement = Field(
         default="auto",
         description="where all training faces lie: on the `device`, whose steps fetch their own, or on the `host`, "
         "which sends them batch by batch; `auto`: device, unless they would take over a quarter of a GPU's memory",
@@ -221,7 +221,7 @@ class ResolvedTrain:
     backend: Backend
     precision: Precision
     compile: Compilation
-    dataset_placement: DatasetPlacement
+    dataset_placement: Placement
     deterministic: bool
     require_gpu: bool
     save_every: int

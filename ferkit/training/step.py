@@ -13,7 +13,7 @@ from ferkit.networks.random_affine import STILL, RandomAffine
 from ferkit.networks.random_erasing import RandomErasing
 from ferkit.training.build import build_network
 from ferkit.training.candidate import Candidate
-from ferkit.training.dataset_placement import Feed
+from ferkit.training.dataset_placement import DatasetPlacement
 from ferkit.training.hardware import Hardware
 from ferkit.training.optimizers import optimizer_for
 from ferkit.training.settings import ResolvedTrain
@@ -40,17 +40,19 @@ def network_to_train(candidate: Candidate, side: int, hardware: Hardware) -> ker
     return network
 
 
-def trainer(network: keras.Model, feed: Feed, settings: ResolvedTrain, steps: int, hardware: Hardware) -> Any:
-    """The compiled model that is fitted: what `feed` sends for n faces to logits float32 (n, 7).
+def trainer(
+    network: keras.Model, placement: DatasetPlacement, settings: ResolvedTrain, steps: int, hardware: Hardware
+) -> Any:
+    """The compiled model that is fitted: what `placement` sends for n faces to logits float32 (n, 7).
 
     Args:
         network: shares its weights with the result.
-        feed: brings the training faces.
+        placement: brings the training faces.
         settings: optimizer, schedule, loss, augmentation.
         steps: per epoch.
         hardware: what the steps run on.
     """
-    sent, faces = feed.inputs()
+    sent, faces = placement.inputs()
     if settings.random_affine or settings.crop_size:
         faces = random_affine(settings)(faces)
     if settings.random_erasing:

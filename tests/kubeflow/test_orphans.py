@@ -13,7 +13,7 @@ from ferkit.tracking import names, tree
 from ferkit.tracking.owner import Owner, claim
 from ferkit.tracking.store import connect
 from pipeline.orphans import Candidates, answers, close_orphan, close_orphans
-from pipeline.watch import Outcome
+from pipeline.watch import RunOutcome
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -43,7 +43,7 @@ def run_of(address: str, run_id: str) -> Any:
 @pytest.mark.parametrize(("state", "status"), [("CANCELED", "KILLED"), ("FAILED", "FAILED")])
 def test_a_run_left_open_is_ended(mlflow_address: str, experiment: str, state: str, status: str) -> None:
     parent = open_parent(mlflow_address, experiment, "kfp-1")
-    close_orphan(mlflow_address, experiment, "kfp-1", Outcome(state, "ingest: no such file"))
+    close_orphan(mlflow_address, experiment, "kfp-1", RunOutcome(state, "ingest: no such file"))
     closed = run_of(mlflow_address, parent)
     assert (closed.info.status, closed.data.tags[names.FAILURE]) == (status, "ingest: no such file")
 
@@ -51,7 +51,7 @@ def test_a_run_left_open_is_ended(mlflow_address: str, experiment: str, state: s
 def test_a_run_that_its_handler_ended_gets_the_steps_sentence(mlflow_address: str, experiment: str) -> None:
     parent = open_parent(mlflow_address, experiment, "kfp-1")
     tree.close(connect(mlflow_address), parent, "FAILED", "a step ended without a word")
-    close_orphan(mlflow_address, experiment, "kfp-1", Outcome("FAILED", "ingest: no such file"))
+    close_orphan(mlflow_address, experiment, "kfp-1", RunOutcome("FAILED", "ingest: no such file"))
     assert run_of(mlflow_address, parent).data.tags[names.FAILURE] == "ingest: no such file"
 
 
@@ -59,7 +59,7 @@ def test_a_terminated_run_that_its_handler_took_for_failed_is_killed(mlflow_addr
     parent = open_parent(mlflow_address, experiment, "kfp-1")
     tree.close(connect(mlflow_address), parent, "FAILED", "a step ended without a word")
     ended = run_of(mlflow_address, parent).info.end_time
-    close_orphan(mlflow_address, experiment, "kfp-1", Outcome("CANCELED", ""))
+    close_orphan(mlflow_address, experiment, "kfp-1", RunOutcome("CANCELED", ""))
     info = run_of(mlflow_address, parent).info
     assert (info.status, info.end_time) == ("KILLED", ended)
 
@@ -67,14 +67,14 @@ def test_a_terminated_run_that_its_handler_took_for_failed_is_killed(mlflow_addr
 def test_a_run_that_ended_well_is_left_alone(mlflow_address: str, experiment: str) -> None:
     parent = open_parent(mlflow_address, experiment, "kfp-1")
     tree.close(connect(mlflow_address), parent)
-    close_orphan(mlflow_address, experiment, "kfp-1", Outcome("FAILED", "close_run: pod deleted"))
+    close_orphan(mlflow_address, experiment, "kfp-1", RunOutcome("FAILED", "close_run: pod deleted"))
     run = run_of(mlflow_address, parent)
     assert run.info.status == "FINISHED"
     assert names.FAILURE not in run.data.tags
 
 
 def test_all_that_the_backend_says_has_ended_is_closed(mlflow_address: str, experiment: str) -> None:
-    outcomes = {"gone": Outcome("CANCELED", ""), "done": Outcome("SUCCEEDED", ""), "here": None}
+    outcomes = {"gone": RunOutcome("CANCELED", ""), "done": RunOutcome("SUCCEEDED", ""), "here": None}
     opened = {name: open_parent(mlflow_address, experiment, name) for name in outcomes}
     opened["local"] = open_parent(mlflow_address, experiment, "gone", lock="/home/ann/lock")
     assert close_orphans(mlflow_address, experiment, outcomes.get) == 2
@@ -87,7 +87,7 @@ def test_nobody_is_waited_for_where_mlflow_does_not_answer() -> None:
     begun = time.process_time()
     assert not answers(NOBODY)
     assert close_orphans(NOBODY, "any", lambda run_id: None) == 0
-    close_orphan(NOBODY, "any", "kfp-1", Outcome("FAILED", ""))
+    close_orphan(NOBODY, "any", "kfp-1", RunOutcome("FAILED", ""))
     assert Candidates(NOBODY).name("1" * 32) == Candidates(NOBODY).failure("1" * 32) == ""
     assert time.process_time() - begun < 5
 

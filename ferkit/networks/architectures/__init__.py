@@ -1,4 +1,4 @@
-"""The networks. A module here IS an architecture: its name, a `Parameters` section and `build`. One file registers one.
+"""The networks. A module here IS an architecture: its name, its `NetworkSettings` and `build`. One file makes one.
 
 `build(parameters, side)` gives a `keras.Model` from scaled faces float32 (n, side, side, 1) to logits float32 (n, 7).
 What a recipe changes for an architecture stands in the recipe's file, under configs/recipes.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Architecture(Protocol):
     """What a module of this package has."""
 
-    Parameters: type[Settings]
+    NetworkSettings: type[Settings]
 
     def build(self, parameters: Any, side: int) -> keras.Model:
         """The network, with fresh weights."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import keras
 
 
-class Parameters(Scaled):
+class NetworkSettings(Scaled):
     """The notebook's sizes are the defaults."""
 
     section: ClassVar[str] = "lenet"
@@ -34,7 +34,7 @@ class Parameters(Scaled):
     dense: int = Field(default=256, ge=0, description="units of the dense layer; 0 for none")
 
 
-def build(parameters: Parameters, side: int) -> keras.Model:
+def build(parameters: NetworkSettings, side: int) -> keras.Model:
     """Scaled faces float32 (n, side, side, 1) -> logits float32 (n, 7). Shapes below are for side 48 and the defaults.
 
     Raises:

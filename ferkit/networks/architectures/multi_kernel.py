@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import keras
 
 
-class Parameters(Scaled):
+class NetworkSettings(Scaled):
     """The notebook's sizes are the defaults."""
 
     section: ClassVar[str] = "multi_kernel"
@@ -42,7 +42,7 @@ class Parameters(Scaled):
     dropout: float = Field(default=0.3, ge=0, lt=1, description="share of units dropped after each dense layer")
 
 
-def build(parameters: Parameters, side: int) -> keras.Model:
+def build(parameters: NetworkSettings, side: int) -> keras.Model:
     """Scaled faces float32 (n, side, side, 1) -> logits float32 (n, 7). Shapes below are for side 48 and the defaults.
 
     Raises:

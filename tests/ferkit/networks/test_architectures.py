@@ -71,7 +71,7 @@ def test_a_scaled_variant_is_wider_deeper_and_residual(architecture: str):
     plain = build(architecture)
     changes = {"width": 0.5, "depth": 2, "residual": True, "batch_norm": "convolution", "padding": "same"}
     scaled = build(architecture, **changes)
-    assert len(shapes(scaled, keras.layers.Add)) == len(find(architecture).Parameters().filters)  # pyright: ignore
+    assert len(shapes(scaled, keras.layers.Add)) == len(find(architecture).NetworkSettings().filters)  # pyright: ignore
     assert len(shapes(scaled, keras.layers.BatchNormalization)) == len(shapes(scaled, keras.layers.Conv2D))
     assert shapes(scaled, keras.layers.Dense)[0][0] == shapes(plain, keras.layers.Dense)[0][0] // 2
 

@@ -37,11 +37,11 @@ given: dict[str, Any] = {**sizes, "backend": os.environ["KERAS_BACKEND"]}
 device, host = (parse_candidate({**given, "dataset_placement": place}, {}) for place in ("device", "host"))
 hardware = choose(device.train)
 
-from ferkit.training.dataset_placement import FromDevice, FromHost, choose_feed  # noqa: E402  (imports keras)
+from ferkit.training.dataset_placement import OnDevice, OnHost, place_dataset  # noqa: E402  (imports keras)
 from ferkit.training.fit import fit  # noqa: E402
 
-assert isinstance(choose_feed(faces.pixels, device.train, hardware), FromDevice)
-assert isinstance(choose_feed(faces.pixels, host.train, hardware), FromHost)
+assert isinstance(place_dataset(faces.pixels, device.train, hardware), OnDevice)
+assert isinstance(place_dataset(faces.pixels, host.train, hardware), OnHost)
 weights = np.linspace(0.5, 1.5, 7, dtype=np.float32)
 one, other = (fit(candidate, faces, faces, hardware, weights=weights) for candidate in (device, host))
 assert all(np.array_equal(a, b) for a, b in zip(one.network.get_weights(), other.network.get_weights(), strict=True))

@@ -84,7 +84,7 @@ def test_what_is_wrong_is_said_in_one_sentence(candidate: dict[str, object], sen
 
 def test_no_architectures_parameter_hides_one_of_train():
     for name in names():
-        assert set(find(name).Parameters.model_fields) & set(Train.model_fields) == set()
+        assert set(find(name).NetworkSettings.model_fields) & set(Train.model_fields) == set()
 
 
 def test_parsing_loads_no_backend():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ferkit.training.candidate import parse_candidate
-from ferkit.training.dataset_placement import FromDevice, FromHost, choose_feed
+from ferkit.training.dataset_placement import OnDevice, OnHost, place_dataset
 from ferkit.training.hardware import Hardware
 
 
@@ -17,16 +17,16 @@ def test_where_faces_lie_changes_no_weight(passes: Callable[[str, str], None]):
 
 
 @pytest.mark.parametrize(
-    ("dataset_placement", "memory", "feed"),
+    ("dataset_placement", "memory", "placement"),
     [
-        ("auto", 0, FromDevice),
-        ("auto", 4 * 144 * 100, FromDevice),
-        ("auto", 4 * 144 * 100 - 4, FromHost),
-        ("device", 1, FromDevice),
-        ("host", 0, FromHost),
+        ("auto", 0, OnDevice),
+        ("auto", 4 * 144 * 100, OnDevice),
+        ("auto", 4 * 144 * 100 - 4, OnHost),
+        ("device", 1, OnDevice),
+        ("host", 0, OnHost),
     ],
 )
-def test_faces_that_do_not_fit_stay_on_the_host(dataset_placement: str, memory: int, feed: type):
+def test_faces_that_do_not_fit_stay_on_the_host(dataset_placement: str, memory: int, placement: type):
     settings = parse_candidate({"architecture": "lenet", "dataset_placement": dataset_placement}, {}).train
     hardware = Hardware(device="gpu", name="", precision="float32", xla=False, memory=memory)
-    assert type(choose_feed(np.zeros((100, 12, 12), np.uint8), settings, hardware)) is feed
+    assert type(place_dataset(np.zeros((100, 12, 12), np.uint8), settings, hardware)) is placement
