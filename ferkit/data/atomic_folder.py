@@ -30,13 +30,14 @@ def atomic_folder(target: Path | str) -> Iterator[Path]:
     _refuse_what_is_no_data_set(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _clear_abandoned(target)
-        part = Path(tempfile.mkdtemp(dir=target.parent, prefix=_prefix(target, "part")))
+        with _locked(target.parent):  # between its making and its lock, another would take the folder for abandoned
+            _clear_abandoned(target)
+            part = Path(tempfile.mkdtemp(dir=target.parent, prefix=_prefix(target, "part")))
+            lock = os.open(part, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError as error:
         raise UserError(f"{target}: cannot be made there ({error.strerror}); give another output folder") from error
-    lock = os.open(part, os.O_RDONLY)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         yield part
         part.chmod(0o755)
         if _holds_something(target):
@@ -46,6 +47,16 @@ def atomic_folder(target: Path | str) -> Iterator[Path]:
     finally:
         os.close(lock)
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _refuse_what_is_no_data_set(target: Path) -> None:

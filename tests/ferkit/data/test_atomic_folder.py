@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,6 +44,23 @@ def test_clears_what_a_dead_owner_left_and_not_what_a_living_one_holds(tmp_path:
             (second / PROFILE).write_text("second")
         (first / PROFILE).write_text("first")
     assert (tmp_path / "faces" / PROFILE).read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["faces"]
+
+
+def test_a_second_writer_waits_until_the_first_has_locked_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    make = tempfile.mkdtemp
+
+    def make_while_another_tries(**arguments: Any) -> str:
+        made = make(**arguments)
+        other = os.open(tmp_path, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):  # it would clear away what has no lock yet
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(other)
+        return made
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make_while_another_tries)
+    with atomic_folder(tmp_path / "faces") as part:
+        (part / PROFILE).write_text("{}")
     assert [path.name for path in tmp_path.iterdir()] == ["faces"]
 
 
