@@ -273,10 +273,10 @@ def test_a_csv_rewritten_at_the_same_path_is_not_served_from_the_cache(place: Pl
 
 
 def test_changed_code_is_not_served_from_the_cache(place: Place, printed: str, sample_csv: Path, tmp_path: Path):
-    for package in ("components", "ferkit", "pipeline"):
+    for package in ("components", "configs", "ferkit", "pipeline"):
         shutil.copytree(ROOT / package, tmp_path / package)
     shutil.copy(sample_csv, place.folder / "faces.csv")
-    with (tmp_path / "components" / "faces" / "dataset.py").open("a") as file:
+    with (tmp_path / "ferkit" / "data" / "dataset.py").open("a") as file:
         file.write("\n# another line\n")
     assert place.data_steps(place.folder / "faces.csv", cwd=tmp_path) == {"ingest": "made", "balance": "made"}
 
@@ -286,7 +286,7 @@ def test_code_that_is_edited_while_the_pipeline_runs_is_noticed(
 ):
     """The task was made from the code as it was; what runs is another."""
     place = Place(tmp_path, new_store(tmp_path))
-    for package in ("components", "ferkit", "pipeline"):
+    for package in ("components", "configs", "ferkit", "pipeline"):
         shutil.copytree(ROOT / package, tmp_path / package)
     locate, plan = (tmp_path / "components" / name for name in ("locate/component.py", "balance/plan.py"))
     edits = f"with open({str(plan)!r}, 'a') as plan: plan.write('# another line')\n        source = find_source(csv)"
