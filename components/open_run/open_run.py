@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -60,13 +60,23 @@ def open_run(client: mlflow.MlflowClient, pipeline_run: PipelineRun, log: loggin
     Raises:
         UserError: no candidates, two equal ones, an unknown key; or a run to adopt that cannot be gone on with.
     """
-    parameters = pipeline_run.parameters
+    parameters = filled_in(pipeline_run.parameters)
+    pipeline_run = replace(pipeline_run, parameters=parameters)
     tags = _tags(pipeline_run)
     identity = (pipeline_run.source_version, parameters["ingest"], parameters["balance"], weights_version())
     candidates = resolve_candidates(parameters["candidates"], parameters["train"], identity, tags)
     parent = _open_parent(client, pipeline_run, tags)
     _close_abandoned(client, parent, log)
     return open_candidates(client, parent, candidates)
+
+
+def filled_in(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters with the registered model's name, and with `recipe` where `train` holds it."""
+    given = dict(parameters)
+    recipe = given.pop("recipe", "")
+    if recipe:
+        given["train"] = {**given["train"], "recipe": recipe}
+    return given | {names.MODEL_PARAMETER: names.registered_model(given.get(names.MODEL_PARAMETER, ""), given["csv"])}
 
 
 def _tags(pipeline_run: PipelineRun) -> dict[str, str]:
@@ -179,10 +189,15 @@ def _flat(parameters: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for section, value in parameters.items():
         if isinstance(value, Mapping):
-            flat |= {f"{section}.{key}": inner for key, inner in value.items()}
+            flat |= {f"{section}.{key}": canonical(inner) for key, inner in value.items()}
         else:
-            flat[section] = json.dumps(value) if isinstance(value, list) else value
+            flat[section] = canonical(value)
     return flat
+
+
+def canonical(value: Any) -> Any:
+    """One text for equal values, whatever the order of their keys: equal settings do not differ in MLflow."""
+    return json.dumps(value, sort_keys=True) if isinstance(value, list | Mapping) else value
 
 
 def _close_abandoned(client: mlflow.MlflowClient, parent: Run, log: logging.Logger) -> None:

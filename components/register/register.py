@@ -25,7 +25,7 @@ from ferkit.registry.promotion import who
 from ferkit.registry.settings import Register
 from ferkit.registry.state import RegistryState, reconcile
 from ferkit.registry.verdict import NOT_GATED, REJECTED, Verdict
-from ferkit.registry.versions import MODEL, PARENT_RUN, Version
+from ferkit.registry.versions import PARENT_RUN, Version
 from ferkit.report.report import write_report
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of
@@ -71,7 +71,8 @@ def register_run_tree(
         client.set_tag(run_id, names.COMPLETED, "true")
         return Registration("", f"<p>{sentence}</p>", f"{sentence}\n")
     everyone = [run.info.run_id for run in tree.children(client, parent)]
-    verdict = register_candidates(client, run_ids, Path(faces), policy, run_id, data_uri, everyone)
+    model = versions.model_of(parent)
+    verdict = register_candidates(client, run_ids, Path(faces), policy, run_id, data_uri, everyone, model)
     html = report_run(client, everyone, Path(faces), verdict, run_id)
     client.set_tag(run_id, names.COMPLETED, "true")
     for note in verdict.notes:
@@ -102,6 +103,7 @@ def register_candidates(
     parent_run_id: str = "",
     data_uri: str = "",
     everyone: Sequence[str] = (),
+    model: str = names.REGISTERED_MODEL,
 ) -> Verdict:
     """Registers every evaluated candidate; the best on VALIDATION becomes the one that the gate judges on test.
 
@@ -113,6 +115,7 @@ def register_candidates(
         parent_run_id: the pipeline run's; empty when there is none: then the verdict goes to the chosen one's run.
         data_uri: where the data set lies for others; empty for its folder.
         everyone: further candidates of the pipeline run, which are named in the verdict.
+        model: the registered model that they become versions of.
 
     Raises:
         UserError: no candidate was evaluated.
@@ -131,11 +134,12 @@ def register_candidates(
             run.info.run_id,
             _tags(run, profile, data_uri or str(faces.absolute()), parent_run_id, keeper),
             _describe(run),
+            model,
         )
         for run in scored
     }
     best = registered[max(scored, key=_rank).info.run_id]
-    state = reconcile(client)
+    state = reconcile(client, model)
     # Registered again, after its best became champion: nothing to compare, and no verdict to take back.
     is_champion = best.number == state.champion
     verdict = (
@@ -145,7 +149,7 @@ def register_candidates(
     if is_champion:
         log_verdict(client, verdict, parent_run_id)
     else:
-        record_verdict(client, verdict, parent_run_id)
+        record_verdict(client, best, verdict, parent_run_id)
     return verdict
 
 
@@ -159,7 +163,13 @@ def report_run(
     return html
 
 
-def gate_version(client: mlflow.MlflowClient, version: str, faces: Path | None, policy: Register) -> Verdict:
+def gate_version(
+    client: mlflow.MlflowClient,
+    version: str,
+    faces: Path | None,
+    policy: Register,
+    model: str = names.REGISTERED_MODEL,
+) -> Verdict:
     """Judges a registered version against today's champion, whatever was said about it before.
 
     Args:
@@ -167,19 +177,22 @@ def gate_version(client: mlflow.MlflowClient, version: str, faces: Path | None, 
         version: number, or an alias.
         faces: data set folder; None for the one that the version was registered with, from where its artifact lies.
         policy: of the gate.
+        model: the registered model that it is a version of.
 
     Raises:
         UserError: no such version, it is the champion, it cannot be scored, or its data is not here.
     """
-    state = reconcile(client)
-    chosen = versions.version_of(client, version)
+    state = reconcile(client, model)
+    chosen = versions.version_of(client, version, model)
     with data_of(chosen, faces) as folder:
         verdict = decide(client, chosen, state, folder, policy)
-    record_verdict(client, verdict, chosen.tags.get(PARENT_RUN, ""))
+    record_verdict(client, chosen, verdict, chosen.tags.get(PARENT_RUN, ""))
     return verdict
 
 
-def record_verdict(client: mlflow.MlflowClient, verdict: Verdict, parent_run_id: str = "") -> RegistryState:
+def record_verdict(
+    client: mlflow.MlflowClient, version: Version, verdict: Verdict, parent_run_id: str = ""
+) -> RegistryState:
     """Writes a verdict to the version's tags, the alias `challenger`, and the parent run (else the candidate's own).
 
     A version is never left approved against a champion that it was not judged against: what takes an approval away is
@@ -197,13 +210,13 @@ def record_verdict(client: mlflow.MlflowClient, verdict: Verdict, parent_run_id:
         names.COMPARED_WITH: verdict.compared_with,
     }
     if not verdict.approved:
-        versions.set_tags(client, chosen.version, {names.VALIDATION_STATUS: REJECTED})
-    versions.set_tags(client, chosen.version, numbers)
+        versions.set_tags(client, version, {names.VALIDATION_STATUS: REJECTED})
+    versions.set_tags(client, version, numbers)
     if verdict.approved:
-        versions.set_tags(client, chosen.version, {names.VALIDATION_STATUS: verdict.status})
-        client.set_registered_model_alias(MODEL, names.CHALLENGER, chosen.version)
+        versions.set_tags(client, version, {names.VALIDATION_STATUS: verdict.status})
+        client.set_registered_model_alias(version.model, names.CHALLENGER, version.number)
     log_verdict(client, verdict, parent_run_id)
-    return reconcile(client)  # takes the alias of a challenger down that is none any more
+    return reconcile(client, version.model)  # takes the alias of a challenger down that is none any more
 
 
 def log_verdict(client: mlflow.MlflowClient, verdict: Verdict, parent_run_id: str = "") -> None:

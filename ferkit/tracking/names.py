@@ -4,6 +4,10 @@ from typing import Final
 
 EXPERIMENT: Final = "facial-expression"
 REGISTERED_MODEL: Final = "facial-expression"
+SAMPLE_MODEL: Final = "facial-expression-sample"
+"""The registered model of the drawn sample, so that a model of people is not judged against one of drawings."""
+MODEL_PARAMETER: Final = "registered_model"
+"""Parameter of a parent run: the registered model that its candidates become versions of."""
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
@@ -59,6 +63,15 @@ class State:
     PRUNED: Final = "pruned"
     FAILED: Final = "failed"
     EVALUATED: Final = "evaluated"
+
+
+def registered_model(given: str, csv: str) -> str:
+    """The registered model of a pipeline run: the one given, else the usual one for its data.
+
+    >>> registered_model("", "s3://faces/fer2013.csv"), registered_model("", "sample:noise=0.3")
+    ('facial-expression', 'facial-expression-sample')
+    """
+    return given or (SAMPLE_MODEL if csv.partition(":")[0] == "sample" else REGISTERED_MODEL)
 
 
 _PREFIX: Final = {"train": "train", "validation": "val", "test": "test", "test_clean": "test_clean"}
