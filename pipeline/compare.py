@@ -127,7 +127,7 @@ def _row(run: Run, versions: dict[str, versions.Version], aliases: dict[tuple[st
         name=run.info.run_name or run.info.run_id[:8],
         run_id=run.info.run_id,
         status=run.info.status,
-        val_macro_f1=figures.get(metric("validation", "macro_f1")),
+        val_macro_f1=names.validation_figure(figures, "macro_f1"),
         accuracy=figures.get(metric("test", "accuracy")),
         macro_f1=figures.get(metric("test", "macro_f1")),
         worst_recall=recalls.get(worst),

@@ -13,13 +13,14 @@ from typing import Any
 
 import mlflow
 from mlflow.entities import Run
-from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE, MLFLOW_USER
 
 from components import __version__
 from components.open_run.resolve import resolve_candidates, whole_numbers
 from ferkit.addresses import without_secrets
 from ferkit.code_version import code_version, weights_version
 from ferkit.errors import UserError
+from ferkit.registry.promotion import who
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import open_candidates
 from ferkit.tracking.owner import Owner, claim, forget, has_stopped, holds_lock, owner_of
@@ -67,7 +68,9 @@ def open_run(client: mlflow.MlflowClient, pipeline_run: PipelineRun, log: loggin
     candidates = resolve_candidates(parameters["candidates"], parameters["train"], identity, tags)
     parent = _open_parent(client, pipeline_run, tags)
     _close_abandoned(client, parent, log)
-    return open_candidates(client, parent, candidates)
+    shared = {names.PARENT_NAME: str(parent.info.run_name)}
+    asked = {section: parameters[section] for section in ("ingest", "balance")}
+    return open_candidates(client, parent, candidates, shared, _flat(whole_numbers(asked)))
 
 
 def filled_in(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,11 +89,13 @@ def _tags(pipeline_run: PipelineRun) -> dict[str, str]:
         names.CODE_VERSION: code_version(),
         names.WEIGHTS_VERSION: weights_version(),
         names.DATA_VERSION: pipeline_run.source_version,
+        names.DATA_NAME: data_name(str(pipeline_run.parameters["csv"])),
         names.PIPELINE_VERSION: __version__,
         names.IMAGE: os.environ.get(IMAGE_VARIABLE, ""),
         # What the UI shows as a run's source.
         MLFLOW_SOURCE_NAME: "fer-pipeline",
         MLFLOW_SOURCE_TYPE: "JOB",
+        MLFLOW_USER: who(),
         MLFLOW_GIT_COMMIT: pipeline_run.git_commit,
     }
     return {name: value for name, value in tags.items() if value}
@@ -179,9 +184,17 @@ def refuse_living(client: mlflow.MlflowClient, parent: Run, owner: Owner) -> Non
 
 
 def _name(csv: str) -> str:
-    """The parent's name: what data, and when."""
-    data = PurePosixPath(without_secrets(csv).partition("?")[0]).name.partition(".")[0].rstrip(":") or "sample"
-    return f"{data} {datetime.now(UTC):%Y-%m-%d %H:%M}"
+    """The parent's name: when, so that names sort, and what data."""
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} {data_name(csv)}"
+
+
+def data_name(csv: str) -> str:
+    """A short name for the data.
+
+    >>> data_name("s3://faces/fer2013.csv.gz"), data_name("sample")
+    ('fer2013', 'sample')
+    """
+    return PurePosixPath(without_secrets(csv).partition("?")[0]).name.partition(".")[0].rstrip(":") or "sample"
 
 
 def _flat(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import mlflow
 from mlflow.entities import Run
 
+from components.register.descriptions import describe_version, name_of_data, tell
 from ferkit.addresses import run_address
 from ferkit.data import EMOTIONS, Profile, read_profile
 from ferkit.errors import UserError
@@ -146,6 +147,8 @@ def register_candidates(
         decide_champion(client, best, faces, policy) if is_champion else decide(client, best, state, faces, policy)
     )
     verdict = replace(verdict, candidates=tuple(_row(client, run, registered, verdict) for run in _by_rank(candidates)))
+    told = [read_candidate(client, row["run_id"]) for row in verdict.candidates]
+    tell(client, verdict, registered, told, profile, parent_run_id)
     if is_champion:
         log_verdict(client, verdict, parent_run_id)
     else:
@@ -186,8 +189,21 @@ def gate_version(
     chosen = versions.version_of(client, version, model)
     with data_of(chosen, faces) as folder:
         verdict = decide(client, chosen, state, folder, policy)
+        _describe_anew(client, chosen, verdict, read_profile(folder))
     record_verdict(client, chosen, verdict, chosen.tags.get(PARENT_RUN, ""))
     return verdict
+
+
+def _describe_anew(client: mlflow.MlflowClient, version: Version, verdict: Verdict, data: Profile) -> None:
+    """Puts a later verdict into a version's description; one whose run is not here keeps the one it has."""
+    try:
+        candidate = read_candidate(client, version.run_id)
+    except mlflow.MlflowException:
+        return
+    parent = version.tags.get(PARENT_RUN, "")
+    name = name_of_data(candidate, data)
+    said = describe_version(candidate, data, name, verdict, parent, mlflow.get_tracking_uri())
+    client.update_model_version(version.model, version.number, description=said)
 
 
 def record_verdict(
@@ -198,20 +214,11 @@ def record_verdict(
     A version is never left approved against a champion that it was not judged against: what takes an approval away is
     written first, what gives it last.
     """
-    chosen = verdict.challenger
-    numbers = {
-        "gate.at": verdict.at,
-        "gate.by": who(),
-        "gate.macro_f1": f"{chosen.macro_f1:.4f}",
-        "gate.macro_f1_difference": str(verdict.macro_f1 or ""),
-        "gate.notes": "; ".join(verdict.notes),
-        "gate.verdict": json.dumps(verdict.to_dict()),
-        names.VALIDATION_REASONS: "; ".join(verdict.reasons),
-        names.COMPARED_WITH: verdict.compared_with,
-    }
+    reasons = "; ".join(verdict.reasons)
+    told = {names.VALIDATION_REASONS: reasons[: tree.LONGEST_TAG], names.COMPARED_WITH: verdict.compared_with}
     if not verdict.approved:
         versions.set_tags(client, version, {names.VALIDATION_STATUS: REJECTED})
-    versions.set_tags(client, version, numbers)
+    versions.set_tags(client, version, told)
     if verdict.approved:
         versions.set_tags(client, version, {names.VALIDATION_STATUS: verdict.status})
         client.set_registered_model_alias(version.model, names.CHALLENGER, version.number)
@@ -222,7 +229,9 @@ def record_verdict(
 def log_verdict(client: mlflow.MlflowClient, verdict: Verdict, parent_run_id: str = "") -> None:
     """Writes a verdict, with every number behind it, to the parent run, else to the candidate's own."""
     run_id = parent_run_id or verdict.challenger.run_id
-    client.log_dict(run_id, verdict.to_dict(), f"gate/verdict-of-version-{verdict.challenger.version}.json")
+    client.log_dict(
+        run_id, verdict.to_dict() | {"by": who()}, f"gate/verdict-of-version-{verdict.challenger.version}.json"
+    )
     client.set_tag(run_id, "gate.verdict", str(verdict)[: tree.LONGEST_TAG])
 
 
@@ -243,13 +252,13 @@ def validation_score(run: Run) -> float | None:
     """
     if run.info.status == "FAILED":
         return None
-    score = run.data.metrics.get(metric("validation", "macro_f1"))
+    score = names.validation_figure(run.data.metrics, "macro_f1")
     return score if score is not None and math.isfinite(score) else None
 
 
 def _rank(run: Run) -> tuple[float, float]:
     score = validation_score(run)
-    return (-math.inf if score is None else score, run.data.metrics.get(metric("validation", "accuracy"), 0.0))
+    return (-math.inf if score is None else score, names.validation_figure(run.data.metrics, "accuracy") or 0.0)
 
 
 def _by_rank(candidates: Sequence[Run]) -> list[Run]:
@@ -274,8 +283,8 @@ def _row(client: mlflow.MlflowClient, run: Run, versions: dict[str, Version], ve
 
 def _tags(run: Run, profile: Profile, data_uri: str, parent_run_id: str, keeper: str) -> dict[str, str]:
     """Tags of a new version: where it came from, and that the gate has not looked at it."""
-    carried = (names.ARCHITECTURE, names.GIT_COMMIT, names.PIPELINE_RUN_ID, names.CANDIDATE_ID)
-    tags = {name: run.data.tags.get(name, "") for name in carried} | {
+    tags = {
+        names.GIT_COMMIT: run.data.tags.get(names.GIT_COMMIT, ""),
         names.VALIDATION_STATUS: NOT_GATED,
         names.DATA_DIGEST: profile.digest,
         TEST_DIGEST: profile.splits["test"]["digest"],

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from components.register.descriptions import describe_pipeline_run
 from components.register.register import gate_version, register_candidates
-from ferkit.data import EMOTIONS, SPLITS, Faces, Profile, SplitWriter, split_path, write_profile
+from ferkit.data import EMOTIONS, SPLITS, Faces, Profile, SplitWriter, read_profile, split_path, write_profile
 from ferkit.errors import UserError
+from ferkit.metrics.evaluation import read_candidate
 from ferkit.registry import versions
 from ferkit.registry.promotion import promote, roll_back
 from ferkit.registry.settings import Register
@@ -181,9 +185,9 @@ def test_a_challenger_is_held_against_the_champion(case: Case, model: int, statu
     assert verdict.champion.name == "good"
     tags = case.client.get_model_version(names.REGISTERED_MODEL, verdict.challenger.version).tags
     assert (tags["validation_status"], tags["compared_with"]) == (status, "1")
-    assert json.loads(tags["gate.verdict"])["macro_f1"]["low"] == verdict.macro_f1.low  # type: ignore[union-attr]
     written = case.client.download_artifacts(case.parent, f"gate/verdict-of-version-{verdict.challenger.version}.json")
-    assert json.loads(Path(written).read_text())["status"] == status
+    numbers = json.loads(Path(written).read_text())
+    assert (numbers["status"], numbers["macro_f1"]["low"]) == (status, verdict.macro_f1.low)  # type: ignore[union-attr]
 
 
 def test_a_champion_that_does_not_load_blocks(case: Case) -> None:
@@ -329,3 +333,44 @@ def test_the_life_of_a_model_of_another_name_touches_no_other_model(case: Case) 
     assert versions.our_models(case.client) == [name]
     assert case.client.get_experiment_by_name("facial-expression promotions") is None
     assert case.client.get_experiment_by_name(f"{name} promotions") is not None
+
+
+def test_registry_and_pipeline_run_say_what_came_out(case: Case) -> None:
+    verdict = case.register(GOOD, BAD)
+    best, other = (case.client.get_model_version(names.REGISTERED_MODEL, number) for number in ("1", "2"))
+    assert "approved" in best.description
+    assert "no champion to compare with yet" in best.description
+    assert f"/runs/{case.run_ids[GOOD]}?" in best.description
+    assert "not gated" in other.description
+    assert [client_run.data.tags[names.VERDICT] for client_run in map(case.client.get_run, case.run_ids[:3:2])] == [
+        "approved",
+        "not_gated",
+    ]
+    parent = case.client.get_run(case.parent)
+    assert parent.data.tags[names.VERSION] == "facial-expression/1"
+    assert parent.data.tags["gate.verdict"] == str(verdict)
+    assert parent.data.metrics == {"eval_val/macro_f1": 0.9, "test/macro_f1": 0.5}
+    note = parent.data.tags["mlflow.note.content"]
+    assert note.startswith("**approved**: [facial-expression version 1](")
+    assert "bad" in note
+    assert set(best.tags) == {
+        "validation_status",
+        "validation_reasons",
+        "compared_with",
+        "data.digest",
+        "data.test_digest",
+        "data.uri",
+        "data.training_faces",
+        "pipeline.mlflow_run_id",
+    }
+
+
+def test_a_description_is_cut_by_whole_rows_to_what_a_versions_column_holds(case: Case) -> None:
+    verdict = case.register(GOOD)
+    best = read_candidate(case.client, case.run_ids[GOOD])
+    many = [best, *(replace(best, run_id=f"{number:032x}", name=f"lenet-tuned-s{number}") for number in range(300))]
+    text = describe_pipeline_run(verdict, many, read_profile(case.data), "faces", case.uri)
+    assert 4_700 < len(text) <= 5_000
+    *_, last_row, left_out = text.splitlines()
+    assert last_row.endswith("|")
+    assert re.fullmatch(r"\d+ more rows", left_out)
