@@ -51,7 +51,7 @@ ENTRY_POINTS = {
         EntryPoint("balance", {"data": REQUIRED, "output": REQUIRED}, Balance),
         EntryPoint("train", {"data": REQUIRED, "architecture": REQUIRED, "state_dir": ""}, Train),
         EntryPoint("evaluate", {"data": REQUIRED, "run_id": REQUIRED}, Evaluate),
-        EntryPoint("register", {"data": REQUIRED, "run_ids": REQUIRED}, Register),
+        EntryPoint("register", {"data": REQUIRED, "run_ids": REQUIRED, "registered_model": ""}, Register),
     )
 }
 

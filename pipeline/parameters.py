@@ -20,7 +20,7 @@ from ferkit.layers import Layer, merge
 from ferkit.networks.architectures import find, names
 from ferkit.registry.settings import Register
 from ferkit.settings import Settings
-from ferkit.tracking.names import EXPERIMENT
+from ferkit.tracking.names import EXPERIMENT, REGISTERED_MODEL, SAMPLE_MODEL
 from ferkit.training.candidate import parse_candidate
 from ferkit.training.settings import Train
 from ferkit.user_input import shown
@@ -45,6 +45,15 @@ class Parameters(Settings):
         description="what to train: a list of {architecture, seed, any parameter of `train` or of that architecture}",
     )
     experiment: str = Field(default=EXPERIMENT, min_length=1, description="MLflow experiment")
+    registered_model: str = Field(
+        default="",
+        pattern="^[^/:@]*$",
+        description=f"registered model that the candidates become versions of; empty: {REGISTERED_MODEL}, and for the "
+        f"drawn sample {SAMPLE_MODEL}",
+    )
+    recipe: str = Field(
+        default="", description="train.recipe, where Kubeflow's form has a field for it; empty: as `train` says"
+    )
     ingest: Ingest = Field(default_factory=Ingest)
     balance: Balance = Field(default_factory=Balance)
     train: Train = Field(default_factory=Train)
@@ -82,6 +91,12 @@ class Parameters(Settings):
         if isinstance(given := today.get("candidates"), list):
             today["candidates"] = [Train.rename(one) if isinstance(one, Mapping) else one for one in given]
         parsed = super().parse(today)
+        if parsed.recipe:
+            told = parsed.train.recipe if "recipe" in parsed.train.model_fields_set else parsed.recipe
+            if told != parsed.recipe:
+                raise UserError(f"recipe: {parsed.recipe}, but train.recipe is {told}; give one of them")
+            train = Train.parse({**parsed.train.model_dump(exclude_unset=True), "recipe": parsed.recipe})
+            parsed = parsed.model_copy(update={"recipe": "", "train": train})
         for number, candidate in enumerate(parsed.candidates):
             try:
                 parse_candidate(candidate, parsed.train.model_dump())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.verbs.options import json_option, tracking_option
+from pipeline.verbs.options import json_option, model_option, tracking_option
 
 
 @click.command()
@@ -24,9 +24,12 @@ from pipeline.verbs.options import json_option, tracking_option
     metavar="NAME=VALUE",
     help="One parameter of the policy; see `ferpipe run -h`.",
 )
+@model_option
 @tracking_option
 @json_option
-def gate(version: str, data: Path | None, assignments: tuple[str, ...], tracking_uri: str, as_json: bool) -> None:
+def gate(
+    version: str, data: Path | None, assignments: tuple[str, ...], model: str, tracking_uri: str, as_json: bool
+) -> None:
     """Score VERSION and today's champion on the same test rows, and say whether VERSION may take over.
 
     The verdict replaces the one that VERSION had. Approved, it becomes the challenger, for `ferpipe promote`. Ends with
@@ -39,16 +42,19 @@ def gate(version: str, data: Path | None, assignments: tuple[str, ...], tracking
     from components.register.register import gate_version
     from ferkit.layers import Layer, merge
     from ferkit.registry.settings import Register
+    from ferkit.registry.versions import choose_model
     from ferkit.tracking.store import connect
     from pipeline.layers import read_assignment
     from pipeline.parameters import SECTIONS
+    from pipeline.summary import named_model
 
     full = [
         assignment if assignment.startswith("register.") else f"register.{assignment}" for assignment in assignments
     ]
     asked = merge([Layer(assignment, read_assignment(assignment)) for assignment in full], SECTIONS)
     policy = Register.parse(asked.get("register", {}))
-    verdict = gate_version(connect(tracking_uri), version, data, policy)
+    client = connect(tracking_uri)
+    verdict = gate_version(client, version, data, policy, choose_model(client, model))
     if as_json:
         click.echo(json.dumps(verdict.to_dict(), indent=2))
         return
@@ -56,4 +62,4 @@ def gate(version: str, data: Path | None, assignments: tuple[str, ...], tracking
         click.echo(f"note: {note}")
     click.echo(str(verdict))
     if verdict.approved:
-        click.echo(f"next: ferpipe promote {verdict.challenger.version}")
+        click.echo(f"next: ferpipe promote {verdict.challenger.version}{named_model(client, verdict.model)}")

@@ -137,17 +137,13 @@ def test_every_figure_is_under_its_name(place: Place, printed: str):
     [parent] = place.parents()
     for child in place.children(parent):
         metrics = child.data.metrics
-        for split in ("val", "test", "test_clean"):
+        for split in ("best_val", "eval_val", "test", "test_clean"):
             assert {f"{split}/accuracy", f"{split}/macro_f1"} <= set(metrics)
-            for emotion in EMOTIONS:
-                assert {f"{split}/{name}/{emotion}" for name in ("precision", "recall", "f1", "support")} <= set(
-                    metrics
-                )
+        for emotion in EMOTIONS:
+            assert {f"test/{name}/{emotion}" for name in ("precision", "recall", "f1")} <= set(metrics)
+        assert len([name for name in metrics if not name.startswith("system/")]) <= 60
         assert {"train/loss", "images_per_second", "epoch_seconds"} <= set(metrics)
         assert len(place.client.get_metric_history(child.info.run_id, "train/loss")) == 2
-        support = sum(metrics[f"test/support/{emotion}"] for emotion in EMOTIONS)
-        clean = sum(metrics[f"test_clean/support/{emotion}"] for emotion in EMOTIONS)
-        assert 0 < clean < support, "the sample's leaked rows"
         artifacts = place.artifacts(child.info.run_id)
         assert any(path.endswith("predictions.csv") for path in artifacts)
         assert any("confusion" in path and path.endswith(".png") for path in artifacts)
@@ -173,7 +169,7 @@ def test_every_candidate_is_registered_and_one_is_gated(place: Place, printed: s
     assert set(by_status) == {"approved", "not_gated"}
     gated = place.client.get_run(by_status["approved"].run_id)
     other = place.client.get_run(by_status["not_gated"].run_id)
-    assert gated.data.metrics["val/macro_f1"] >= other.data.metrics["val/macro_f1"]
+    assert gated.data.metrics["eval_val/macro_f1"] >= other.data.metrics["eval_val/macro_f1"]
     assert (
         place.client.get_model_version_by_alias("facial-expression", "challenger").version
         == by_status["approved"].version
