@@ -22,8 +22,17 @@ from components.balance.balance_classes import LeakedParent, balance_classes, pr
 from components.balance.draws import key_of
 from components.balance.parameters import Balance
 from components.balance.techniques import blur_at_random, flip, mask, rotate_at_random, salt_at_random
-from ferkit.data import EMOTIONS, SPLITS, Faces, Profile, SplitWriter, read_profile, read_split, split_path
-from ferkit.data.dataset import write_profile
+from ferkit.data import (
+    EMOTIONS,
+    SPLITS,
+    Faces,
+    Profile,
+    SplitWriter,
+    read_profile,
+    read_split,
+    split_path,
+    write_profile,
+)
 from ferkit.data.sample.draw import draw_faces
 from ferkit.errors import UserError
 
