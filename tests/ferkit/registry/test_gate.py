@@ -338,10 +338,11 @@ def test_the_life_of_a_model_of_another_name_touches_no_other_model(case: Case) 
 def test_registry_and_pipeline_run_say_what_came_out(case: Case) -> None:
     verdict = case.register(GOOD, BAD)
     best, other = (case.client.get_model_version(names.REGISTERED_MODEL, number) for number in ("1", "2"))
-    assert "approved" in best.description
-    assert "no champion to compare with yet" in best.description
-    assert f"/runs/{case.run_ids[GOOD]}?" in best.description
-    assert "not gated" in other.description
+    told, told_of_other = str(best.description), str(other.description)
+    assert "approved" in told
+    assert "no champion to compare with yet" in told
+    assert f"/runs/{case.run_ids[GOOD]}?" in told
+    assert "not gated" in told_of_other
     assert [client_run.data.tags[names.VERDICT] for client_run in map(case.client.get_run, case.run_ids[:3:2])] == [
         "approved",
         "not_gated",
