@@ -19,6 +19,7 @@ VERBS = {
     "run": "run the whole pipeline on this machine",
     "compile": "write the pipeline as a file for Kubeflow",
     "submit": "run it on a Kubeflow cluster, now or on a schedule",
+    "runs": "the last pipeline runs, a line each",
     "compare": "candidates side by side, with intervals",
     "gate": "score a registered version against today's champion",
     "promote": "make an approved version the champion",

@@ -45,14 +45,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     address = f"sqlite:///{tmp_path_factory.mktemp('ui') / 'mlflow.db'}"
     client = connect(address)
     experiment = tree.experiment_id(client, names.EXPERIMENT)
-    parent = client.create_run(experiment, tags={names.RUN_KIND: "pipeline"}, run_name="sample 2026-11-21 04:00")
+    parent = client.create_run(experiment, tags={names.RUN_KIND: "pipeline"}, run_name="2026-11-21 04:00")
     for name, accuracy in (("lenet-tuned-s0", 0.9375), ("multi_kernel-tuned-s0", 0.8125)):
         run = client.create_run(
             experiment,
             run_name=name,
             tags={names.RUN_KIND: "candidate", "mlflow.parentRunId": parent.info.run_id},
         )
-        for metric in ("test/accuracy", "test/macro_f1", "val/macro_f1", "test_clean/macro_f1"):
+        for metric in ("test/accuracy", "test/macro_f1", "eval_val/macro_f1", "test_clean/macro_f1"):
             client.log_metric(run.info.run_id, metric, accuracy)
         tree.close(client, run.info.run_id)
     tree.close(client, parent.info.run_id)
@@ -91,4 +91,4 @@ def test_the_saved_view_shows_the_candidates_by_what_they_are_compared_by(
     for expected in ("lenet-tuned-s0", "multi_kernel-tuned-s0", "test/accuracy", "test/macro_f1", "0.9375", "0.8125"):
         assert expected in text, expected
     assert text.index("lenet-tuned-s0") < text.index("multi_kernel-tuned-s0"), "best on validation first"
-    assert "sample 2026-11-21" not in text, "parents are left out"
+    assert "2026-11-21" not in text, "parents are left out"

@@ -202,7 +202,8 @@ def test_kubeflows_artifacts_show_the_same(
     assert shown.startswith("## lenet-s0\n")
     low, high = evaluation.splits["test"].intervals["macro_f1"]
     assert f"{run.data.metrics['test/macro_f1']:.3f} [{low:.3f}, {high:.3f}]" in shown
-    assert f"(http://mlflow:5000/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id})" in shown
+    page = f"http://mlflow:5000/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    assert f"({page}?workflowType=machine_learning)" in shown
 
 
 def test_a_candidate_that_failed_in_training_is_passed_on_unscored(

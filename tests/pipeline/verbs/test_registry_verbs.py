@@ -198,7 +198,26 @@ def test_a_model_is_addressed_in_every_way_a_person_may_name_it(uri: str) -> Non
     assert versions.address_of(client, "models:/other/1") == "models:/other/1"
 
 
-@pytest.mark.parametrize("verb", ["promote", "rollback", "history", "gate", "compare", "repair"])
+def test_runs_lists_good_and_bad_ones_newest_first(uri: str) -> None:
+    client = connect(uri)
+    experiment_id = tree.experiment_id(client, names.EXPERIMENT)
+    tags = {names.RUN_KIND: "pipeline", names.DATA_NAME: "fer2013", names.BEST_CANDIDATE: "lenet-tuned-s0"}
+    tags |= {names.VERDICT: "rejected", names.VERSION: "facial-expression/7"}
+    good = client.create_run(experiment_id, tags=tags, start_time=4_000_000_000_000).info.run_id
+    client.log_metric(good, metric("test", "macro_f1"), 0.5714)
+    bad = client.create_run(experiment_id, tags={names.RUN_KIND: "pipeline"}, start_time=4_000_000_060_000).info.run_id
+    tree.close(client, bad, "FAILED", "ingest: the CSV [x] is empty")
+    first, second, third = json.loads(ferpipe(uri, "runs", "--json").stdout)
+    assert [first["run_id"], second["run_id"]] == [bad, good]
+    assert (second["started"], second["data"], second["macro_f1"]) == ("2096-10-02T07:06:40Z", "fer2013", 0.5714)
+    assert (third["candidates"], third["failed"]) == (2, 0)
+    shown = ferpipe(uri, "runs", "--last", "2").stdout
+    for word in (good[:8], "2096-10-02 07:06", "fer2013", "0.571", "rejected", "facial-expression/7", "the CSV [x] is"):
+        assert word in shown, word
+    assert third["run_id"][:8] not in shown
+
+
+@pytest.mark.parametrize("verb", ["runs", "promote", "rollback", "history", "gate", "compare", "repair"])
 def test_help_is_the_documentation(verb: str) -> None:
     shown = CliRunner().invoke(cli, [verb, "--help"])
     assert shown.exit_code == 0

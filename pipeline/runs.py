@@ -1,0 +1,107 @@
+"""The last pipeline runs, a line each: what `ferpipe runs` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Final
+
+import mlflow
+from mlflow.entities import Run
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ferkit.addresses import without_secrets
+from ferkit.tracking import names, tree
+from ferkit.tracking.names import metric
+
+SHORT: Final = 8
+"""Characters of a run's id that are shown: as many as every command takes for the whole of it, and one more."""
+
+
+@dataclass(frozen=True)
+class PipelineRunLine:
+    """A pipeline run.
+
+    Attributes:
+        run_id: its parent run's.
+        started: UTC, ISO 8601.
+        data: a short name.
+        status: `FINISHED`, `FAILED`, `RUNNING`, ...
+        candidates: how many it has.
+        failed: how many of them failed.
+        best: the candidate that the gate judged; empty where it judged none.
+        macro_f1: that one's, on test; None where it judged none, and for a run of version 0.1.
+        verdict: `approved` or `rejected`; empty where there is none.
+        version: that the best one became, as `facial-expression/3`; empty for none.
+        failure: the sentence with which the run failed.
+    """
+
+    run_id: str
+    started: str
+    data: str
+    status: str
+    candidates: int
+    failed: int
+    best: str
+    macro_f1: float | None
+    verdict: str
+    version: str
+    failure: str
+
+
+def last_runs(client: mlflow.MlflowClient, last: int) -> list[PipelineRunLine]:
+    """The last pipeline runs of all experiments, newest first."""
+    parents = client.search_runs(
+        [experiment.experiment_id for experiment in client.search_experiments()],
+        f"tags.`{names.RUN_KIND}` = 'pipeline'",
+        order_by=["attributes.start_time DESC"],
+        max_results=last,
+    )
+    return [_line(parent, tree.children(client, parent)) for parent in parents]
+
+
+def _line(parent: Run, candidates: Sequence[Run]) -> PipelineRunLine:
+    tags = parent.data.tags
+    csv = without_secrets(parent.data.params.get("csv", ""))
+    return PipelineRunLine(
+        run_id=parent.info.run_id,
+        started=datetime.fromtimestamp(parent.info.start_time / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        data=tags.get(names.DATA_NAME) or PurePosixPath(csv).name.partition(".")[0],
+        status=parent.info.status,
+        candidates=len(candidates),
+        failed=sum(run.info.status == "FAILED" for run in candidates),
+        best=tags.get(names.BEST_CANDIDATE, ""),
+        macro_f1=parent.data.metrics.get(metric("test", "macro_f1")),
+        verdict=tags.get(names.VERDICT, ""),
+        version=tags.get(names.VERSION, ""),
+        failure=tags.get(names.FAILURE, ""),
+    )
+
+
+def print_runs(found: Sequence[PipelineRunLine], console: Console) -> None:
+    """The runs as a table; why those failed that did, below it."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("run", "when (UTC)", "data", "candidates", "best", "macro-F1, test", "verdict", "version"):
+        table.add_column(heading, justify="right" if heading.startswith("macro") else "left")
+    for run in found:
+        failed = f", {run.failed} failed" if run.failed else ""
+        verdict = run.verdict or run.status.lower()
+        colour = {"approved": "green", "finished": "dim"}.get(verdict, "yellow")
+        table.add_row(
+            run.run_id[:SHORT],
+            run.started[:16].replace("T", " "),
+            escape(run.data),
+            f"{run.candidates}{failed}",
+            escape(run.best) or "-",
+            "-" if run.macro_f1 is None else f"{run.macro_f1:.3f}",
+            f"[{colour}]{escape(verdict)}[/]",
+            escape(run.version) or "-",
+        )
+    console.print(table)
+    for run in found:
+        if run.failure:
+            console.print(f"[yellow]{run.run_id[:SHORT]}: {escape(run.failure)}[/]", soft_wrap=True)

@@ -1,0 +1,39 @@
+"""`ferpipe runs`: the last pipeline runs, a line each."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+
+import click
+
+from pipeline.verbs.options import json_option, tracking_option
+
+
+@click.command()
+@click.option("--last", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
+@tracking_option
+@json_option
+def runs(last: int, tracking_uri: str, as_json: bool) -> None:
+    """Print the last pipeline runs, newest first: when, on what data, how many candidates, the best one, the verdict.
+
+    The best is the candidate that the gate judged, with its macro-F1 on test. Failed runs are among them, with the
+    sentence that they failed with. The id's first characters are enough for the other commands.
+
+    \b
+    ferpipe runs --last 5
+    ferpipe compare 1f2e3d4c
+    """
+    from rich.console import Console
+
+    from ferkit.tracking.store import connect
+    from pipeline.runs import last_runs, print_runs
+
+    found = last_runs(connect(tracking_uri), last)
+    if as_json:
+        click.echo(json.dumps([asdict(run) for run in found], indent=2))
+    elif not found:
+        click.echo("there are no pipeline runs in this MLflow yet; start one with `ferpipe run`")
+    else:
+        print_runs(found, Console(width=None if sys.stdout.isatty() else 160))
