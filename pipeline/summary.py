@@ -120,6 +120,7 @@ def print_summary(found: Summary, console: Console) -> None:
 
 def _aliases(client: mlflow.MlflowClient, model: str) -> dict[str, str]:
     try:
-        return dict(client.get_registered_model(model).aliases)
+        found = client.get_registered_model(model).aliases
+        return {alias: str(number) for alias, number in found.items()}  # whole numbers, from a database
     except mlflow.MlflowException:
         return {}

@@ -20,6 +20,7 @@ from ferkit.tracking.candidates import NewCandidate, open_candidates
 from ferkit.tracking.names import metric
 from ferkit.tracking.store import connect
 from pipeline.cli import cli
+from pipeline.summary import summary
 
 ANSWERS = {"lenet": 0.9, "multi": 0.5}
 """Share of the 700 test rows that a candidate calls right; its mistakes are spread over the classes."""
@@ -196,6 +197,16 @@ def test_a_model_is_addressed_in_every_way_a_person_may_name_it(uri: str) -> Non
         assert versions.address_of(client, given) == f"models:/{given}"
     assert versions.address_of(client, "0" * 32) == f"runs:/{'0' * 32}/model"
     assert versions.address_of(client, "models:/other/1") == "models:/other/1"
+
+
+def test_what_is_next_is_promote_only_where_the_runs_own_challenger_waits(uri: str) -> None:
+    client = connect(uri)
+    parent = client.get_model_version(names.REGISTERED_MODEL, "1").tags[versions.PARENT_RUN]
+    client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHALLENGER, "2")
+    assert [line.split("ferpipe ")[1].split()[0] for line in summary(uri, parent).next] == ["promote", "compare", "ui"]
+    other = client.create_run(tree.experiment_id(client, names.EXPERIMENT), tags={names.RUN_KIND: "pipeline"})
+    found = summary(uri, other.info.run_id)
+    assert [line.split("ferpipe ")[1].split()[0] for line in found.next] == ["compare", "ui"]
 
 
 def test_runs_lists_good_and_bad_ones_newest_first(uri: str) -> None:
