@@ -29,6 +29,7 @@ from ferkit.registry.state import read_state
 from ferkit.registry.verdict import Difference
 from ferkit.tracking import names, tree
 from ferkit.tracking.names import metric
+from ferkit.tracking.ranking import validation_score
 from ferkit.tracking.store import sqlite_path
 from ferkit.user_input import inert
 
@@ -126,7 +127,7 @@ def _row(run: Run, versions: dict[str, versions.Version], aliases: dict[str, str
         name=run.info.run_name or run.info.run_id[:8],
         run_id=run.info.run_id,
         status=run.info.status,
-        val_macro_f1=figures.get(metric("validation", "macro_f1")),
+        val_macro_f1=validation_score(run),
         accuracy=figures.get(metric("test", "accuracy")),
         macro_f1=figures.get(metric("test", "macro_f1")),
         worst_recall=recalls.get(worst),

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 from pydantic.fields import FieldInfo
 
 from components.balance.parameters import Balance
+from components.ensemble.parameters import Ensemble
 from components.evaluate.parameters import Evaluate
 from components.ingest.parameters import Ingest
 from ferkit.addresses import split_address
@@ -26,7 +27,7 @@ from ferkit.training.settings import Train
 from ferkit.user_input import shown
 
 SECTIONS: dict[str, type[Settings]] = {
-    section.section: section for section in (Ingest, Balance, Train, Evaluate, Register)
+    section.section: section for section in (Ingest, Balance, Train, Evaluate, Ensemble, Register)
 }
 
 
@@ -49,6 +50,7 @@ class Parameters(Settings):
     balance: Balance = Field(default_factory=Balance)
     train: Train = Field(default_factory=Train)
     evaluate: Evaluate = Field(default_factory=Evaluate)
+    ensemble: Ensemble = Field(default_factory=Ensemble)
     register_: Register = Field(default_factory=Register, alias="register")
 
     @field_validator("csv")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of
 from ferkit.tracking.markdown import escape
 from ferkit.tracking.names import State, metric
+from ferkit.tracking.ranking import rank, validation_score
 
 REPORT: Final = "report.html"
 
@@ -134,7 +134,7 @@ def register_candidates(
         )
         for run in scored
     }
-    best = registered[max(scored, key=_rank).info.run_id]
+    best = registered[max(scored, key=rank).info.run_id]
     state = reconcile(client)
     # Registered again, after its best became champion: nothing to compare, and no verdict to take back.
     is_champion = best.number == state.champion
@@ -223,24 +223,8 @@ def is_evaluated(run: Run) -> bool:
     )
 
 
-def validation_score(run: Run) -> float | None:
-    """Macro-F1 on validation, by which the challenger is picked; None for a run that was not scored.
-
-    A training that diverged has figures of the epochs before, and is FAILED.
-    """
-    if run.info.status == "FAILED":
-        return None
-    score = run.data.metrics.get(metric("validation", "macro_f1"))
-    return score if score is not None and math.isfinite(score) else None
-
-
-def _rank(run: Run) -> tuple[float, float]:
-    score = validation_score(run)
-    return (-math.inf if score is None else score, run.data.metrics.get(metric("validation", "accuracy"), 0.0))
-
-
 def _by_rank(candidates: Sequence[Run]) -> list[Run]:
-    return sorted(candidates, key=_rank, reverse=True)
+    return sorted(candidates, key=rank, reverse=True)
 
 
 def _row(client: mlflow.MlflowClient, run: Run, versions: dict[str, Version], verdict: Verdict) -> dict[str, Any]:

@@ -20,7 +20,8 @@ SETTINGS: Final = "candidate.json"
 """Artifact of a candidate's run: its resolved settings, as JSON types."""
 
 NUMBER: Final = "candidate.number"
-"""Tag of a candidate's run: its place in the list of candidates, from 0, by which a retried step finds it again."""
+"""Tag of a candidate's run: its place in the list of candidates, from 0, by which a retried step finds it again. What
+a later step makes of candidates (an ensemble) has none."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ def open_candidates(client: mlflow.MlflowClient, parent: Run, candidates: Sequen
     """
     there: dict[int, Run] = {}
     for run in tree.children(client, parent):
-        number = int(run.data.tags.get(NUMBER, -1))
+        if NUMBER not in run.data.tags:
+            continue
+        number = int(run.data.tags[NUMBER])
         if number in there:  # the reply to its making was lost, and it was made once more
             client.delete_run(run.info.run_id)
         else:
@@ -57,7 +60,19 @@ def open_candidates(client: mlflow.MlflowClient, parent: Run, candidates: Sequen
     return [_open(client, parent, number, candidate, there.get(number)) for number, candidate in enumerate(candidates)]
 
 
-def _open(client: mlflow.MlflowClient, parent: Run, number: int, candidate: NewCandidate, run: Run | None) -> str:
+def open_ensemble(client: mlflow.MlflowClient, parent: Run, candidate: NewCandidate) -> str:
+    """The run id of what is made of a parent's candidates: the run that is there for an equal one, else a new one."""
+    same = [
+        run
+        for run in tree.children(client, parent)
+        if NUMBER not in run.data.tags and run.data.tags.get(names.CANDIDATE_ID) == candidate.candidate_id
+    ]
+    return _open(client, parent, None, candidate, same[0] if same else None)
+
+
+def _open(
+    client: mlflow.MlflowClient, parent: Run, number: int | None, candidate: NewCandidate, run: Run | None
+) -> str:
     if run is not None and names.STATE in run.data.tags:
         return run.info.run_id
     if run is None:
@@ -65,10 +80,11 @@ def _open(client: mlflow.MlflowClient, parent: Run, number: int, candidate: NewC
             **candidate.tags,
             MLFLOW_PARENT_RUN_ID: parent.info.run_id,
             names.RUN_KIND: "candidate",
-            NUMBER: str(number),
             names.CANDIDATE_ID: candidate.candidate_id,
             names.ARCHITECTURE: candidate.architecture,
         }
+        if number is not None:
+            tags[NUMBER] = str(number)
         run = client.create_run(parent.info.experiment_id, tags=tags, run_name=candidate.name)
     run_id = run.info.run_id
     parameters = [Param(name, str(value)[: tree.LONGEST_PARAMETER]) for name, value in candidate.settings.items()]

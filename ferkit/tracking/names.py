@@ -50,6 +50,13 @@ VALIDATION_REASONS: Final = "validation_reasons"
 COMPARED_WITH: Final = "compared_with"
 
 
+ENSEMBLE: Final = "ensemble"
+"""What an ensemble's run has in place of an architecture."""
+CROSS_FITTED: Final = "cross_fitted/macro_f1"
+"""Metric of an ensemble whose weights were fitted to validation: its macro-F1 there, each face mixed with weights that
+were fitted without it. It takes the place of the validation figure wherever that chooses."""
+
+
 class State:
     """How far a candidate is: the values of its tag `STATE`."""
 
