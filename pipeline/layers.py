@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ferkit.errors import UserError, nearest
 from ferkit.layers import Layer, merge, source_of
 from ferkit.training.candidate import candidate_layers, parse_candidate
+from ferkit.training.seeds import SEEDS, expand_seeds
 from ferkit.training.settings import Train
 from ferkit.user_input import read_text, read_yaml, shown, split_assignment
 from pipeline.parameters import SECTIONS, Parameters, describe
@@ -66,7 +67,7 @@ def parse_layers(layers: Sequence[Layer]) -> Parameters:
         if not layer.source.startswith("--set"):
             continue
         for name in Train.rename(layer.values.get(Train.section) or {}):
-            if all(candidate.get(name) is not None for candidate in parameters.candidates):
+            if all(expand_seeds(candidate)[0].get(name) is not None for candidate in parameters.candidates):
                 raise UserError(
                     f"train.{name}: every candidate gives {name} itself, which goes before this; take it out of the "
                     "candidates, or give other ones: candidates=[{architecture: lenet, ...}]"
@@ -97,9 +98,14 @@ def explain(layers: Sequence[Layer]) -> Iterator[Explained]:
             continue
         value = values[section][inner] if dot else values[section]
         yield Explained(name, value, source_of(today, name, SECTIONS) or "default")
-    for number, candidate in enumerate(parameters.candidates):
+    for number, given in enumerate(parameters.candidates):
+        candidate, *others = expand_seeds(given)
+        if others:
+            yield Explained(f"candidates[{number}].seeds", given[SEEDS], source_of(today, "candidates") or "default")
         stack = candidate_layers(candidate, parameters.train.model_dump(exclude_unset=True))
         for key, value in parse_candidate(candidate, parameters.train.model_dump()).dump().items():
+            if others and key == "seed":
+                continue
             source = source_of(stack, key) or "default"
             if source == Train.section:
                 source = source_of(today, f"train.{key}", SECTIONS)

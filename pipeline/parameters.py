@@ -23,6 +23,7 @@ from ferkit.registry.settings import Register
 from ferkit.settings import Settings
 from ferkit.tracking.names import EXPERIMENT
 from ferkit.training.candidate import parse_candidate
+from ferkit.training.seeds import expand_seeds
 from ferkit.training.settings import Train
 from ferkit.user_input import shown
 
@@ -43,7 +44,8 @@ class Parameters(Settings):
     candidates: list[dict[str, Any]] = Field(
         default=[{"architecture": "lenet"}, {"architecture": "multi_kernel"}],
         min_length=1,
-        description="what to train: a list of {architecture, seed, any parameter of `train` or of that architecture}",
+        description="what to train: a list of {architecture, seed, any parameter of `train` or of that architecture}; "
+        "with `seeds: [0, 1, 2]` in place of `seed` a candidate is trained once for each, as one group",
     )
     experiment: str = Field(default=EXPERIMENT, min_length=1, description="MLflow experiment")
     ingest: Ingest = Field(default_factory=Ingest)
@@ -86,7 +88,8 @@ class Parameters(Settings):
         parsed = super().parse(today)
         for number, candidate in enumerate(parsed.candidates):
             try:
-                parse_candidate(candidate, parsed.train.model_dump())
+                for seeded in expand_seeds(candidate):
+                    parse_candidate(seeded, parsed.train.model_dump())
             except UserError as error:
                 raise UserError(f"candidates[{number}]: {error}") from None
         return parsed

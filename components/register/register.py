@@ -12,6 +12,7 @@ from typing import Any, Final
 import mlflow
 from mlflow.entities import Run
 
+from components.register.groups import log_groups
 from ferkit.addresses import run_address
 from ferkit.data import EMOTIONS, Profile, read_profile
 from ferkit.errors import UserError
@@ -30,7 +31,7 @@ from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of
 from ferkit.tracking.markdown import escape
 from ferkit.tracking.names import State, metric
-from ferkit.tracking.ranking import rank, validation_score
+from ferkit.tracking.ranking import order, validation_score
 
 REPORT: Final = "report.html"
 
@@ -73,6 +74,7 @@ def register_run_tree(
     everyone = [run.info.run_id for run in tree.children(client, parent)]
     verdict = register_candidates(client, run_ids, Path(faces), policy, run_id, data_uri, everyone)
     html = report_run(client, everyone, Path(faces), verdict, run_id)
+    log_groups(client, everyone, run_id)
     client.set_tag(run_id, names.COMPLETED, "true")
     for note in verdict.notes:
         log.info("note: %s", note)
@@ -105,6 +107,8 @@ def register_candidates(
 ) -> Verdict:
     """Registers every evaluated candidate; the best on VALIDATION becomes the one that the gate judges on test.
 
+    Candidates that differ in their seed alone are ranked by their mean, for which the member nearest it stands.
+
     Args:
         client: as `connect` gives it.
         run_ids: the candidates' runs; those that were not evaluated are passed over.
@@ -134,14 +138,14 @@ def register_candidates(
         )
         for run in scored
     }
-    best = registered[max(scored, key=rank).info.run_id]
+    best = registered[order(scored)[0].info.run_id]
     state = reconcile(client)
     # Registered again, after its best became champion: nothing to compare, and no verdict to take back.
     is_champion = best.number == state.champion
     verdict = (
         decide_champion(client, best, faces, policy) if is_champion else decide(client, best, state, faces, policy)
     )
-    verdict = replace(verdict, candidates=tuple(_row(client, run, registered, verdict) for run in _by_rank(candidates)))
+    verdict = replace(verdict, candidates=tuple(_row(client, run, registered, verdict) for run in order(candidates)))
     if is_champion:
         log_verdict(client, verdict, parent_run_id)
     else:
@@ -221,10 +225,6 @@ def is_evaluated(run: Run) -> bool:
         and validation_score(run) is not None
         and metric("test", "macro_f1") in run.data.metrics
     )
-
-
-def _by_rank(candidates: Sequence[Run]) -> list[Run]:
-    return sorted(candidates, key=rank, reverse=True)
 
 
 def _row(client: mlflow.MlflowClient, run: Run, versions: dict[str, Version], verdict: Verdict) -> dict[str, Any]:

@@ -3,9 +3,9 @@
     p(face) = sum over members of weight * p_member(face),   weights >= 0, their sum 1
 
 Averaging probabilities is the "linear opinion pool", or deep ensemble (Lakshminarayanan et al., "Simple and Scalable
-Predictive Uncertainty Estimation using Deep Ensembles", 2017). Members keep what is inside them: their own scaling of
-grey levels, their own test-time augmentation, any architecture. Everything is made of Keras' own layers, so that the
-saved file loads wherever Keras is.
+Predictive Uncertainty Estimation using Deep Ensembles", 2017). Members keep what is inside them: architecture,
+normalization of grey levels, test-time augmentation. Everything is made of Keras' own layers, so that the saved file
+loads wherever Keras is.
 """
 
 from __future__ import annotations

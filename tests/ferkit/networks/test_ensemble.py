@@ -22,15 +22,15 @@ def member(architecture: str, side: int, seed: int, **train: Any) -> keras.Model
     small = {"filters": [8, 16], "dense": 16} if architecture == "lenet" else {"width": 0.1}
     candidate = parse_candidate({"architecture": architecture, **small, **train}, {})
     settings: Any = candidate.train
-    return exported(build_network(candidate, side), settings.averaging, side)
+    return exported(build_network(candidate, side), settings.tta, side)
 
 
 def test_its_answer_is_the_weighted_mean_of_its_members_whatever_they_are(stripes: Faces):
-    """Another architecture, scaling, crop and averaging; and twice the same architecture, whose layers share names."""
+    """Another architecture, normalization, crop, augmentation; and twice the same one, whose layers share names."""
     members = [
-        member("lenet", stripes.side, 1, averaging="none"),
-        member("lenet", stripes.side, 2, averaging="flip", scaling="face"),
-        member("multi_kernel", stripes.side, 3, averaging="crops", crop_size=20),
+        member("lenet", stripes.side, 1, tta="none"),
+        member("lenet", stripes.side, 2, tta="flip", normalization="face"),
+        member("multi_kernel", stripes.side, 3, tta="crops", crop_size=20),
     ]
     faces = stripes.pixels[:8, :, :, None]
     alone = [np.asarray(one.predict_on_batch(faces), np.float64) for one in members]
@@ -43,7 +43,7 @@ def test_its_answer_is_the_weighted_mean_of_its_members_whatever_they_are(stripe
 
 
 def test_a_member_of_weight_0_has_no_say(stripes: Faces):
-    members = [member("lenet", stripes.side, seed, averaging="none") for seed in (1, 2)]
+    members = [member("lenet", stripes.side, seed, tta="none") for seed in (1, 2)]
     faces = stripes.pixels[:4, :, :, None]
     alone = np.asarray(members[0].predict_on_batch(faces))
     np.testing.assert_allclose(average_networks(members, [1.0, 0.0]).predict_on_batch(faces), alone, atol=1e-6)
