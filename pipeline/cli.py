@@ -19,6 +19,7 @@ VERBS = {
     "compile": "write the pipeline as a file for Kubeflow",
     "submit": "run it on a Kubeflow cluster, now or on a schedule",
     "compare": "candidates side by side, with intervals",
+    "ensemble": "join models that exist into one",
     "gate": "score a registered version against today's champion",
     "promote": "make an approved version the champion",
     "rollback": "make the previous champion the champion again",

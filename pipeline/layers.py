@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ferkit.errors import UserError, nearest
 from ferkit.layers import Layer, merge, source_of
+from ferkit.registry.settings import Register
 from ferkit.training.candidate import candidate_layers, parse_candidate
 from ferkit.training.seeds import SEEDS, expand_seeds
 from ferkit.training.settings import Train
@@ -144,6 +145,18 @@ def read_assignment(assignment: str) -> dict[str, Any]:
         raise UserError(f"{shown(name)[:80]}: no such parameter; {nearest(name, known)}")
     value = read_yaml(text, name)
     return {section: {inner: value}} if dot else {section: value}
+
+
+def read_policy(assignments: Iterable[str]) -> Register:
+    """The gate's policy with `name=value` assignments in place of its defaults; `register.` may be left away.
+
+    Raises:
+        UserError: an assignment that is none, or a value that does not fit.
+    """
+    section = Register.section
+    full = [given if given.startswith(f"{section}.") else f"{section}.{given}" for given in assignments]
+    asked = merge([Layer(assignment, read_assignment(assignment)) for assignment in full], SECTIONS)
+    return Register.parse(asked.get(section, {}))
 
 
 def _rename(values: Any) -> dict[str, Any]:

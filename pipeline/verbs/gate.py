@@ -37,18 +37,10 @@ def gate(version: str, data: Path | None, assignments: tuple[str, ...], tracking
     ferpipe gate 7 --data faces --set register.comparison=superiority
     """
     from components.register.register import gate_version
-    from ferkit.layers import Layer, merge
-    from ferkit.registry.settings import Register
     from ferkit.tracking.store import connect
-    from pipeline.layers import read_assignment
-    from pipeline.parameters import SECTIONS
+    from pipeline.layers import read_policy
 
-    full = [
-        assignment if assignment.startswith("register.") else f"register.{assignment}" for assignment in assignments
-    ]
-    asked = merge([Layer(assignment, read_assignment(assignment)) for assignment in full], SECTIONS)
-    policy = Register.parse(asked.get("register", {}))
-    verdict = gate_version(connect(tracking_uri), version, data, policy)
+    verdict = gate_version(connect(tracking_uri), version, data, read_policy(assignments))
     if as_json:
         click.echo(json.dumps(verdict.to_dict(), indent=2))
         return
