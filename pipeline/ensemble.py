@@ -104,9 +104,7 @@ def _version_with_data(client: mlflow.MlflowClient, members: Sequence[Run]) -> v
     found = (version for run in members for version in versions.versions(client, run.info.run_id))
     version = next(found, None)
     if version is None:
-        raise UserError(
-            "none of these models is registered, so where their data lies is not known; give it with --data"
-        )
+        raise UserError("none of these models is registered, so nothing says where their data is; give it with --data")
     return version
 
 
