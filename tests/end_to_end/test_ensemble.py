@@ -29,6 +29,8 @@ from mlflow.artifacts import load_text
 from mlflow.entities import Run
 from PIL import Image
 
+from ferkit.tracking.store import connect
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 CONFIG = """
@@ -45,7 +47,7 @@ class Place:
 
     def __init__(self, folder: Path, tracking_uri: str) -> None:
         self.folder = folder
-        self.client = mlflow.MlflowClient(tracking_uri, tracking_uri)
+        self.client = connect(tracking_uri)  # MLflow's own functions look there, too
         (folder / "config.yaml").write_text(CONFIG)
         mlflow_here = {"MLFLOW_TRACKING_URI": tracking_uri, "MLFLOW_REGISTRY_URI": tracking_uri}
         self.environment = {**os.environ, **mlflow_here, "FERPIPE_HOME": str(folder / "home")}
