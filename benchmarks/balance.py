@@ -32,8 +32,16 @@ from components.balance.parameters import Balance
 from components.balance.plan import plan_new_faces
 from components.ingest.ingest import ingest_csv
 from components.ingest.parameters import Ingest
-from ferkit.data import SPLITS, Faces, SplitWriter, read_profile, read_split, read_split_in_chunks, split_path
-from ferkit.data.dataset import write_profile
+from ferkit.data import (
+    SPLITS,
+    Faces,
+    SplitWriter,
+    read_profile,
+    read_split,
+    read_split_in_chunks,
+    split_path,
+    write_profile,
+)
 from ferkit.data.sample import draw_csv
 
 DEVELOPMENT_CSV = Path(__file__).resolve().parents[2] / "shared" / "fer2013" / "fer2013-dev.csv.gz"

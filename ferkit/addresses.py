@@ -94,7 +94,7 @@ def host_of(address: str) -> str:
 
 def run_address(tracking_uri: str, experiment_id: str, run_id: str) -> str:
     """A run's page in the MLflow UI: at the server's address, or where `ferpipe ui` serves a SQLite store."""
-    return f"{ui_address(tracking_uri)}/#/experiments/{experiment_id}/runs/{run_id}"
+    return f"{ui_address(tracking_uri)}/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
 
 
 def ui_address(tracking_uri: str) -> str:

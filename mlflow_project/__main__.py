@@ -163,11 +163,15 @@ def ensemble_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: s
 def register_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
     """Candidates into the registry, the best of them before the gate; `run_ids` is a list with commas."""
     from components.register.register import register_candidates
+    from ferkit.data import read_profile
     from ferkit.registry.settings import Register
 
     run_ids = [run_id.strip() for run_id in given["run_ids"].split(",")]
     policy = Register.parse(section_of("register", given))
-    click.echo(register_candidates(connect(tracking_uri), run_ids, Path(given["data"]), policy, parent_run_id))
+    faces = Path(given["data"])
+    model = names.registered_model(given.get("registered_model", ""), read_profile(faces).address)
+    client = connect(tracking_uri)
+    click.echo(register_candidates(client, run_ids, faces, policy, parent_run_id, model=model))
 
 
 def _log_profile(folder: Path, tracking_uri: str, run_id: str) -> None:

@@ -53,7 +53,7 @@ ENTRY_POINTS = {
         EntryPoint("train", {"data": REQUIRED, "architecture": REQUIRED, "state_dir": ""}, Train),
         EntryPoint("evaluate", {"data": REQUIRED, "run_id": REQUIRED}, Evaluate),
         EntryPoint("ensemble", {"data": REQUIRED, "run_ids": REQUIRED}, Ensemble),
-        EntryPoint("register", {"data": REQUIRED, "run_ids": REQUIRED}, Register),
+        EntryPoint("register", {"data": REQUIRED, "run_ids": REQUIRED, "registered_model": ""}, Register),
     )
 }
 

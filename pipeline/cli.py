@@ -12,6 +12,7 @@ import click
 
 from components import __version__
 from ferkit.errors import UserError
+from ferkit.store_errors import explain
 from ferkit.user_input import shown
 
 VERBS = {
@@ -32,6 +33,10 @@ VERBS = {
     "ui": "open the MLflow UI on this machine's runs",
     "doctor": "say what is missing on this machine, and the cure",
 }
+
+
+LONG = {"run", "search", "ensemble"}
+"""Verbs that work for long."""
 
 
 class Verbs(click.Group):
@@ -63,10 +68,9 @@ class Verbs(click.Group):
             # An MLflow that does not answer, or refuses. Its class is known only where MLflow was imported.
             if not type(error).__module__.startswith("mlflow."):
                 raise
-            said = " ".join(str(error).split())
-            raise click.ClickException(
-                f"MLflow: {said[:500]}; `ferpipe doctor` says whether it can be reached"
-            ) from None
+            from mlflow import get_tracking_uri
+
+            raise click.ClickException(explain(error, get_tracking_uri())) from None
 
 
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -84,6 +88,9 @@ def main() -> None:
     # TensorFlow's and MLflow's own chatter is for their developers; what a person acts on, we say.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    if not {*sys.argv[1:2]} & LONG:
+        # A person waits: 6 seconds of retries per call. What works for an hour bridges a restart of half a minute.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     for stream in (sys.stdout, sys.stderr):  # a name that is not UTF-8, a terminal that is not: escaped, no traceback
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

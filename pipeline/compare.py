@@ -55,6 +55,7 @@ class Row:
         worst_recall: the smallest recall of a class.
         worst_emotion: that class.
         images_per_second: in training.
+        model: the registered model that it is a version of; empty when it is none.
         version: in the registry; empty when it has none.
         verdict: `approved`, `rejected`, `not_gated`; empty without a version.
         alias: `champion`, `challenger`, or empty.
@@ -71,6 +72,7 @@ class Row:
     worst_recall: float | None
     worst_emotion: str
     images_per_second: float | None
+    model: str
     version: str
     verdict: str
     alias: str
@@ -106,18 +108,17 @@ def rows_of(client: mlflow.MlflowClient, run_ids: Iterable[str]) -> list[Row]:
     return [_row(run, versions, aliases) for run in order(runs)]
 
 
-def _registered(client: mlflow.MlflowClient) -> tuple[dict[str, versions.Version], dict[str, str]]:
+def _registered(client: mlflow.MlflowClient) -> tuple[dict[str, versions.Version], dict[tuple[str, str], str]]:
     """The lowest version of every run, and the alias of every version that has one."""
-    try:
-        aliases = versions.aliases(client)
-    except UserError:
-        return {}, {}
-    return {version.run_id: version for version in versions.versions(client)}, {
-        number: alias for alias, number in aliases.items()
-    }
+    found: dict[str, versions.Version] = {}
+    named: dict[tuple[str, str], str] = {}
+    for model in versions.our_models(client):
+        found |= {version.run_id: version for version in versions.versions(client, model=model)}
+        named |= {(model, number): alias for alias, number in versions.aliases(client, model).items()}
+    return found, named
 
 
-def _row(run: Run, versions: dict[str, versions.Version], aliases: dict[str, str]) -> Row:
+def _row(run: Run, versions: dict[str, versions.Version], aliases: dict[tuple[str, str], str]) -> Row:
     figures = run.data.metrics
     recalls = {emotion: figures[name] for emotion in EMOTIONS if (name := metric("test", "recall", emotion)) in figures}
     support = {emotion: figures.get(metric("test", "support", emotion), 1) for emotion in recalls}
@@ -134,15 +135,16 @@ def _row(run: Run, versions: dict[str, versions.Version], aliases: dict[str, str
         worst_recall=recalls.get(worst),
         worst_emotion=worst,
         images_per_second=figures.get("images_per_second"),
+        model=version.model if version else "",
         version=version.number if version else "",
         verdict=version.tags.get(names.VALIDATION_STATUS, "") if version else "",
-        alias=aliases.get(version.number, "") if version else "",
+        alias=aliases.get((version.model, version.number), "") if version else "",
         failure=run.data.tags.get(names.FAILURE, ""),
         group=run.data.tags.get(names.GROUP, ""),
     )
 
 
-def find_candidates(client: mlflow.MlflowClient, given: Sequence[str], last: int) -> list[str]:
+def find_candidates(client: mlflow.MlflowClient, given: Sequence[str], last: int, model: str = "") -> list[str]:
     """Run ids of the candidates to compare.
 
     Args:
@@ -150,6 +152,7 @@ def find_candidates(client: mlflow.MlflowClient, given: Sequence[str], last: int
         given: run ids of candidates or of pipeline runs, whole or their first 7 characters or more, or versions of the
             registered model (`7`, `champion`); empty for the candidates of the last pipeline runs.
         last: how many of those.
+        model: the registered model that versions are of; empty for the only one of ours.
 
     Raises:
         UserError: something given is neither, or there are no runs.
@@ -161,20 +164,26 @@ def find_candidates(client: mlflow.MlflowClient, given: Sequence[str], last: int
         if RUN_ID.fullmatch(name):
             found += _of_run(client, name)
         else:
-            version = versions.version_of(client, name)
+            version = versions.version_of(client, name, versions.choose_model(client, model))
             if not version.run_id:
                 raise UserError(f"version {version.number} was not registered from a run; give run ids")
             found.append(version.run_id)
     return list(dict.fromkeys(found))
 
 
-def find_champion(client: mlflow.MlflowClient) -> str:
-    """The run of today's champion; empty when there is none, or it has none."""
-    try:
-        number = read_state(client).champion
-    except UserError:  # nothing is registered yet
-        return ""
-    version = versions.find_version(client, number) if number else None
+def find_champion(client: mlflow.MlflowClient, run_ids: Sequence[str], model: str = "") -> str:
+    """The run of today's champion; empty when there is none, or it has none.
+
+    Args:
+        client: of the MLflow that holds it.
+        run_ids: the candidates that are compared.
+        model: the registered model; empty for the one that those candidates are versions of, if it is one.
+    """
+    registered, _ = _registered(client)
+    models = {registered[run_id].model for run_id in run_ids if run_id in registered}
+    model = model or (models.pop() if len(models) == 1 else "")
+    number = read_state(client, model).champion if model else None
+    version = versions.find_version(client, number, model) if number else None
     return version.run_id if version else ""
 
 

@@ -76,6 +76,8 @@ def pipeline_for(
         csv: str = DEFAULTS["csv"],
         candidates: list[dict[str, Any]] = DEFAULTS["candidates"],
         experiment: str = DEFAULTS["experiment"],
+        registered_model: str = DEFAULTS["registered_model"],
+        recipe: str = DEFAULTS["recipe"],
         ingest: dict[str, Any] = DEFAULTS["ingest"],
         balance: dict[str, Any] = DEFAULTS["balance"],
         train: dict[str, Any] = DEFAULTS["train"],
@@ -106,6 +108,9 @@ def pipeline_for(
             csv: the faces; see pipeline/parameters.py for this and for every key of the sections below.
             candidates: what to train, such as [{"architecture": "lenet", "seed": 1}].
             experiment: MLflow experiment.
+            registered_model: registered model that the candidates become versions of; empty for facial-expression, and
+                for facial-expression-sample where csv is the drawn sample.
+            recipe: notebook or tuned: what fills in every training value left open; goes before that of train.
             ingest: parameters of ingest, such as {"duplicates": "keep"}.
             balance: parameters of balance, such as {"strategy": "none"}.
             train: parameters of train that hold for all candidates, such as {"recipe": "tuned", "epochs": 40}.
@@ -129,6 +134,8 @@ def pipeline_for(
                     csv=csv,
                     candidates=candidates,
                     experiment=experiment,
+                    registered_model=registered_model,
+                    recipe=recipe,
                     ingest=ingest,
                     balance=balance,
                     train=train,

@@ -40,6 +40,7 @@ def join_models(
     data: Path | None,
     running: Path,
     say: Callable[[str], None],
+    model: str = "",
 ) -> Verdict:
     """Makes an ensemble of models that exist, evaluates and registers it, and asks the gate about it.
 
@@ -54,12 +55,15 @@ def join_models(
         data: data set folder; None for the one that the members' versions were registered with.
         running: folder of the runs that are under way on this machine.
         say: takes one line about each thing that was done.
+        model: the registered model that versions are of, and the ensemble becomes one of; empty for the only one of
+            ours, and for that of the best member's pipeline run.
 
     Raises:
         UserError: fewer than two models, one that was not evaluated, models of different data, or data that is not
             here; or the ensemble cannot be made or evaluated.
     """
-    members = find_members(client, given)
+    members = find_members(client, given, model)
+    model = model or versions.model_of(tree.parent_of(client, members[0].info.run_id))
     version = _version_with_data(client, members) if data is None else None
     with _data(version, data) as (folder, data_uri):
         check_same_data(members, read_profile(folder))
@@ -69,13 +73,14 @@ def join_models(
             if evaluate_candidate(client, run_id, folder, Evaluate(), LOG) is None:
                 raise UserError(client.get_run(run_id).data.tags[names.FAILURE])
             parent_id = parent.info.run_id
-            verdict = register_candidates(client, [run_id], folder, policy, parent_id, data_uri)
+            client.log_param(parent_id, names.MODEL_PARAMETER, model)
+            verdict = register_candidates(client, [run_id], folder, policy, parent_id, data_uri, [run_id], model)
             report_run(client, [run_id], folder, verdict, parent_id)
             client.set_tag(parent_id, names.COMPLETED, "true")
     return verdict
 
 
-def find_members(client: mlflow.MlflowClient, given: Sequence[str]) -> list[Run]:
+def find_members(client: mlflow.MlflowClient, given: Sequence[str], model: str = "") -> list[Run]:
     """The candidates to join, the best on validation first.
 
     Raises:
@@ -83,7 +88,7 @@ def find_members(client: mlflow.MlflowClient, given: Sequence[str]) -> list[Run]
     """
     found: dict[str, Run] = {}
     for name in given:
-        runs = [client.get_run(run_id) for run_id in find_candidates(client, [name], 1)]
+        runs = [client.get_run(run_id) for run_id in find_candidates(client, [name], 1, model)]
         if len(runs) > 1:  # a pipeline run, whose ensemble is made of the others
             runs = [run for run in runs if _is_scored(run) and run.data.tags[names.ARCHITECTURE] != names.ENSEMBLE]
         for run in runs:
@@ -101,7 +106,8 @@ def _is_scored(run: Run) -> bool:
 
 
 def _version_with_data(client: mlflow.MlflowClient, members: Sequence[Run]) -> versions.Version:
-    found = (version for run in members for version in versions.versions(client, run.info.run_id))
+    models = versions.our_models(client)
+    found = (one for run in members for model in models for one in versions.versions(client, run.info.run_id, model))
     version = next(found, None)
     if version is None:
         raise UserError("none of these models is registered, so nothing says where their data is; give it with --data")

@@ -21,7 +21,7 @@ from ferkit.layers import Layer, merge
 from ferkit.networks.architectures import find, names
 from ferkit.registry.settings import Register
 from ferkit.settings import Settings
-from ferkit.tracking.names import EXPERIMENT
+from ferkit.tracking.names import EXPERIMENT, REGISTERED_MODEL, SAMPLE_MODEL
 from ferkit.training.candidate import parse_candidate
 from ferkit.training.seeds import expand_seeds
 from ferkit.training.settings import Train
@@ -48,6 +48,15 @@ class Parameters(Settings):
         "with `seeds: [0, 1, 2]` in place of `seed` a candidate is trained once for each, as one group",
     )
     experiment: str = Field(default=EXPERIMENT, min_length=1, description="MLflow experiment")
+    registered_model: str = Field(
+        default="",
+        pattern="^[^/:@]*$",
+        description=f"registered model that the candidates become versions of; empty: {REGISTERED_MODEL}, and for the "
+        f"drawn sample {SAMPLE_MODEL}",
+    )
+    recipe: str = Field(
+        default="", description="train.recipe, where Kubeflow's form has a field for it; empty: as `train` says"
+    )
     ingest: Ingest = Field(default_factory=Ingest)
     balance: Balance = Field(default_factory=Balance)
     train: Train = Field(default_factory=Train)
@@ -86,6 +95,12 @@ class Parameters(Settings):
         if isinstance(given := today.get("candidates"), list):
             today["candidates"] = [Train.rename(one) if isinstance(one, Mapping) else one for one in given]
         parsed = super().parse(today)
+        if parsed.recipe:
+            told = parsed.train.recipe if "recipe" in parsed.train.model_fields_set else parsed.recipe
+            if told != parsed.recipe:
+                raise UserError(f"recipe: {parsed.recipe}, but train.recipe is {told}; give one of them")
+            train = Train.parse({**parsed.train.model_dump(exclude_unset=True), "recipe": parsed.recipe})
+            parsed = parsed.model_copy(update={"recipe": "", "train": train})
         for number, candidate in enumerate(parsed.candidates):
             try:
                 for seeded in expand_seeds(candidate):

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+from mlflow.entities import Run
 from rich.console import Console
 from rich.markup import escape
 
+from ferkit.registry import versions
 from ferkit.registry.verdict import APPROVED
 from ferkit.tracking import names, tree
 from ferkit.tracking.store import connect, sqlite_path
@@ -31,6 +33,7 @@ class Summary:
         address: its candidates side by side, in the MLflow UI.
         candidates: their figures, best on validation first.
         groups: of those that were trained with several seeds, mean and standard deviation.
+        model: the registered model that they are versions of.
         verdict: what the gate said.
         approved: whether one of these candidates may become champion.
         challenger: version that may be promoted; empty when there is none.
@@ -42,6 +45,7 @@ class Summary:
     address: str
     candidates: Sequence[Row]
     groups: Sequence[GroupRow]
+    model: str
     verdict: str
     approved: bool
     challenger: str
@@ -58,7 +62,8 @@ def summary(tracking_uri: str, parent_run_id: str) -> Summary:
     client = connect(tracking_uri)
     parent = client.get_run(parent_run_id)
     candidates = [run.info.run_id for run in tree.children(client, parent)]
-    aliases = _aliases(client)
+    model = versions.model_of(parent)
+    aliases = _aliases(client, model)
     challenger, champion = aliases.get(names.CHALLENGER, ""), aliases.get(names.CHAMPION, "")
     rows = rows_of(client, candidates)
     return Summary(
@@ -66,19 +71,26 @@ def summary(tracking_uri: str, parent_run_id: str) -> Summary:
         address=ui_address(tracking_uri) + view_path(parent.info.experiment_id),
         candidates=rows,
         groups=groups_of(client, candidates),
+        model=model,
         verdict=parent.data.tags.get("gate.verdict", ""),
         approved=any(row.verdict == APPROVED for row in rows),
         challenger=challenger,
         champion=champion,
-        next=[
-            f"{command()} {rest}"
-            for rest in (
-                "promote" if challenger else "compare",
-                f"compare {parent_run_id}" if challenger else f"run --resume {parent_run_id}",
-                "ui",
-            )
-        ],
+        next=[f"{command()} {rest}" for rest in _next(client, parent, rows, challenger)],
     )
+
+
+def _next(client: mlflow.MlflowClient, parent: Run, rows: Sequence[Row], challenger: str) -> list[str]:
+    """What to type after a run: promote only where this run's own challenger waits for it."""
+    own = challenger in [row.version for row in rows if row.version]
+    model = versions.model_of(parent)
+    promote = [f"promote{named_model(client, model)}"] if own else []
+    return [*promote, f"compare {parent.info.run_id}", "ui"]
+
+
+def named_model(client: mlflow.MlflowClient, model: str) -> str:
+    """` --model NAME`, where there are several registered models of ours to choose from; empty where there is one."""
+    return f" --model {model}" if len(versions.our_models(client)) > 1 else ""
 
 
 def command() -> str:
@@ -104,15 +116,15 @@ def print_summary(found: Summary, console: Console) -> None:
     console.print(f"\n[bold]verdict[/]     [{colour}]{escape(found.verdict)}[/]", soft_wrap=True, highlight=False)
     champion = f"version {found.champion}" if found.champion else "none yet"
     challenger = f"version {found.challenger}" if found.challenger else "none"
-    console.print(f"[bold]registry[/]    {names.REGISTERED_MODEL}: champion {champion}, challenger {challenger}")
+    console.print(f"[bold]registry[/]    {found.model}: champion {champion}, challenger {challenger}")
     console.print(f"[bold]in MLflow[/]   {escape(found.address)}", soft_wrap=True, highlight=False)
     console.print(f"[bold]next[/]        {escape(found.next[0])}")
     for command in found.next[1:]:
         console.print(f"            {escape(command)}", highlight=False)
 
 
-def _aliases(client: mlflow.MlflowClient) -> dict[str, str]:
+def _aliases(client: mlflow.MlflowClient, model: str) -> dict[str, str]:
     try:
-        return dict(client.get_registered_model(names.REGISTERED_MODEL).aliases)
+        return dict(client.get_registered_model(model).aliases)
     except mlflow.MlflowException:
         return {}

@@ -23,6 +23,14 @@ from ferkit.tracking.names import State
 
 LOG = logging.getLogger("ferpipe")
 
+LOGGED = ("accuracy", "balanced_accuracy", "macro_f1", "worst_recall", "log_loss")
+"""Figures of a split other than test that become metrics."""
+
+SIDE_BY_SIDE = ("confusion_matrix", "per_class", "mistakes")
+"""Pictures of the split that is shown, which MLflow's image grid has of many runs at once."""
+
+LOGGED_PER_EMOTION = ("precision", "recall", "f1")
+
 
 def evaluate_candidate(
     client: mlflow.MlflowClient, run_id: str, folder: Path | str, parameters: Evaluate, log: logging.Logger = LOG
@@ -89,33 +97,34 @@ def _evaluate(
     mistakes = most_confident_mistakes(faces[shown], scores[shown], parameters.mistakes)
     evaluation = Evaluation(profile.side, profile.digest, splits, mistakes)
 
-    # Training has logged validation's figures epoch by epoch, and MLflow shows the ones at the last step.
-    step = tree.last_step(client, run_id, names.metric("validation", "macro_f1"))
     with tree.writing_to(run_id):
         model_id = get_model_info(model_uri).model_id
         for split, found in splits.items():
             context = "validation" if split == "validation" else "testing"
             dataset = tree.log_dataset(profile.address, split, digests[split], context)
-            mlflow.log_metrics(named_metrics(split, found), step=step, dataset=dataset, model_id=model_id)
+            mlflow.log_metrics(named_metrics(split, found), step=0, dataset=dataset, model_id=model_id)
         with tempfile.TemporaryDirectory() as made:
             write_tables(Path(made), faces, scores)
             draw_plots(Path(made), faces[shown], scores[shown], evaluation, parameters.seed)
             mlflow.log_artifacts(made, FOLDER)
+            for name in SIDE_BY_SIDE:
+                if (picture := Path(made) / shown / f"{name}.png").is_file():
+                    tree.log_picture(picture, f"{shown}_{name}")
         mlflow.log_text(evaluation.to_json(), FILE)
     return evaluation
 
 
 def named_metrics(split: str, found: SplitScores) -> dict[str, float]:
-    """A split's figures under the names they have in MLflow: `test/recall/disgust`, `test/recall_low/disgust`."""
-    named = {names.metric(split, name): value for name, value in found.figures.items()}
-    for name, values in found.per_emotion.items():
-        named |= {
-            names.metric(split, name, emotion): float(value) for emotion, value in zip(EMOTIONS, values, strict=True)
-        }
-    for name, ends in found.intervals.items():
-        figure, _, emotion = name.partition("/")
-        named[names.metric(split, f"{figure}_low", emotion)] = ends.low
-        named[names.metric(split, f"{figure}_high", emotion)] = ends.high
+    """The figures of a split that people compare runs by, under their names in MLflow; evaluation.json has all.
+
+    Per class of test alone, and of no class without a test face: `test/recall/disgust`.
+    """
+    shown = found.figures if split == "test" else {name: found.figures[name] for name in LOGGED}
+    named = {names.metric(split, name): value for name, value in shown.items()}
+    if split == "test":
+        for name in LOGGED_PER_EMOTION:
+            of_class = zip(EMOTIONS, found.per_emotion[name], found.per_emotion["support"], strict=True)
+            named |= {names.metric(split, name, emotion): float(value) for emotion, value, rows in of_class if rows}
     return named
 
 

@@ -12,6 +12,8 @@ def open_run(
     csv: str,
     candidates: list[dict[str, Any]],
     experiment: str,
+    registered_model: str,
+    recipe: str,
     ingest: dict[str, Any],
     balance: dict[str, Any],
     train: dict[str, Any],
@@ -32,6 +34,8 @@ def open_run(
         csv: the faces.
         candidates: what to train; every one is parsed before anything is made.
         experiment: MLflow experiment of a new parent run.
+        registered_model: that the candidates become versions of; empty for the usual one.
+        recipe: of training; empty for the one in `train`.
         ingest: parameters of ingest; with those below, logged to the parent run.
         balance: parameters of balance.
         train: parameters of train that hold for all candidates.
@@ -60,6 +64,8 @@ def open_run(
         "csv": csv,
         "candidates": candidates,
         "experiment": experiment,
+        "registered_model": registered_model,
+        "recipe": recipe,
         "ingest": ingest,
         "balance": balance,
         "train": train,

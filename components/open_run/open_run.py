@@ -6,20 +6,21 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
 import mlflow
 from mlflow.entities import Run
-from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE, MLFLOW_USER
 
 from components import __version__
 from components.open_run.resolve import resolve_candidates, whole_numbers
 from ferkit.addresses import without_secrets
 from ferkit.code_version import code_version, weights_version
 from ferkit.errors import UserError
+from ferkit.registry.promotion import who
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import open_candidates
 from ferkit.tracking.owner import Owner, claim, forget, has_stopped, holds_lock, owner_of
@@ -60,13 +61,25 @@ def open_run(client: mlflow.MlflowClient, pipeline_run: PipelineRun, log: loggin
     Raises:
         UserError: no candidates, two equal ones, an unknown key; or a run to adopt that cannot be gone on with.
     """
-    parameters = pipeline_run.parameters
+    parameters = filled_in(pipeline_run.parameters)
+    pipeline_run = replace(pipeline_run, parameters=parameters)
     tags = _tags(pipeline_run)
     identity = (pipeline_run.source_version, parameters["ingest"], parameters["balance"], weights_version())
     candidates = resolve_candidates(parameters["candidates"], parameters["train"], identity, tags)
     parent = _open_parent(client, pipeline_run, tags)
     _close_abandoned(client, parent, log)
-    return open_candidates(client, parent, candidates)
+    shared = {names.PARENT_NAME: str(parent.info.run_name)}
+    asked = {section: parameters[section] for section in ("ingest", "balance")}
+    return open_candidates(client, parent, candidates, shared, _flat(whole_numbers(asked)))
+
+
+def filled_in(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters with the registered model's name, and with `recipe` where `train` holds it."""
+    given = dict(parameters)
+    recipe = given.pop("recipe", "")
+    if recipe:
+        given["train"] = {**given["train"], "recipe": recipe}
+    return given | {names.MODEL_PARAMETER: names.registered_model(given.get(names.MODEL_PARAMETER, ""), given["csv"])}
 
 
 def _tags(pipeline_run: PipelineRun) -> dict[str, str]:
@@ -76,11 +89,13 @@ def _tags(pipeline_run: PipelineRun) -> dict[str, str]:
         names.CODE_VERSION: code_version(),
         names.WEIGHTS_VERSION: weights_version(),
         names.DATA_VERSION: pipeline_run.source_version,
+        names.DATA_NAME: data_name(str(pipeline_run.parameters["csv"])),
         names.PIPELINE_VERSION: __version__,
         names.IMAGE: os.environ.get(IMAGE_VARIABLE, ""),
         # What the UI shows as a run's source.
         MLFLOW_SOURCE_NAME: "fer-pipeline",
         MLFLOW_SOURCE_TYPE: "JOB",
+        MLFLOW_USER: who(),
         MLFLOW_GIT_COMMIT: pipeline_run.git_commit,
     }
     return {name: value for name, value in tags.items() if value}
@@ -169,9 +184,17 @@ def refuse_living(client: mlflow.MlflowClient, parent: Run, owner: Owner) -> Non
 
 
 def _name(csv: str) -> str:
-    """The parent's name: what data, and when."""
-    data = PurePosixPath(without_secrets(csv).partition("?")[0]).name.partition(".")[0].rstrip(":") or "sample"
-    return f"{data} {datetime.now(UTC):%Y-%m-%d %H:%M}"
+    """The parent's name: when, so that names sort, and what data."""
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} {data_name(csv)}"
+
+
+def data_name(csv: str) -> str:
+    """A short name for the data.
+
+    >>> data_name("s3://faces/fer2013.csv.gz"), data_name("sample")
+    ('fer2013', 'sample')
+    """
+    return PurePosixPath(without_secrets(csv).partition("?")[0]).name.partition(".")[0].rstrip(":") or "sample"
 
 
 def _flat(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,10 +202,15 @@ def _flat(parameters: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for section, value in parameters.items():
         if isinstance(value, Mapping):
-            flat |= {f"{section}.{key}": inner for key, inner in value.items()}
+            flat |= {f"{section}.{key}": canonical(inner) for key, inner in value.items()}
         else:
-            flat[section] = json.dumps(value) if isinstance(value, list) else value
+            flat[section] = canonical(value)
     return flat
+
+
+def canonical(value: Any) -> Any:
+    """One text for equal values, whatever the order of their keys: equal settings do not differ in MLflow."""
+    return json.dumps(value, sort_keys=True) if isinstance(value, list | Mapping) else value
 
 
 def _close_abandoned(client: mlflow.MlflowClient, parent: Run, log: logging.Logger) -> None:

@@ -9,8 +9,7 @@ import numpy as np
 
 from components.profile.near_duplicates import hash_faces
 from components.profile.typical import StandardisedSums, rank_training_faces
-from ferkit.data import EMOTIONS, SPLITS, Faces, read_column, read_profile, read_split_in_chunks
-from ferkit.data.dataset import DIGEST, digest_pixels
+from ferkit.data import DIGEST, EMOTIONS, SPLITS, Faces, digest_pixels, read_column, read_profile, read_split_in_chunks
 
 THUMBNAILS = 12
 """Faces of each emotion that are kept to be shown."""

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from components.profile import pictures, tables
 from components.profile.measure import Measured, measure_faces, pick_augmented
 from components.profile.near_duplicates import find_near_duplicates
-from ferkit.data import SPLITS, Profile, read_profile
-from ferkit.data.dataset import PROFILE
+from ferkit.data import PROFILE, SPLITS, Profile, read_profile
 from ferkit.report.style import figure_style
 
 REJECTED = "rejected.csv"

@@ -12,6 +12,7 @@ from typing import Any, Final
 import mlflow
 from mlflow.entities import Run
 
+from components.register.descriptions import describe_version, name_of_data, tell
 from components.register.groups import log_groups
 from ferkit.addresses import run_address
 from ferkit.data import EMOTIONS, Profile, read_profile
@@ -25,7 +26,7 @@ from ferkit.registry.promotion import who
 from ferkit.registry.settings import Register
 from ferkit.registry.state import RegistryState, reconcile
 from ferkit.registry.verdict import NOT_GATED, REJECTED, Verdict
-from ferkit.registry.versions import MODEL, PARENT_RUN, Version
+from ferkit.registry.versions import PARENT_RUN, Version
 from ferkit.report.report import write_report
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of
@@ -72,7 +73,8 @@ def register_run_tree(
         client.set_tag(run_id, names.COMPLETED, "true")
         return Registration("", f"<p>{sentence}</p>", f"{sentence}\n")
     everyone = [run.info.run_id for run in tree.children(client, parent)]
-    verdict = register_candidates(client, run_ids, Path(faces), policy, run_id, data_uri, everyone)
+    model = versions.model_of(parent)
+    verdict = register_candidates(client, run_ids, Path(faces), policy, run_id, data_uri, everyone, model)
     html = report_run(client, everyone, Path(faces), verdict, run_id)
     log_groups(client, everyone, run_id)
     client.set_tag(run_id, names.COMPLETED, "true")
@@ -104,6 +106,7 @@ def register_candidates(
     parent_run_id: str = "",
     data_uri: str = "",
     everyone: Sequence[str] = (),
+    model: str = names.REGISTERED_MODEL,
 ) -> Verdict:
     """Registers every evaluated candidate; the best on VALIDATION becomes the one that the gate judges on test.
 
@@ -117,6 +120,7 @@ def register_candidates(
         parent_run_id: the pipeline run's; empty when there is none: then the verdict goes to the chosen one's run.
         data_uri: where the data set lies for others; empty for its folder.
         everyone: further candidates of the pipeline run, which are named in the verdict.
+        model: the registered model that they become versions of.
 
     Raises:
         UserError: no candidate was evaluated.
@@ -135,21 +139,24 @@ def register_candidates(
             run.info.run_id,
             _tags(run, profile, data_uri or str(faces.absolute()), parent_run_id, keeper),
             _describe(run),
+            model,
         )
         for run in scored
     }
     best = registered[order(scored)[0].info.run_id]
-    state = reconcile(client)
+    state = reconcile(client, model)
     # Registered again, after its best became champion: nothing to compare, and no verdict to take back.
     is_champion = best.number == state.champion
     verdict = (
         decide_champion(client, best, faces, policy) if is_champion else decide(client, best, state, faces, policy)
     )
     verdict = replace(verdict, candidates=tuple(_row(client, run, registered, verdict) for run in order(candidates)))
+    told = [read_candidate(client, row["run_id"]) for row in verdict.candidates]
+    tell(client, verdict, registered, told, profile, parent_run_id)
     if is_champion:
         log_verdict(client, verdict, parent_run_id)
     else:
-        record_verdict(client, verdict, parent_run_id)
+        record_verdict(client, best, verdict, parent_run_id)
     return verdict
 
 
@@ -163,7 +170,13 @@ def report_run(
     return html
 
 
-def gate_version(client: mlflow.MlflowClient, version: str, faces: Path | None, policy: Register) -> Verdict:
+def gate_version(
+    client: mlflow.MlflowClient,
+    version: str,
+    faces: Path | None,
+    policy: Register,
+    model: str = names.REGISTERED_MODEL,
+) -> Verdict:
     """Judges a registered version against today's champion, whatever was said about it before.
 
     Args:
@@ -171,49 +184,58 @@ def gate_version(client: mlflow.MlflowClient, version: str, faces: Path | None, 
         version: number, or an alias.
         faces: data set folder; None for the one that the version was registered with, from where its artifact lies.
         policy: of the gate.
+        model: the registered model that it is a version of.
 
     Raises:
         UserError: no such version, it is the champion, it cannot be scored, or its data is not here.
     """
-    state = reconcile(client)
-    chosen = versions.version_of(client, version)
+    state = reconcile(client, model)
+    chosen = versions.version_of(client, version, model)
     with data_of(chosen, faces) as folder:
         verdict = decide(client, chosen, state, folder, policy)
-    record_verdict(client, verdict, chosen.tags.get(PARENT_RUN, ""))
+        _describe_anew(client, chosen, verdict, read_profile(folder))
+    record_verdict(client, chosen, verdict, chosen.tags.get(PARENT_RUN, ""))
     return verdict
 
 
-def record_verdict(client: mlflow.MlflowClient, verdict: Verdict, parent_run_id: str = "") -> RegistryState:
+def _describe_anew(client: mlflow.MlflowClient, version: Version, verdict: Verdict, data: Profile) -> None:
+    """Puts a later verdict into a version's description; one whose run is not here keeps the one it has."""
+    try:
+        candidate = read_candidate(client, version.run_id)
+    except mlflow.MlflowException:
+        return
+    parent = version.tags.get(PARENT_RUN, "")
+    name = name_of_data(candidate, data)
+    said = describe_version(candidate, data, name, verdict, parent, mlflow.get_tracking_uri())
+    client.update_model_version(version.model, version.number, description=said)
+
+
+def record_verdict(
+    client: mlflow.MlflowClient, version: Version, verdict: Verdict, parent_run_id: str = ""
+) -> RegistryState:
     """Writes a verdict to the version's tags, the alias `challenger`, and the parent run (else the candidate's own).
 
     A version is never left approved against a champion that it was not judged against: what takes an approval away is
     written first, what gives it last.
     """
-    chosen = verdict.challenger
-    numbers = {
-        "gate.at": verdict.at,
-        "gate.by": who(),
-        "gate.macro_f1": f"{chosen.macro_f1:.4f}",
-        "gate.macro_f1_difference": str(verdict.macro_f1 or ""),
-        "gate.notes": "; ".join(verdict.notes),
-        "gate.verdict": json.dumps(verdict.to_dict()),
-        names.VALIDATION_REASONS: "; ".join(verdict.reasons),
-        names.COMPARED_WITH: verdict.compared_with,
-    }
+    reasons = "; ".join(verdict.reasons)
+    told = {names.VALIDATION_REASONS: reasons[: tree.LONGEST_TAG], names.COMPARED_WITH: verdict.compared_with}
     if not verdict.approved:
-        versions.set_tags(client, chosen.version, {names.VALIDATION_STATUS: REJECTED})
-    versions.set_tags(client, chosen.version, numbers)
+        versions.set_tags(client, version, {names.VALIDATION_STATUS: REJECTED})
+    versions.set_tags(client, version, told)
     if verdict.approved:
-        versions.set_tags(client, chosen.version, {names.VALIDATION_STATUS: verdict.status})
-        client.set_registered_model_alias(MODEL, names.CHALLENGER, chosen.version)
+        versions.set_tags(client, version, {names.VALIDATION_STATUS: verdict.status})
+        client.set_registered_model_alias(version.model, names.CHALLENGER, version.number)
     log_verdict(client, verdict, parent_run_id)
-    return reconcile(client)  # takes the alias of a challenger down that is none any more
+    return reconcile(client, version.model)  # takes the alias of a challenger down that is none any more
 
 
 def log_verdict(client: mlflow.MlflowClient, verdict: Verdict, parent_run_id: str = "") -> None:
     """Writes a verdict, with every number behind it, to the parent run, else to the candidate's own."""
     run_id = parent_run_id or verdict.challenger.run_id
-    client.log_dict(run_id, verdict.to_dict(), f"gate/verdict-of-version-{verdict.challenger.version}.json")
+    client.log_dict(
+        run_id, verdict.to_dict() | {"by": who()}, f"gate/verdict-of-version-{verdict.challenger.version}.json"
+    )
     client.set_tag(run_id, "gate.verdict", str(verdict)[: tree.LONGEST_TAG])
 
 
@@ -245,8 +267,8 @@ def _row(client: mlflow.MlflowClient, run: Run, versions: dict[str, Version], ve
 
 def _tags(run: Run, profile: Profile, data_uri: str, parent_run_id: str, keeper: str) -> dict[str, str]:
     """Tags of a new version: where it came from, and that the gate has not looked at it."""
-    carried = (names.ARCHITECTURE, names.GIT_COMMIT, names.PIPELINE_RUN_ID, names.CANDIDATE_ID)
-    tags = {name: run.data.tags.get(name, "") for name in carried} | {
+    tags = {
+        names.GIT_COMMIT: run.data.tags.get(names.GIT_COMMIT, ""),
         names.VALIDATION_STATUS: NOT_GATED,
         names.DATA_DIGEST: profile.digest,
         TEST_DIGEST: profile.splits["test"]["digest"],

@@ -30,6 +30,9 @@ from ferkit.training.state import Store, open_state, store_for
 if TYPE_CHECKING:
     from ferkit.training.fit import Trained
 
+SPEED = "images_per_second"
+"""Of a training: the median of its epochs, logged once."""
+
 DONE = (State.TRAINED, State.EVALUATED, State.PRUNED, State.FAILED)
 
 
@@ -105,7 +108,10 @@ def _train(
             def on_epoch(number: int, epoch: dict[str, float]) -> None:
                 now = int(time.time() * 1000)
                 if number > logged:
-                    client.log_batch(run_id, metrics=[Metric(key, value, now, number) for key, value in epoch.items()])
+                    logged_now = {key: value for key, value in epoch.items() if key != SPEED}
+                    client.log_batch(
+                        run_id, metrics=[Metric(key, value, now, number) for key, value in logged_now.items()]
+                    )
                 event_file.add(number, epoch)
                 log.info("%s: %s", name, as_line(number, settings.epochs, epoch))
 
@@ -133,7 +139,7 @@ def _train(
         trained.best_epoch,
         best["val/accuracy"],
         best["val/macro_f1"],
-        np.median([epoch["images_per_second"] for epoch in trained.history]),
+        median_speed(trained),
         hardware.name,
     )
     return trained
@@ -157,12 +163,14 @@ def log_results(candidate: Candidate, trained: Trained, validation: Faces, secon
     from ferkit.serving.package import log_face_model
     from ferkit.training.build import save_network
 
-    mlflow.log_metrics(
-        {"best_epoch": trained.best_epoch, "parameters": trained.network.count_params(), "train_seconds": seconds}
-    )
+    best = trained.history[trained.best_epoch - 1]
+    figures = {f"{names.BEST}/{name}": best[f"val/{name}"] for name in ("loss", "accuracy", "macro_f1")}
+    figures |= {"best_epoch": trained.best_epoch, "parameters": trained.network.count_params()}
+    mlflow.log_metrics({**figures, SPEED: median_speed(trained), "train_seconds": seconds})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         draw_curves(trained.history, trained.best_epoch, folder / "learning_curves.png")
+        tree.log_picture(folder / "learning_curves.png", "learning_curves")
         draw_activations(trained.network, validation.pixels[0], folder / "activations.png")
         lines: list[str] = []
         trained.network.summary(expand_nested=True, line_length=100, print_fn=lambda line, **_: lines.append(line))
@@ -174,6 +182,11 @@ def log_results(candidate: Candidate, trained: Trained, validation: Faces, secon
         mlflow.log_artifacts(name, "training")
         save_network(trained.network, candidate, validation.side, folder / "network.keras")
         log_face_model(folder / "network.keras", side=validation.side, example=validation.pixels[:1])
+
+
+def median_speed(trained: Trained) -> float:
+    """Images a second: the median of the epochs, for the first one holds the compiler's time."""
+    return float(np.median([epoch[SPEED] for epoch in trained.history]))
 
 
 def class_weights(profile: Profile) -> np.ndarray | None:

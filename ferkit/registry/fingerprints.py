@@ -14,8 +14,7 @@ from typing import Final
 import mlflow
 import numpy as np
 
-from ferkit.data import read_split_in_chunks
-from ferkit.data.dataset import DIGEST, READ_AT_A_TIME, digest_pixels
+from ferkit.data import DIGEST, READ_AT_A_TIME, digest_pixels, read_split_in_chunks
 from ferkit.registry.versions import Version
 
 ARTIFACT: Final = "data/training_faces.npy"

@@ -62,7 +62,7 @@ def decide(
     if state.champion is None:
         grounds = ["clears the floors; there is no champion to compare with yet"]
     else:
-        champion = versions.find_version(client, state.champion)
+        champion = versions.find_version(client, state.champion, version.model)
         try:
             champion_answers = _champion_answers(champion, state.champion, test)
         except UserError as error:
@@ -101,6 +101,7 @@ def decide(
         data_digest=profile.digest,
         policy=policy.model_dump(),
         at=now(),
+        model=version.model,
     )
 
 
@@ -124,6 +125,7 @@ def decide_champion(client: mlflow.MlflowClient, version: Version, faces: Path, 
         data_digest=profile.digest,
         policy=policy.model_dump(),
         at=now(),
+        model=version.model,
     )
 
 

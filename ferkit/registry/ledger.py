@@ -7,7 +7,7 @@ processes that claim n, on SQLite or through a server, the first one's value sta
 (see promotion.py).
 
 The ledger run itself must be one, too, when the first two promotions race to make it. The names of EXPERIMENTS are
-unique, and an experiment's tags are written in one transaction with it: the experiment `facial-expression promotions`
+unique, and an experiment's tags are written in one transaction with it: the experiment `<registered model> promotions`
 holds nothing but the tag that names the ledger run, and whoever makes it first has made the ledger.
 """
 
@@ -120,7 +120,7 @@ class Ledger:
         """Makes the ledger run; where another process was faster, throws it away and takes theirs."""
         experiment_id = tree.experiment_id(self._client, names.EXPERIMENT)
         tags = {names.RUN_KIND: "ledger", "mlflow.note.content": "The record of promotions: `ferpipe history`."}
-        run_id = self._client.create_run(experiment_id, tags=tags, run_name="promotions").info.run_id
+        run_id = self._client.create_run(experiment_id, tags=tags, run_name=self._place).info.run_id
         self._client.set_terminated(run_id)
         note = f"Its tag {LEDGER} names the run, in {names.EXPERIMENT}, that records promotions: `ferpipe history`."
         try:

@@ -52,6 +52,7 @@ def promote(
     client: mlflow.MlflowClient,
     version: str = "",
     *,
+    model: str = names.REGISTERED_MODEL,
     by: str = "",
     force: bool = False,
     reason: str = "",
@@ -62,6 +63,7 @@ def promote(
     Args:
         client: of the MLflow that holds the versions.
         version: its number; empty for the challenger.
+        model: the registered model it is of.
         by: who promotes; empty for `who()`.
         force: overrules the gate; asks for a reason.
         reason: kept in the ledger.
@@ -73,8 +75,8 @@ def promote(
     """
     if force and not reason:
         raise UserError("--force: say why with --reason; it is kept in the record of promotions")
-    state, user = _state(client, dry_run)
-    chosen = versions.version_of(client, version) if version else _next_champion(client, state)
+    state, user = _state(client, model, dry_run)
+    chosen = versions.version_of(client, version, model) if version else _next_champion(client, model, state)
     if chosen.number == state.champion:
         return PromotionResult(chosen.number, False, f"version {chosen.number} is the champion already{_since(state)}")
     if not force:
@@ -83,17 +85,24 @@ def promote(
     sentence = f"version {chosen.number} is champion{_instead_of(state.champion)}"
     if dry_run:
         return PromotionResult(chosen.number, False, f"dry run: {sentence}")
-    held = Ledger(client).claim(entry)
+    held = Ledger(client, model).claim(entry)
     if held.claim != entry.claim:
         raise UserError(
             f"version {held.version} was made champion by {held.by} at {held.at}, a moment before this; "
             f"gate version {chosen.number} against it: `ferpipe gate {chosen.number}`"
         )
-    reconcile(client)
+    reconcile(client, model)
     return PromotionResult(chosen.number, True, sentence, entry)
 
 
-def roll_back(client: mlflow.MlflowClient, *, by: str = "", reason: str = "", dry_run: bool = False) -> PromotionResult:
+def roll_back(
+    client: mlflow.MlflowClient,
+    *,
+    model: str = names.REGISTERED_MODEL,
+    by: str = "",
+    reason: str = "",
+    dry_run: bool = False,
+) -> PromotionResult:
     """Makes the champion before this one the champion again; done twice, the one before that.
 
     Versions that were deleted from the registry since are passed over.
@@ -102,10 +111,10 @@ def roll_back(client: mlflow.MlflowClient, *, by: str = "", reason: str = "", dr
         UserError: there is none to go back to; this user may not; or somebody else promoted or rolled back a moment
             before.
     """
-    state, user = _state(client, dry_run)
+    state, user = _state(client, model, dry_run)
     if state.champion is None:
         raise UserError("there is no champion yet, so nothing to go back from; see `ferpipe promote --help`")
-    existing = {version.number: version for version in versions.versions(client)}
+    existing = {version.number: version for version in versions.versions(client, model=model)}
     earlier = [version for version in line_of_champions(state.entries)[:-1] if version in existing]
     if not earlier:
         raise UserError(
@@ -117,22 +126,22 @@ def roll_back(client: mlflow.MlflowClient, *, by: str = "", reason: str = "", dr
     if dry_run:
         return PromotionResult(chosen.number, False, f"dry run: {sentence}")
     entry = _entry(state, "rollback", chosen, by or who(user), reason, forced=False)
-    held = Ledger(client).claim(entry)
+    held = Ledger(client, model).claim(entry)
     if held.claim != entry.claim:
         raise UserError(
             f"version {held.version} was made champion ({held.action}) by {held.by} at {held.at}, a moment "
             "before this; look at `ferpipe history` before going back further"
         )
-    reconcile(client)
+    reconcile(client, model)
     return PromotionResult(chosen.number, True, sentence, entry)
 
 
-def _state(client: mlflow.MlflowClient, dry_run: bool) -> tuple[RegistryState, str]:
+def _state(client: mlflow.MlflowClient, model: str, dry_run: bool) -> tuple[RegistryState, str]:
     """Who is what, put right where this call is going to write; and the server's name for who calls, empty for none."""
     if dry_run:
-        return read_state(client), ""
-    user = check_may_promote(client)
-    return reconcile(client), user
+        return read_state(client, model), ""
+    user = check_may_promote(client, model)
+    return reconcile(client, model), user
 
 
 def line_of_champions(entries: Sequence[Entry]) -> list[str]:
@@ -157,13 +166,13 @@ def line_of_champions(entries: Sequence[Entry]) -> list[str]:
     return line
 
 
-def _next_champion(client: mlflow.MlflowClient, state: RegistryState) -> Version:
+def _next_champion(client: mlflow.MlflowClient, model: str, state: RegistryState) -> Version:
     """The challenger; where there is none, today's champion if it was the last one gated, so that a repeat is none."""
     if state.challenger:
-        return versions.version_of(client, state.challenger)
+        return versions.version_of(client, state.challenger, model)
     gated = [
         version
-        for version in versions.versions(client)
+        for version in versions.versions(client, model=model)
         if version.tags.get(names.VALIDATION_STATUS, NOT_GATED) != NOT_GATED
     ]
     if not gated:

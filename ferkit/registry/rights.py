@@ -14,7 +14,6 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
 from ferkit.errors import UserError
-from ferkit.registry.versions import MODEL
 from ferkit.tracking import names
 
 CURRENT_USER: Final = "/api/2.0/mlflow/users/current"
@@ -26,7 +25,7 @@ def is_denied(error: mlflow.MlflowException) -> bool:
     return error.error_code == "PERMISSION_DENIED"
 
 
-def check_may_promote(client: mlflow.MlflowClient) -> str:
+def check_may_promote(client: mlflow.MlflowClient, model: str = names.REGISTERED_MODEL) -> str:
     """Refuses who may not promote. A store without users (SQLite, a server without the plugin) lets everybody.
 
     Returns:
@@ -46,8 +45,8 @@ def check_may_promote(client: mlflow.MlflowClient) -> str:
         return name
     experiment = client.get_experiment_by_name(names.EXPERIMENT)
     missing = []
-    if _permission(client, name, "registered_model", MODEL) != "MANAGE":
-        missing.append(f"MANAGE on the registered model {MODEL}")
+    if _permission(client, name, "registered_model", model) != "MANAGE":
+        missing.append(f"MANAGE on the registered model {model}")
     if experiment and _permission(client, name, "experiment", experiment.experiment_id) not in ("EDIT", "MANAGE"):
         missing.append(f"EDIT on the experiment {names.EXPERIMENT}")
     if missing:

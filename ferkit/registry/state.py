@@ -18,7 +18,7 @@ from ferkit.registry import versions
 from ferkit.registry.ledger import Entry, Ledger
 from ferkit.registry.rights import is_denied
 from ferkit.registry.verdict import APPROVED, NO_CHAMPION
-from ferkit.registry.versions import MODEL, Version
+from ferkit.registry.versions import Version
 from ferkit.tracking import names
 
 ATTEMPTS: Final = 6
@@ -57,26 +57,26 @@ class RegistryState:
         return self.champion or NO_CHAMPION
 
 
-def read_state(client: mlflow.MlflowClient) -> RegistryState:
+def read_state(client: mlflow.MlflowClient, model: str = names.REGISTERED_MODEL) -> RegistryState:
     """Who is what; writes nothing.
 
     Raises:
         UserError: nothing was ever registered.
     """
-    aliases, entries = versions.aliases(client), Ledger(client).entries()
+    aliases, entries = versions.aliases(client, model), Ledger(client, model).entries()
     notes: list[str] = []
     if entries:
-        version = versions.find_version(client, entries[-1].version)
+        version = versions.find_version(client, entries[-1].version, model)
         if version is not None and _is_behind(version, entries[-1], aliases.get(names.CHAMPION)):
             notes.append(_say_behind(entries[-1], aliases.get(names.CHAMPION)))
     champion = entries[-1].version if entries else aliases.get(names.CHAMPION)
-    challenger, stale = _challenger(client, aliases, champion)
+    challenger, stale = _challenger(client, model, aliases, champion)
     if stale and stale != champion:
         notes.append(f"{_say_stale(stale)}; `ferpipe repair` takes the alias down")
     return RegistryState(champion, challenger, tuple(entries), tuple(notes))
 
 
-def reconcile(client: mlflow.MlflowClient) -> RegistryState:
+def reconcile(client: mlflow.MlflowClient, model: str = names.REGISTERED_MODEL) -> RegistryState:
     """Puts aliases and tags where the ledger says, and returns who is what.
 
     Aliases are read before the ledger and the ledger again after every write, so that whoever is overtaken by a later
@@ -87,7 +87,7 @@ def reconcile(client: mlflow.MlflowClient) -> RegistryState:
     """
     for attempt in range(ATTEMPTS):
         try:
-            return _reconcile(client)
+            return _reconcile(client, model)
         except mlflow.MlflowException as error:
             # MLflow sets a tag or an alias by looking for the row and then inserting it: of two processes that complete
             # the same promotion at once, one is told that the row is there already.
@@ -97,19 +97,19 @@ def reconcile(client: mlflow.MlflowClient) -> RegistryState:
     raise AssertionError
 
 
-def _reconcile(client: mlflow.MlflowClient) -> RegistryState:
-    ledger = Ledger(client)
+def _reconcile(client: mlflow.MlflowClient, model: str) -> RegistryState:
+    ledger = Ledger(client, model)
     notes: list[str] = []
     while True:
-        aliases = versions.aliases(client)
+        aliases = versions.aliases(client, model)
         entries = ledger.entries()
-        if not entries or not _follow(client, entries[-1], aliases.get(names.CHAMPION)):
+        if not entries or not _follow(client, model, entries[-1], aliases.get(names.CHAMPION)):
             break
         notes.append(_say_followed(entries[-1], aliases.get(names.CHAMPION)))
     champion = entries[-1].version if entries else aliases.get(names.CHAMPION)
-    challenger, stale = _challenger(client, aliases, champion)
+    challenger, stale = _challenger(client, model, aliases, champion)
     if stale:
-        taken_down = _take_down_challenger(client)
+        taken_down = _take_down_challenger(client, model)
         if stale != champion:
             how = "alias taken down" if taken_down else "the alias stays, for want of the right to delete it (MANAGE)"
             notes.append(f"{_say_stale(stale)}; {how}")
@@ -117,13 +117,13 @@ def _reconcile(client: mlflow.MlflowClient) -> RegistryState:
 
 
 def _challenger(
-    client: mlflow.MlflowClient, aliases: dict[str, str], champion: str | None
+    client: mlflow.MlflowClient, model: str, aliases: dict[str, str], champion: str | None
 ) -> tuple[str | None, str | None]:
     """The version that may take the champion's place, and the version at which a stale alias `challenger` is."""
     number = aliases.get(names.CHALLENGER)
     if number is None:
         return None, None
-    version = versions.find_version(client, number)
+    version = versions.find_version(client, number, model)
     return (number, None) if version and _may_replace(version, champion) else (None, number)
 
 
@@ -137,13 +137,13 @@ def _may_replace(version: Version, champion: str | None) -> bool:
     )
 
 
-def _take_down_challenger(client: mlflow.MlflowClient) -> bool:
+def _take_down_challenger(client: mlflow.MlflowClient, model: str) -> bool:
     """Whether it could be: a server with users lets only those delete an alias who may manage the model.
 
     `promote` takes no notice of a stale alias, so a training that may not delete it need not fail for it.
     """
     try:
-        client.delete_registered_model_alias(MODEL, names.CHALLENGER)
+        client.delete_registered_model_alias(model, names.CHALLENGER)
     except mlflow.MlflowException as error:
         if not is_denied(error):
             raise
@@ -155,19 +155,20 @@ def _is_behind(version: Version, last: Entry, alias: str | None) -> bool:
     return alias != last.version or version.tags.get(PROMOTION) != str(last.number)
 
 
-def _follow(client: mlflow.MlflowClient, last: Entry, alias: str | None) -> bool:
+def _follow(client: mlflow.MlflowClient, model: str, last: Entry, alias: str | None) -> bool:
     """Makes alias and tags follow the ledger's last entry; whether they were behind."""
-    version = versions.find_version(client, last.version)
+    version = versions.find_version(client, last.version, model)
     if version is None:  # deleted since: there is nothing left that an alias could point to
         return False
     if not _is_behind(version, last, alias):
         return False
     if alias != last.version:
-        client.set_registered_model_alias(MODEL, names.CHAMPION, last.version)
+        client.set_registered_model_alias(model, names.CHAMPION, last.version)
     if version.tags.get(PROMOTION) != str(last.number):
-        if last.action == "rollback" and versions.find_version(client, last.previous):
-            versions.set_tags(client, last.previous, {ROLLED_BACK_BY: last.by, ROLLED_BACK_AT: last.at})
-        versions.set_tags(client, last.version, _tags(last))
+        before = versions.find_version(client, last.previous, model) if last.action == "rollback" else None
+        if before is not None:
+            versions.set_tags(client, before, {ROLLED_BACK_BY: last.by, ROLLED_BACK_AT: last.at})
+        versions.set_tags(client, version, _tags(last))
     return True
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
+from ferkit.tracking import names
+
 APPROVED: Final = "approved"
 REJECTED: Final = "rejected"
 NOT_GATED: Final = "not_gated"
@@ -67,6 +69,7 @@ class Verdict:
         candidates: every candidate of the pipeline run, best on validation first: `run_id`, `name`, `version`,
             `validation_status`, `val_macro_f1` (None for one that was not scored).
         at: UTC, ISO 8601.
+        model: the registered model that the versions are of.
     """
 
     status: Literal["approved", "rejected"]
@@ -85,6 +88,7 @@ class Verdict:
     policy: Mapping[str, Any]
     at: str
     candidates: tuple[Mapping[str, Any], ...] = field(default=())
+    model: str = names.REGISTERED_MODEL
 
     @property
     def approved(self) -> bool:

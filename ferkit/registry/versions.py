@@ -1,25 +1,32 @@
-"""The registered model: its versions, their tags, its aliases."""
+"""Registered models: their versions, tags and aliases. What makes one ours is a tag on it."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 import mlflow
+from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
 from ferkit.errors import MISSING, UserError
 from ferkit.tracking import names
 
-MODEL = names.REGISTERED_MODEL
-
 DESCRIPTION = (
     "Tells seven facial expressions apart: angry, disgust, fear, happy, sad, surprise, neutral. `champion` is the "
     "version to use, `challenger` the last one approved to take its place. A version's tags say how it was judged."
 )
+
+OURS: Final = "made_by"
+"""Tag of a registered model that this pipeline made; its value is `BY`."""
+
+BY: Final = "fer-pipeline"
 
 PARENT_RUN = "pipeline.mlflow_run_id"
 """Tag of a version: the parent run it came from."""
@@ -27,14 +34,16 @@ PARENT_RUN = "pipeline.mlflow_run_id"
 
 @dataclass(frozen=True)
 class Version:
-    """A version of the registered model. (MLflow's own has its number as int from a database, as str from a server.)
+    """A version of a registered model. (MLflow's own has its number as int from a database, as str from a server.)
 
     Attributes:
+        model: the registered model's name.
         number: 1, 2, 3 and so on, as text.
         run_id: the candidate's run; empty for a version that was registered from elsewhere.
         tags: what is known about it.
     """
 
+    model: str
     number: str
     run_id: str
     tags: Mapping[str, str]
@@ -42,56 +51,122 @@ class Version:
     @property
     def uri(self) -> str:
         """Where to load it from."""
-        return f"models:/{MODEL}/{self.number}"
+        return f"models:/{self.model}/{self.number}"
 
 
 def _version(found: ModelVersion) -> Version:
-    return Version(str(found.version), found.run_id or "", found.tags)
+    return Version(found.name, str(found.version), found.run_id or "", found.tags)
 
 
-def aliases(client: mlflow.MlflowClient) -> dict[str, str]:
+def our_models(client: mlflow.MlflowClient) -> list[str]:
+    """The names of the registered models that this pipeline made, in order. Version 0.1 left no tag on its one."""
+    found: list[str] = []
+    token = None
+    while True:
+        page = client.search_registered_models(max_results=200, order_by=["name ASC"], page_token=token)
+        found += [model.name for model in page if model.tags.get(OURS) == BY or model.name == names.REGISTERED_MODEL]
+        token = page.token
+        if not token:
+            return found
+
+
+def choose_model(client: mlflow.MlflowClient, given: str = "") -> str:
+    """The registered model that a command is about: the one given, else the only one of ours.
+
+    Raises:
+        UserError: there is none, or there are several; names them.
+    """
+    if given:
+        return given
+    found = our_models(client)
+    if not found:
+        raise UserError("no model is registered in this MLflow yet; train one with `ferpipe run`")
+    if len(found) > 1:
+        raise UserError(f"there are {len(found)} registered models; say which with --model: {', '.join(found)}")
+    return found[0]
+
+
+def model_of(parent: Run) -> str:
+    """The registered model that a pipeline run was told; version 0.1 knew one alone."""
+    return parent.data.params.get(names.MODEL_PARAMETER) or names.REGISTERED_MODEL
+
+
+def address_of(client: mlflow.MlflowClient, given: str) -> str:
+    """The address of a model that a person named.
+
+    Args:
+        client: of the MLflow that holds it.
+        given: an alias or a version's number (of the only registered model of ours), `NAME@ALIAS`, `NAME/NUMBER`, the
+            name of a registered model of ours (for its champion), the id of the run that trained it, a folder, or any
+            address that MLflow takes.
+
+    Raises:
+        UserError: an alias or a number, and there are several registered models.
+    """
+    if ":/" in given or Path(given).is_dir():
+        return given
+    if re.fullmatch("[0-9a-f]{32}", given):
+        return f"runs:/{given}/{names.MODEL_ARTIFACT}"
+    if "@" in given or "/" in given:
+        return f"models:/{given}"
+    models = our_models(client)
+    if given in models:
+        return f"models:/{given}@{names.CHAMPION}"
+    if len(models) > 1:
+        ways = ", ".join(f"{model}{'/' if given.isdecimal() else '@'}{given}" for model in models)
+        raise UserError(f"there are {len(models)} registered models; say which with --model: {ways}")
+    model = choose_model(client)
+    return f"models:/{model}/{given}" if given.isdecimal() else f"models:/{model}@{given}"
+
+
+def aliases(client: mlflow.MlflowClient, model: str = names.REGISTERED_MODEL) -> dict[str, str]:
     """The registered model's aliases with the numbers they point to.
 
     Raises:
         UserError: nothing was ever registered.
     """
     try:
-        model = client.get_registered_model(MODEL)
+        found = client.get_registered_model(model)
     except mlflow.MlflowException as error:
         if not is_missing(error):
             raise
-        raise UserError(f"no model {MODEL} is registered in this MLflow; train one with `ferpipe run`") from None
-    return {alias: str(number) for alias, number in model.aliases.items()}
+        raise UserError(f"no model {model} is registered in this MLflow; {_others(client)}") from None
+    return {alias: str(number) for alias, number in found.aliases.items()}
 
 
-def find_version(client: mlflow.MlflowClient, number: str) -> Version | None:
+def _others(client: mlflow.MlflowClient) -> str:
+    there = our_models(client)
+    return f"there is {', '.join(there)}" if there else "train one with `ferpipe run`"
+
+
+def find_version(client: mlflow.MlflowClient, number: str, model: str = names.REGISTERED_MODEL) -> Version | None:
     """A version by its number; None if there is none, or it was deleted."""
     try:
-        return _version(client.get_model_version(MODEL, number))
+        return _version(client.get_model_version(model, number))
     except mlflow.MlflowException as error:
         if is_missing(error):
             return None
         raise
 
 
-def version_of(client: mlflow.MlflowClient, version: str) -> Version:
+def version_of(client: mlflow.MlflowClient, version: str, model: str = names.REGISTERED_MODEL) -> Version:
     """A version by its number, or by an alias.
 
     Raises:
         UserError: there is none.
     """
-    number = aliases(client).get(version, version)
-    found = find_version(client, number) if number.isdecimal() else None
+    number = aliases(client, model).get(version, version)
+    found = find_version(client, number, model) if number.isdecimal() else None
     if found is None:
-        newest = [there.number for there in versions(client)[:10]]
+        newest = [there.number for there in versions(client, model=model)[:10]]
         known = f"newest: {', '.join(newest)}" if newest else "train one with `ferpipe run`"
-        raise UserError(f"{MODEL} has no version {version!r}; {known}")
+        raise UserError(f"{model} has no version {version!r}; {known}")
     return found
 
 
-def versions(client: mlflow.MlflowClient, run_id: str = "") -> list[Version]:
+def versions(client: mlflow.MlflowClient, run_id: str = "", model: str = names.REGISTERED_MODEL) -> list[Version]:
     """All versions, or those of one candidate's run, newest first."""
-    query = f"name = '{MODEL}'" + (f" AND run_id = '{run_id}'" if run_id else "")
+    query = f"name = '{model}'" + (f" AND run_id = '{run_id}'" if run_id else "")
     found: list[Version] = []
     token = None
     while True:
@@ -102,7 +177,13 @@ def versions(client: mlflow.MlflowClient, run_id: str = "") -> list[Version]:
             return sorted(found, key=lambda version: int(version.number), reverse=True)
 
 
-def register_run(client: mlflow.MlflowClient, run_id: str, tags: Mapping[str, str], description: str) -> Version:
+def register_run(
+    client: mlflow.MlflowClient,
+    run_id: str,
+    tags: Mapping[str, str],
+    description: str,
+    model: str = names.REGISTERED_MODEL,
+) -> Version:
     """Registers the model of a candidate's run; a run that has a version keeps it.
 
     Args:
@@ -110,33 +191,34 @@ def register_run(client: mlflow.MlflowClient, run_id: str, tags: Mapping[str, st
         run_id: the candidate's run.
         tags: of a new version.
         description: what a person reads first, in the registry's list.
+        model: the registered model, made where there is none.
     """
-    ensure_registered_model(client)
-    there = versions(client, run_id)
+    ensure_registered_model(client, model)
+    there = versions(client, run_id, model)
     if not there:
         logging.getLogger("mlflow.tracking._model_registry.fluent").setLevel(logging.ERROR)
         with contextlib.redirect_stderr(io.StringIO()):  # "Successfully registered model ..."
-            made = mlflow.register_model(f"runs:/{run_id}/{names.MODEL_ARTIFACT}", MODEL, tags=dict(tags))
-        there = versions(client, run_id)
+            made = mlflow.register_model(f"runs:/{run_id}/{names.MODEL_ARTIFACT}", model, tags=dict(tags))
+        there = versions(client, run_id, model)
         if there[-1].number != str(made.version):  # another process registered the run at the same moment, before this
-            client.delete_model_version(MODEL, str(made.version))
-    client.update_model_version(MODEL, there[-1].number, description=description)
+            client.delete_model_version(model, str(made.version))
+    client.update_model_version(model, there[-1].number, description=description)
     return there[-1]
 
 
-def ensure_registered_model(client: mlflow.MlflowClient) -> None:
+def ensure_registered_model(client: mlflow.MlflowClient, model: str = names.REGISTERED_MODEL) -> None:
     """Makes the registered model when there is none."""
     try:
-        client.create_registered_model(MODEL, description=DESCRIPTION)
+        client.create_registered_model(model, tags={OURS: BY}, description=DESCRIPTION)
     except mlflow.MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
 
 
-def set_tags(client: mlflow.MlflowClient, version: str, tags: Mapping[str, str]) -> None:
+def set_tags(client: mlflow.MlflowClient, version: Version, tags: Mapping[str, str]) -> None:
     """Sets tags of a version."""
     for name, value in tags.items():
-        client.set_model_version_tag(MODEL, version, name, value)
+        client.set_model_version_tag(version.model, version.number, name, value)
 
 
 def is_missing(error: mlflow.MlflowException) -> bool:

@@ -10,16 +10,16 @@ from html import escape
 from ferkit.data import EMOTIONS, Profile
 from ferkit.metrics.evaluation import Evaluation
 from ferkit.report.page import bullets
-from ferkit.tracking.names import REGISTERED_MODEL
 
 
-def sections(data: Profile, evaluation: Evaluation | None, version: str) -> list[str]:
+def sections(data: Profile, evaluation: Evaluation | None, model: str, version: str) -> list[str]:
     """The card's sections, as HTML.
 
     Args:
         data: what the model was trained on.
         evaluation: of the challenger; None where its run no longer has it.
-        version: the challenger's, in the registry.
+        model: the registered model's name.
+        version: the challenger's.
     """
     drawn = str(data.source.get("csv", "")).startswith("sample")
     return [
@@ -33,7 +33,7 @@ def sections(data: Profile, evaluation: Evaluation | None, version: str) -> list
         "<h3>Licence</h3>",
         bullets([CODE_LICENCE] if drawn else [CODE_LICENCE, DATA_LICENCE]),
         "<h3>How to use it</h3>",
-        f"<pre><code>{escape(_commands(version))}</code></pre>",
+        f"<pre><code>{escape(_commands(model, version))}</code></pre>",
     ]
 
 
@@ -126,11 +126,11 @@ def _limits(side: int) -> list[str]:
     ]
 
 
-def _commands(version: str) -> str:
+def _commands(model: str, version: str) -> str:
     return (
-        f"ferpipe predict face.png --model models:/{REGISTERED_MODEL}/{version}\n"
-        f"mlflow models serve -m models:/{REGISTERED_MODEL}/{version} --env-manager local\n\n"
+        f"ferpipe predict face.png --model models:/{model}/{version}\n"
+        f"mlflow models serve -m models:/{model}/{version} --env-manager local\n\n"
         "import mlflow, pandas\n"
-        f'model = mlflow.pyfunc.load_model("models:/{REGISTERED_MODEL}/{version}")\n'
+        f'model = mlflow.pyfunc.load_model("models:/{model}/{version}")\n'
         'model.predict(pandas.DataFrame({"face": [open("face.png", "rb").read()]}))'
     )

@@ -58,7 +58,7 @@ def write_report(candidates: Sequence[CandidateRun], verdict: Mapping[str, Any],
         *_calibration(scored),
         *_mistakes(chosen["name"], evaluation),
         *_data(data),
-        *card.sections(data, evaluation, chosen["version"]),
+        *card.sections(data, evaluation, verdict["model"], chosen["version"]),
     ]
     return page(title, body)
 

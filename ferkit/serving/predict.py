@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from ferkit.errors import UserError
 from ferkit.serving.file_types import ENDINGS, LITTER, is_picture, name_kind, read_start
 from ferkit.serving.load import FaceModel
 from ferkit.serving.pyfunc import FORMATS, LEAST_CONTRAST, NotAFace, measure_contrast, read_picture
-from ferkit.tracking.names import MODEL_ARTIFACT, REGISTERED_MODEL
 from ferkit.user_input import shown
 
 KINDS = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
@@ -46,19 +44,6 @@ class Answers:
             }
             for face, given in zip(self.faces, self.probabilities, strict=True)
         ]
-
-
-def name_model(model: str) -> str:
-    """The address of a model that a person named: an address, a version's number, the run that trained it, or an alias.
-
-    >>> name_model("champion"), name_model("3")
-    ('models:/facial-expression@champion', 'models:/facial-expression/3')
-    """
-    if ":/" in model or Path(model).is_dir():
-        return model
-    if re.fullmatch("[0-9a-f]{32}", model):
-        return f"runs:/{model}/{MODEL_ARTIFACT}"
-    return f"models:/{REGISTERED_MODEL}/{model}" if model.isdigit() else f"models:/{REGISTERED_MODEL}@{model}"
 
 
 def predict(model: FaceModel, inputs: Sequence[str], refused: list[str]) -> Iterator[Answers]:

@@ -43,10 +43,23 @@ class NewCandidate:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def open_candidates(client: mlflow.MlflowClient, parent: Run, candidates: Sequence[NewCandidate]) -> list[str]:
+def open_candidates(
+    client: mlflow.MlflowClient,
+    parent: Run,
+    candidates: Sequence[NewCandidate],
+    tags: Mapping[str, str] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> list[str]:
     """The run ids of a parent's candidates, in their order; runs that are not there yet are made, SCHEDULED.
 
     A run is whole before its id is handed out: a step that was killed on the way makes what is missing.
+
+    Args:
+        client: of the MLflow that holds the parent.
+        parent: the pipeline run.
+        candidates: what is trained.
+        tags: further ones of every candidate's run.
+        parameters: of their data, which every run shows beside its candidate's own; none of those bears such a name.
     """
     there: dict[int, Run] = {}
     for run in tree.children(client, parent):
@@ -57,7 +70,11 @@ def open_candidates(client: mlflow.MlflowClient, parent: Run, candidates: Sequen
             client.delete_run(run.info.run_id)
         else:
             there[number] = run
-    return [_open(client, parent, number, candidate, there.get(number)) for number, candidate in enumerate(candidates)]
+    shared = {name: str(value) for name, value in (parameters or {}).items()}
+    return [
+        _open(client, parent, number, candidate, there.get(number), tags or {}, shared)
+        for number, candidate in enumerate(candidates)
+    ]
 
 
 def open_ensemble(client: mlflow.MlflowClient, parent: Run, candidate: NewCandidate) -> str:
@@ -67,16 +84,23 @@ def open_ensemble(client: mlflow.MlflowClient, parent: Run, candidate: NewCandid
         for run in tree.children(client, parent)
         if NUMBER not in run.data.tags and run.data.tags.get(names.CANDIDATE_ID) == candidate.candidate_id
     ]
-    return _open(client, parent, None, candidate, same[0] if same else None)
+    return _open(client, parent, None, candidate, same[0] if same else None, {}, {})
 
 
 def _open(
-    client: mlflow.MlflowClient, parent: Run, number: int | None, candidate: NewCandidate, run: Run | None
+    client: mlflow.MlflowClient,
+    parent: Run,
+    number: int | None,
+    candidate: NewCandidate,
+    run: Run | None,
+    shared_tags: Mapping[str, str],
+    shared: Mapping[str, str],
 ) -> str:
     if run is not None and names.STATE in run.data.tags:
         return run.info.run_id
     if run is None:
         tags = {
+            **shared_tags,
             **candidate.tags,
             MLFLOW_PARENT_RUN_ID: parent.info.run_id,
             names.RUN_KIND: "candidate",
@@ -87,7 +111,8 @@ def _open(
             tags[NUMBER] = str(number)
         run = client.create_run(parent.info.experiment_id, tags=tags, run_name=candidate.name)
     run_id = run.info.run_id
-    parameters = [Param(name, str(value)[: tree.LONGEST_PARAMETER]) for name, value in candidate.settings.items()]
+    shown = {**shared, **candidate.settings}
+    parameters = [Param(name, str(value)[: tree.LONGEST_PARAMETER]) for name, value in shown.items()]
     client.log_batch(run_id, params=parameters)
     client.log_dict(run_id, dict(candidate.settings), SETTINGS)
     client.update_run(run_id, status="SCHEDULED")

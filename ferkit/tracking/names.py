@@ -1,9 +1,14 @@
 """Names under which everything is found in MLflow: experiment, registered model, tags, metrics."""
 
+from collections.abc import Mapping
 from typing import Final
 
 EXPERIMENT: Final = "facial-expression"
 REGISTERED_MODEL: Final = "facial-expression"
+SAMPLE_MODEL: Final = "facial-expression-sample"
+"""The registered model of the drawn sample, so that a model of people is not judged against one of drawings."""
+MODEL_PARAMETER: Final = "registered_model"
+"""Parameter of a parent run: the registered model that its candidates become versions of."""
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
@@ -22,6 +27,8 @@ DATA_VERSION: Final = "data.version"
 """Version of the source CSV, known before a row is read: see components/locate."""
 DATA_SHA256: Final = "data.sha256"
 DATA_DIGEST: Final = "data.digest"
+DATA_NAME: Final = "data.name"
+"""A short name of the CSV, for people: `fer2013`."""
 ARCHITECTURE: Final = "architecture"
 CANDIDATE_ID: Final = "candidate_id"
 GROUP: Final = "group"
@@ -42,6 +49,14 @@ CLOSED_BY: Final = "closed.by"
 """Of a parent that has ended: the id of the owner that ended it, who may open it again."""
 COMPLETED: Final = "pipeline.completed"
 """Of a parent: its last step has done its work. What the backend says of the run's end counts less than this."""
+PARENT_NAME: Final = "pipeline.run"
+"""Of a candidate: its pipeline run's name."""
+VERDICT: Final = "verdict"
+"""Of a candidate and a parent: `approved`, `rejected` or `not_gated`, of its (or its best candidate's) version."""
+VERSION: Final = "version"
+"""Of a candidate and a parent: the version that it (or its best candidate) became, as `facial-expression/3`."""
+BEST_CANDIDATE: Final = "best"
+"""Of a parent: the name of the candidate that the gate judged."""
 STATE: Final = "candidate.state"
 """Of a candidate: how far it is, see `State`. It alone decides; MLflow's status is for display."""
 
@@ -70,18 +85,48 @@ class State:
     EVALUATED: Final = "evaluated"
 
 
-_PREFIX: Final = {"train": "train", "validation": "val", "test": "test", "test_clean": "test_clean"}
+def registered_model(given: str, csv: str) -> str:
+    """The registered model of a pipeline run: the one given, else the usual one for its data.
+
+    >>> registered_model("", "s3://faces/fer2013.csv"), registered_model("", "sample:noise=0.3")
+    ('facial-expression', 'facial-expression-sample')
+    """
+    return given or (SAMPLE_MODEL if csv.partition(":")[0] == "sample" else REGISTERED_MODEL)
+
+
+_PREFIX: Final = {"validation": "eval_val", "test": "test", "test_clean": "test_clean"}
 
 
 def metric(split: str, name: str, emotion: str = "") -> str:
-    """The name of a metric, split first.
+    """The name of a figure that `evaluate` gives the exported model, split first.
+
+    One name, one quantity: training's figures by epoch are under `train/` and `val/`, those of the epoch that is kept
+    under `best_val/`.
 
     >>> metric("validation", "macro_f1"), metric("test", "recall", "disgust")
-    ('val/macro_f1', 'test/recall/disgust')
+    ('eval_val/macro_f1', 'test/recall/disgust')
 
     Args:
-        split: `train`, `validation`, `test`, or `test_clean`: test rows whose pixels are not among the training rows.
+        split: `validation`, `test`, or `test_clean`: test rows whose pixels are not among the training rows.
         name: `loss`, `accuracy`, `macro_f1`, `precision`, `recall`, `f1`, `support` and the like.
         emotion: for a figure per class.
     """
-    return "/".join(part for part in (_PREFIX[split], name, emotion) if part)
+    return "/".join((_PREFIX[split], name, emotion) if emotion else (_PREFIX[split], name))
+
+
+BEST: Final = "best_val"
+"""Before the name of a figure on validation at the epoch that is kept: `best_val/macro_f1`."""
+
+
+def validation_figure(metrics: Mapping[str, float], name: str) -> float | None:
+    """A run's figure on validation: the exported model's, else the kept epoch's, else the last epoch's.
+
+    A run of version 0.1 has one name, `val/…`, for all of them; once it is evaluated, that is the exported model's.
+
+    >>> validation_figure({"val/macro_f1": 0.2, "best_val/macro_f1": 0.3}, "macro_f1")
+    0.3
+    """
+    for prefix in (_PREFIX["validation"], BEST, "val"):
+        if (value := metrics.get(f"{prefix}/{name}")) is not None:
+            return value
+    return None

@@ -15,7 +15,6 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from ferkit.tracking import names
-from ferkit.tracking.names import metric
 
 
 def validation_score(run: Run) -> float | None:
@@ -27,7 +26,7 @@ def validation_score(run: Run) -> float | None:
     if run.info.status == "FAILED":
         return None
     figures = run.data.metrics
-    score = figures.get(metric("validation", "macro_f1"))
+    score = names.validation_figure(figures, "macro_f1")
     if score is None or not math.isfinite(score):
         return None
     return figures.get(names.CROSS_FITTED, score)
@@ -36,7 +35,7 @@ def validation_score(run: Run) -> float | None:
 def rank(run: Run) -> tuple[float, float]:
     """A key to sort single candidates by, the best the greatest: macro-F1 on validation, then accuracy there."""
     score = validation_score(run)
-    return (-math.inf if score is None else score, run.data.metrics.get(metric("validation", "accuracy"), 0.0))
+    return (-math.inf if score is None else score, names.validation_figure(run.data.metrics, "accuracy") or 0.0)
 
 
 @dataclass(frozen=True)
@@ -126,5 +125,5 @@ def _nearest_first(runs: Sequence[Run]) -> list[Run]:
 
 def _rank_group(group: Group) -> tuple[float, float]:
     score = group.spread(validation_score)
-    accuracy = group.spread(lambda run: run.data.metrics.get(metric("validation", "accuracy")))
+    accuracy = group.spread(lambda run: names.validation_figure(run.data.metrics, "accuracy"))
     return (score.mean if score else -math.inf, accuracy.mean if accuracy else 0.0)

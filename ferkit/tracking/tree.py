@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -21,7 +22,7 @@ from ferkit.tracking import names
 from ferkit.tracking.names import State
 from ferkit.tracking.owner import Owner, owner_of
 from ferkit.tracking.store import artifact_location
-from ferkit.tracking.views import EXPERIMENT_TAGS
+from ferkit.tracking.views import EXPERIMENT_TAGS, VIEWS
 
 LONGEST_TAG = 5000
 LONGEST_PARAMETER = 6000
@@ -48,7 +49,7 @@ def add_views(client: mlflow.MlflowClient, experiment_id: str) -> None:
     """The saved views, on an experiment that somebody else made (a team's server, `mlflow run`)."""
     there = client.get_experiment(experiment_id).tags
     for name, value in EXPERIMENT_TAGS.items():
-        if name not in there:
+        if name not in there or (name in VIEWS and there[name] != value):
             client.set_experiment_tag(experiment_id, name, value)
 
 
@@ -227,6 +228,14 @@ def writing_to(run_id: str) -> Iterator[None]:
             mlflow.MlflowClient().update_run(run_id, status="RUNNING")
         raise
     mlflow.MlflowClient().update_run(run_id, status="RUNNING")
+
+
+def log_picture(path: Path, key: str) -> None:
+    """Logs a PNG to the active run as an image of MLflow's: its grid shows those of one key across runs."""
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        mlflow.log_image(picture.convert("RGB"), key=key, step=0, synchronous=True)
 
 
 def log_dataset(source: str, name: str, digest: str, context: str) -> MetaDataset:

@@ -1,50 +1,89 @@
-"""What a person sees first in the MLflow UI: an experiment of model training, and a saved view of its candidates.
+"""What a person sees first in the MLflow UI: an experiment of model training, and two saved views of its runs.
 
 The runs table shows no figures until somebody picks columns. A saved view is an experiment tag (MLflow 3.17 keeps those
-made by hand in the same form), so ours is there from the first run on: under "Views", and by an address.
+made by hand in the same form), so ours are there from the first run on: under "Views", and by an address.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
 from ferkit.tracking import names
 from ferkit.tracking.names import metric
 
-VIEW: Final = "candidates"
-_NAME: Final = "Candidates side by side"
-_COLUMNS: Final = (
-    metric("test", "accuracy"),
-    metric("test", "macro_f1"),
-    metric("test", "worst_recall"),
-    metric("test_clean", "macro_f1"),
-    metric("validation", "macro_f1"),
-    "images_per_second",
-)
+CANDIDATES: Final = "candidates"
+PIPELINE_RUNS: Final = "pipeline-runs"
 _MADE_AT: Final = 1_767_225_600_000  # milliseconds; any fixed moment: the tag is the same whoever writes it
 
-EXPERIMENT_TAGS: Final = {
-    "mlflow.experimentKind": "custom_model_development",
-    f"mlflow.sharedViewState.{VIEW}": json.dumps(
-        {
-            "name": _NAME,
-            "createdAt": _MADE_AT,
-            "updatedAt": _MADE_AT,
-            "state": json.dumps(
-                {
-                    "searchFilter": f"tags.`{names.RUN_KIND}` = 'candidate'",
-                    "orderByKey": f"metrics.`{metric('validation', 'macro_f1')}`",
-                    "orderByAsc": False,
-                    "selectedColumns": ["attributes.`Models`", *(f"metrics.`{column}`" for column in _COLUMNS)],
-                }
+
+def _metrics(*columns: str) -> list[str]:
+    return [f"metrics.`{column}`" for column in columns]
+
+
+def _tags(*columns: str) -> list[str]:
+    return [f"tags.`{column}`" for column in columns]
+
+
+def _view(name: str, kind: str, order_by: str, columns: Sequence[str]) -> str:
+    """A saved view as MLflow keeps it: the runs of one kind, by a figure from high to low or by time."""
+    state = {
+        "searchFilter": f"tags.`{names.RUN_KIND}` = '{kind}'",
+        "orderByKey": order_by,
+        "orderByAsc": False,
+        "selectedColumns": list(columns),
+    }
+    return json.dumps({"name": name, "createdAt": _MADE_AT, "updatedAt": _MADE_AT, "state": json.dumps(state)})
+
+
+VIEWS: Final = {
+    f"mlflow.sharedViewState.{CANDIDATES}": _view(
+        "Candidates",
+        "candidate",
+        f"metrics.`{metric('validation', 'macro_f1')}`",
+        [
+            *_tags(names.DATA_NAME, names.DATA_DIGEST, names.PARENT_NAME, names.VERDICT, names.VERSION),
+            *_metrics(
+                metric("validation", "macro_f1"),
+                metric("test", "macro_f1"),
+                metric("test", "accuracy"),
+                metric("test", "worst_recall"),
+                metric("test_clean", "macro_f1"),
+                f"{names.BEST}/macro_f1",
+                "images_per_second",
             ),
-        }
+            "params.`balance.strategy`",
+            "params.`ingest.duplicates`",
+            "params.`epochs`",
+        ],
+    ),
+    f"mlflow.sharedViewState.{PIPELINE_RUNS}": _view(
+        "Pipeline runs",
+        "pipeline",
+        "attributes.start_time",
+        [
+            *_tags(names.DATA_NAME, names.BEST_CANDIDATE, names.VERDICT, names.VERSION, "mlflow.user"),
+            *_metrics(
+                metric("validation", "macro_f1"),
+                metric("test", "macro_f1"),
+                metric("test", "accuracy"),
+                metric("test", "worst_recall"),
+            ),
+            "params.`balance.strategy`",
+            "params.`train.recipe`",
+        ],
     ),
 }
+"""The saved views, as tags of an experiment; an older release's are replaced."""
+
+EXPERIMENT_TAGS: Final = {"mlflow.experimentKind": "custom_model_development", **VIEWS}
 """Tags of a new experiment."""
 
 
-def view_path(experiment_id: str) -> str:
-    """The path of the saved view in the MLflow UI, to append to its address."""
-    return f"/#/experiments/{experiment_id}/runs?viewStateShareKey={VIEW}"
+def view_path(experiment_id: str, view: str = CANDIDATES) -> str:
+    """The path of a saved view in the MLflow UI, to append to its address.
+
+    MLflow shows an experiment's page for language models unless told otherwise.
+    """
+    return f"/#/experiments/{experiment_id}/runs?viewStateShareKey={view}&workflowType=machine_learning"

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from pipeline.verbs.options import json_option, tracking_option
+from pipeline.verbs.options import json_option, model_option, tracking_option
 
 
 @click.command()
@@ -16,6 +16,7 @@ from pipeline.verbs.options import json_option, tracking_option
 @click.option("--against", metavar="RUN", help="Run or version to hold all others against. Default: the champion.")
 @click.option("--csv", "as_table", is_flag=True, help="Print CSV.")
 @click.option("--open", "address_only", is_flag=True, help="Print the address of this comparison in the MLflow UI.")
+@model_option
 @tracking_option
 @json_option
 def compare(
@@ -24,6 +25,7 @@ def compare(
     against: str | None,
     as_table: bool,
     address_only: bool,
+    model: str,
     tracking_uri: str,
     as_json: bool,
 ) -> None:
@@ -44,16 +46,16 @@ def compare(
     if as_table + as_json + address_only > 1:
         raise click.UsageError("--json, --csv and --open exclude each other")
     client = connect(tracking_uri)
-    run_ids = comparing.find_candidates(client, runs, last)
+    run_ids = comparing.find_candidates(client, runs, last, model)
     if address_only:
         click.echo(comparing.comparison_address(tracking_uri, client, run_ids))
         return
     if against:
-        (reference_id, *others) = comparing.find_candidates(client, [against], 1)
+        (reference_id, *others) = comparing.find_candidates(client, [against], 1, model)
         if others:
             raise UserError(f"--against {against}: a pipeline run of {len(others) + 1} candidates; name one of them")
     else:
-        reference_id = comparing.find_champion(client)
+        reference_id = comparing.find_champion(client, run_ids, model)
     rows = comparing.rows_of(client, [*run_ids, *([reference_id] if reference_id else [])])
     reference = next((row for row in rows if row.run_id == reference_id), rows[0])
     differences = comparing.hold_against(rows, reference)

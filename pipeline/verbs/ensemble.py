@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.verbs.options import home_option, json_option, tracking_option
+from pipeline.verbs.options import home_option, json_option, model_option, tracking_option
 
 
 @click.command()
@@ -31,6 +31,7 @@ from pipeline.verbs.options import home_option, json_option, tracking_option
     metavar="NAME=VALUE",
     help="One parameter of the gate's policy; see `ferpipe run -h`.",
 )
+@model_option
 @tracking_option
 @home_option
 @json_option
@@ -39,6 +40,7 @@ def ensemble(
     weights: str,
     data: Path | None,
     assignments: tuple[str, ...],
+    model: str,
     tracking_uri: str,
     home: Path,
     as_json: bool,
@@ -59,6 +61,7 @@ def ensemble(
     from pipeline.ensemble import join_models
     from pipeline.layers import read_policy
     from pipeline.local import Home
+    from pipeline.summary import named_model
 
     policy = read_policy(assignments)
     running = Home(home).running
@@ -67,9 +70,9 @@ def ensemble(
     def say(line: str) -> None:
         click.echo(line, err=as_json)
 
-    verdict = join_models(
-        connect(tracking_uri), models, Ensemble.parse({"weights": weights}), policy, data, running, say
-    )
+    client = connect(tracking_uri)
+    parameters = Ensemble.parse({"weights": weights})
+    verdict = join_models(client, models, parameters, policy, data, running, say, model)
     if as_json:
         click.echo(json.dumps(verdict.to_dict(), indent=2))
         return
@@ -77,4 +80,4 @@ def ensemble(
         click.echo(f"note: {note}")
     click.echo(str(verdict))
     if verdict.approved:
-        click.echo(f"next: ferpipe promote {verdict.challenger.version}")
+        click.echo(f"next: ferpipe promote {verdict.challenger.version}{named_model(client, verdict.model)}")

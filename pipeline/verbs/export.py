@@ -14,7 +14,12 @@ from pipeline.verbs.options import json_option, tracking_option
 
 @click.command()
 @click.option("--format", "kind", type=click.Choice(["onnx", "litert"]), required=True, help="What the file is for.")
-@click.option("--model", default="champion", show_default=True, help="An alias, a version, a run, or an address.")
+@click.option(
+    "--model",
+    default="champion",
+    show_default=True,
+    help="An alias, a version (of NAME: NAME@ALIAS, NAME/VERSION), a registered model, a run, or an address.",
+)
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -37,16 +42,16 @@ def export(kind: str, model: str, output: Path | None, tracking_uri: str, as_jso
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters are TensorFlow's, whatever trained the network
     from ferkit.data import EMOTIONS
     from ferkit.errors import UserError
+    from ferkit.registry.versions import address_of
     from ferkit.serving.export import FACES, FORMATS, PROBABILITIES, check_format, export_model
     from ferkit.serving.load import load_face_model
-    from ferkit.serving.predict import name_model
     from ferkit.tracking.store import connect
 
     target = output or Path(f"facial-expression{FORMATS[kind].suffix}")
     check_format(kind, target)
-    connect(tracking_uri)
+    client = connect(tracking_uri)
     try:
-        loaded = load_face_model(name_model(model))
+        loaded = load_face_model(address_of(client, model))
     except UserError as error:
         raise UserError(f"{error}; make one champion with `ferpipe promote`, or give --model a version") from None
     written = export_model(loaded, kind, target)

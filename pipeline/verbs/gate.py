@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.verbs.options import json_option, tracking_option
+from pipeline.verbs.options import json_option, model_option, tracking_option
 
 
 @click.command()
@@ -24,9 +24,12 @@ from pipeline.verbs.options import json_option, tracking_option
     metavar="NAME=VALUE",
     help="One parameter of the policy; see `ferpipe run -h`.",
 )
+@model_option
 @tracking_option
 @json_option
-def gate(version: str, data: Path | None, assignments: tuple[str, ...], tracking_uri: str, as_json: bool) -> None:
+def gate(
+    version: str, data: Path | None, assignments: tuple[str, ...], model: str, tracking_uri: str, as_json: bool
+) -> None:
     """Score VERSION and today's champion on the same test rows, and say whether VERSION may take over.
 
     The verdict replaces the one that VERSION had. Approved, it becomes the challenger, for `ferpipe promote`. Ends with
@@ -37,10 +40,13 @@ def gate(version: str, data: Path | None, assignments: tuple[str, ...], tracking
     ferpipe gate 7 --data faces --set register.comparison=superiority
     """
     from components.register.register import gate_version
+    from ferkit.registry.versions import choose_model
     from ferkit.tracking.store import connect
     from pipeline.layers import read_policy
+    from pipeline.summary import named_model
 
-    verdict = gate_version(connect(tracking_uri), version, data, read_policy(assignments))
+    client = connect(tracking_uri)
+    verdict = gate_version(client, version, data, read_policy(assignments), choose_model(client, model))
     if as_json:
         click.echo(json.dumps(verdict.to_dict(), indent=2))
         return
@@ -48,4 +54,4 @@ def gate(version: str, data: Path | None, assignments: tuple[str, ...], tracking
         click.echo(f"note: {note}")
     click.echo(str(verdict))
     if verdict.approved:
-        click.echo(f"next: ferpipe promote {verdict.challenger.version}")
+        click.echo(f"next: ferpipe promote {verdict.challenger.version}{named_model(client, verdict.model)}")

@@ -7,13 +7,14 @@ import sys
 
 import click
 
-from pipeline.verbs.options import json_option, tracking_option
+from pipeline.verbs.options import json_option, model_option, tracking_option
 
 
 @click.command()
+@model_option
 @tracking_option
 @json_option
-def history(tracking_uri: str, as_json: bool) -> None:
+def history(model: str, tracking_uri: str, as_json: bool) -> None:
     """Print the record of promotions: who made which version champion, when, in whose place, from which pipeline run.
 
     The record is append-only, and it decides. An alias `champion` that is not where the last line says (a promotion was
@@ -25,9 +26,11 @@ def history(tracking_uri: str, as_json: bool) -> None:
     from rich.table import Table
 
     from ferkit.registry.state import read_state
+    from ferkit.registry.versions import choose_model
     from ferkit.tracking.store import connect
 
-    state = read_state(connect(tracking_uri))
+    client = connect(tracking_uri)
+    state = read_state(client, choose_model(client, model))
     for sentence in state.notes:
         click.echo(f"note: {sentence}", err=True)
     if as_json:

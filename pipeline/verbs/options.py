@@ -56,3 +56,7 @@ home_option = click.option(
     show_default=True,
     help="Folder for what local runs leave: artifacts, cache, training state, logs.",
 )
+
+model_option = click.option(
+    "--model", default="", metavar="NAME", help="The registered model. Default: the only one that `ferpipe` made."
+)

@@ -20,7 +20,12 @@ SHOWN = 20
 
 @click.command()
 @click.argument("faces", nargs=-1, required=True, metavar="FACES...")
-@click.option("--model", default="champion", show_default=True, help="An alias, a version, a run, or an address.")
+@click.option(
+    "--model",
+    default="champion",
+    show_default=True,
+    help="An alias, a version (of NAME: NAME@ALIAS, NAME/VERSION), a registered model, a run, or an address.",
+)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write all as CSV.")
 @tracking_option
 @json_option
@@ -40,15 +45,15 @@ def predict(
     ferpipe predict test.csv --output answers.csv
     """
     from ferkit.errors import UserError
+    from ferkit.registry.versions import address_of
     from ferkit.serving.load import load_face_model
-    from ferkit.serving.predict import name_model
     from ferkit.serving.predict import predict as answer
     from ferkit.tracking.store import connect
     from ferkit.user_input import shown
 
-    connect(tracking_uri)
+    client = connect(tracking_uri)
     try:
-        loaded = load_face_model(name_model(model))
+        loaded = load_face_model(address_of(client, model))
     except UserError as error:
         raise UserError(f"{error}; make one champion with `ferpipe promote`, or give --model a version") from None
 

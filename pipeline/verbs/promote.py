@@ -6,7 +6,7 @@ import json
 
 import click
 
-from pipeline.verbs.options import json_option, tracking_option
+from pipeline.verbs.options import json_option, model_option, tracking_option
 
 
 @click.command()
@@ -14,10 +14,13 @@ from pipeline.verbs.options import json_option, tracking_option
 @click.option("--force", is_flag=True, help="Overrule the gate; needs --reason.")
 @click.option("--reason", default="", metavar="WHY", help="Kept in the record of promotions.")
 @click.option("--dry-run", is_flag=True, help="Say what would happen; promote nothing.")
+@model_option
 @tracking_option
 @json_option
-def promote(version: str, force: bool, reason: str, dry_run: bool, tracking_uri: str, as_json: bool) -> None:
-    """Make VERSION the champion: the one that `models:/facial-expression@champion` loads. Default: the challenger.
+def promote(
+    version: str, force: bool, reason: str, dry_run: bool, model: str, tracking_uri: str, as_json: bool
+) -> None:
+    """Make VERSION the champion: the one that `models:/NAME@champion` loads. Default: the challenger.
 
     A version is refused unless the gate approved it against the champion of this moment; `ferpipe gate VERSION` judges
     it anew. Of several promotions at once one wins, and the others are told. Promoting the champion again does nothing.
@@ -30,9 +33,12 @@ def promote(version: str, force: bool, reason: str, dry_run: bool, tracking_uri:
     ferpipe promote 7 --force --reason "champion 6 is broken on the new camera"
     """
     from ferkit.registry.promotion import promote as promote_version
+    from ferkit.registry.versions import choose_model
     from ferkit.tracking.store import connect
 
     if force and not reason:
         raise click.UsageError("--force needs --reason WHY; it is kept in the record of promotions")
-    outcome = promote_version(connect(tracking_uri), version, force=force, reason=reason, dry_run=dry_run)
+    client = connect(tracking_uri)
+    model = choose_model(client, model)
+    outcome = promote_version(client, version, model=model, force=force, reason=reason, dry_run=dry_run)
     click.echo(json.dumps(outcome.to_dict(), indent=2) if as_json else outcome.sentence)

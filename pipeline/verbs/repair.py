@@ -6,13 +6,14 @@ import json
 
 import click
 
-from pipeline.verbs.options import json_option, tracking_option
+from pipeline.verbs.options import json_option, model_option, tracking_option
 
 
 @click.command()
+@model_option
 @tracking_option
 @json_option
-def repair(tracking_uri: str, as_json: bool) -> None:
+def repair(model: str, tracking_uri: str, as_json: bool) -> None:
     """Put the aliases and tags of the registered model where the record of promotions says.
 
     They lag behind it where a promotion was killed half-way, or where somebody moved an alias by hand. `ferpipe
@@ -20,11 +21,13 @@ def repair(tracking_uri: str, as_json: bool) -> None:
     """
     from ferkit.registry.rights import check_may_promote
     from ferkit.registry.state import reconcile
+    from ferkit.registry.versions import choose_model
     from ferkit.tracking.store import connect
 
     client = connect(tracking_uri)
-    check_may_promote(client)
-    state = reconcile(client)
+    model = choose_model(client, model)
+    check_may_promote(client, model)
+    state = reconcile(client, model)
     if as_json:
         told = {"champion": state.champion, "challenger": state.challenger, "repaired": state.notes}
         click.echo(json.dumps(told, indent=2))

@@ -232,3 +232,15 @@ def test_a_seed_that_kfp_would_round_is_refused_wherever_it_stands():
     for values in ({"train": {"seed": 2**53 + 1}}, {"candidates": [{"architecture": "lenet", "seed": 2**60}]}):
         with pytest.raises(UserError, match=r"seed: whole numbers over 2\*\*53"):
             Parameters.parse(values)
+
+
+def test_recipe_fills_the_recipe_of_train_and_contradicts_none():
+    assert Parameters.parse({"recipe": "notebook"}) == Parameters.parse({"train": {"recipe": "notebook"}})
+    with pytest.raises(UserError, match=r"^recipe: notebook, but train.recipe is tuned; give one of them$"):
+        Parameters.parse({"recipe": "notebook", "train": {"recipe": "tuned"}})
+
+
+@pytest.mark.parametrize("name", ["a/b", "a@b", "models:x"])
+def test_a_registered_models_name_that_no_address_could_hold_is_refused(name: str):
+    with pytest.raises(UserError, match="registered_model"):
+        Parameters.parse({"registered_model": name})

@@ -27,6 +27,7 @@ def row(**values: object) -> Row:
 def test_brackets_in_names_sentences_and_addresses_are_no_markup() -> None:
     found = Summary(
         run_id="1f",
+        model="facial-expression",
         address="http://[::1]:5000/#/experiments/1",
         candidates=[
             row(name=FOREIGN, run_id="1f", version="7", verdict=FOREIGN, failure=FOREIGN, worst_emotion=FOREIGN)

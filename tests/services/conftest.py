@@ -11,7 +11,7 @@ import boto3
 import pytest
 from swift import S3Server, swift_server
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / "register"))  # promotable
+sys.path.append(str(Path(__file__).resolve().parent.parent / "ferkit" / "registry"))  # promotable
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from ferkit.errors import UserError
 from ferkit.training.state import S3Store, State, store_for
 
 pytestmark = pytest.mark.services
-RUNNER = Path(__file__).parent.parent / "train" / "fit_until_killed.py"
+RUNNER = Path(__file__).parent.parent / "ferkit" / "training" / "fit_until_killed.py"
 EPOCHS = 6
 
 

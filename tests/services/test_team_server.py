@@ -16,7 +16,6 @@ from mlflow.artifacts import download_artifacts
 from postgres import install
 from team import PASSWORDS, Team, environment_of, team_of_three
 
-from ferkit.registry import versions
 from ferkit.registry.ledger import Ledger
 from ferkit.registry.state import reconcile
 from ferkit.tracking import names
@@ -88,30 +87,30 @@ def test_a_promoter_promotes_under_the_name_that_the_server_knows(trained: Team,
     assert (entry["version"], entry["by"]) == ("1", "petra")
     [row] = json.loads(trained.ferpipe("rita", "compare", "--json").stdout)
     assert row["alias"] == "champion"
-    assert names.CHALLENGER not in client.get_registered_model(versions.MODEL).aliases
+    assert names.CHALLENGER not in client.get_registered_model(names.REGISTERED_MODEL).aliases
 
 
 def test_a_reader_is_told_of_an_alias_that_was_moved_by_hand_and_moves_nothing(
     trained: Team, client: mlflow.MlflowClient
 ) -> None:
     trained.ferpipe("petra", "promote")
-    other = client.create_model_version(versions.MODEL, "s3://nowhere/model", tags=REJECTED)
-    client.set_registered_model_alias(versions.MODEL, names.CHAMPION, str(other.version))
+    other = client.create_model_version(names.REGISTERED_MODEL, "s3://nowhere/model", tags=REJECTED)
+    client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHAMPION, str(other.version))
     told = trained.ferpipe("rita", "history")
     assert told.exit_code == 0
     assert f"alias champion is at version {other.version}, but version 1 is champion" in told.stderr
     assert "`ferpipe repair` puts that right" in told.stderr
     assert trained.ferpipe("rita", "repair").stderr.startswith("Error: rita may not promote on ")
-    assert str(client.get_model_version_by_alias(versions.MODEL, names.CHAMPION).version) == str(other.version)
+    assert str(client.get_model_version_by_alias(names.REGISTERED_MODEL, names.CHAMPION).version) == str(other.version)
     assert "set to version 1" in trained.ferpipe("petra", "repair").stdout
-    assert str(client.get_model_version_by_alias(versions.MODEL, names.CHAMPION).version) == "1"
+    assert str(client.get_model_version_by_alias(names.REGISTERED_MODEL, names.CHAMPION).version) == "1"
 
 
 def test_a_challenger_that_a_trainer_may_not_take_down_does_not_fail_the_training(
     trained: Team, client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stale = client.create_model_version(versions.MODEL, "s3://nowhere/model", tags=REJECTED)
-    client.set_registered_model_alias(versions.MODEL, names.CHALLENGER, str(stale.version))
+    stale = client.create_model_version(names.REGISTERED_MODEL, "s3://nowhere/model", tags=REJECTED)
+    client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHALLENGER, str(stale.version))
     for name, value in environment_of("theo", trained.address).items():
         monkeypatch.setenv(name, value)
     state = reconcile(client)
@@ -166,7 +165,7 @@ def test_garbage_is_collected_but_for_what_versions_and_the_record_need(
     trained: Team, client: mlflow.MlflowClient, tmp_path: Path
 ) -> None:
     trained.ferpipe("petra", "promote")
-    version = client.get_model_version_by_alias(versions.MODEL, names.CHAMPION)
+    version = client.get_model_version_by_alias(names.REGISTERED_MODEL, names.CHAMPION)
     candidate = client.get_run(version.run_id)
     recorded = trained.ferpipe("rita", "history", "--json").stdout
     ledger = client.get_experiment_by_name("facial-expression promotions").tags["ledger.run_id"]
@@ -188,6 +187,6 @@ def test_garbage_is_collected_but_for_what_versions_and_the_record_need(
     assert [key for key in left if version.run_id in key]
     assert trained.ferpipe("rita", "history", "--json").stdout == recorded
     assert trained.ferpipe("rita", "compare", version.run_id, "--json").exit_code == 0
-    champion = f"models:/{versions.MODEL}@{names.CHAMPION}"
+    champion = f"models:/{names.REGISTERED_MODEL}@{names.CHAMPION}"
     download_artifacts(champion, dst_path=str(tmp_path), tracking_uri=trained.address)
     assert (tmp_path / "MLmodel").exists()

@@ -22,8 +22,17 @@ from components.balance.balance_classes import LeakedParent, balance_classes, pr
 from components.balance.draws import key_of
 from components.balance.parameters import Balance
 from components.balance.techniques import blur_at_random, flip, mask, rotate_at_random, salt_at_random
-from ferkit.data import EMOTIONS, SPLITS, Faces, Profile, SplitWriter, read_profile, read_split, split_path
-from ferkit.data.dataset import write_profile
+from ferkit.data import (
+    EMOTIONS,
+    SPLITS,
+    Faces,
+    Profile,
+    SplitWriter,
+    read_profile,
+    read_split,
+    split_path,
+    write_profile,
+)
 from ferkit.data.sample.draw import draw_faces
 from ferkit.errors import UserError
 
@@ -169,7 +178,7 @@ def test_the_number_of_cores_changes_no_byte(faces: Path, tmp_path: Path) -> Non
     """1 core and 3: as `usable_cores` counts them, as Arrow does, and as many are of them for the process."""
     code = (
         "import os, sys\n"
-        "from components import cores\n"
+        "from ferkit import cores\n"
         "cores.usable_cores = lambda: int(sys.argv[3])\n"
         "os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[3])])\n"
         "import pyarrow; pyarrow.set_cpu_count(int(sys.argv[3]))\n"
@@ -318,5 +327,5 @@ def test_the_component_writes_its_output_and_tells_the_figures(
     balance.python_func(  # pyright: ignore[reportFunctionMemberAccess]
         faces=Dataset(uri=str(faces)), code_version="", parameters={"seed": 0.0}, balanced=balanced
     )
-    assert "augment: 201 training faces -> 350, 50 of every emotion" in capsys.readouterr().out
+    assert "augmented_oversampling: 201 training faces -> 350, 50 of every emotion" in capsys.readouterr().out
     assert read_profile(tmp_path / "balanced").digest == balanced.metadata["data.digest"]

@@ -88,7 +88,7 @@ def test_an_emotion_without_faces_is_named() -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"strategy": "smote"}, r"balance\.strategy: .*'augment'.*received 'smote'"),
+        ({"strategy": "smote"}, r"balance\.strategy: .*'augmented_oversampling'.*received 'smote'"),
         ({"mix": {"rotate": 1}}, r"balance\.mix: no such technique 'rotate'; did you mean 'rotation'\?"),
         ({"mix": {"blur": 0}}, r"balance\.mix: at least one technique needs a share above 0"),
         ({"mix": {"blur": -1}}, r"balance\.mix: the share of blur must be 0 or more"),

@@ -17,13 +17,14 @@ import pytest
 from PIL import Image
 from sklearn.metrics import f1_score, recall_score
 
-from components.evaluate.evaluate import evaluate_candidate
+from components.evaluate.evaluate import evaluate_candidate, named_metrics
 from components.evaluate.nothing import write_nothing
 from components.evaluate.outputs import write_outputs
 from components.evaluate.parameters import Evaluate
 from ferkit.data import EMOTIONS, Faces, read_profile, read_split
 from ferkit.errors import UserError
-from ferkit.metrics.evaluation import Evaluation, read_candidate, read_evaluation
+from ferkit.metrics.classification import Scores
+from ferkit.metrics.evaluation import Evaluation, describe_split, read_candidate, read_evaluation
 from ferkit.serving.load import load_face_model
 from ferkit.tracking import tree
 from ferkit.tracking.candidates import NewCandidate, open_candidates, set_state
@@ -68,7 +69,7 @@ def test_the_run_has_the_figures_that_scikit_learn_gives(
     model = load_face_model(f"runs:/{logged_model.run_id}/model")
     test = read_split(sample_faces, "test")
     for split, faces in {
-        "val": read_split(sample_faces, "validation"),
+        "eval_val": read_split(sample_faces, "validation"),
         "test": test,
         "test_clean": test.take(~test.in_train),
     }.items():
@@ -78,13 +79,35 @@ def test_the_run_has_the_figures_that_scikit_learn_gives(
         metrics = run.data.metrics
         assert metrics[f"{split}/accuracy"] == pytest.approx((called == faces.emotion).mean(), abs=1e-12)
         assert metrics[f"{split}/macro_f1"] == pytest.approx(macro, abs=1e-12)
-        for label, emotion in enumerate(EMOTIONS):
+        assert metrics[f"{split}/worst_recall"] == pytest.approx(recalls.min(), abs=1e-12)
+        for label, emotion in enumerate(EMOTIONS if split == "test" else ()):
             assert metrics[f"{split}/recall/{emotion}"] == pytest.approx(recalls[label], abs=1e-12)
-            assert metrics[f"{split}/support/{emotion}"] == (faces.emotion == label).sum()
-            assert (
-                metrics[f"{split}/recall_low/{emotion}"] <= recalls[label] <= metrics[f"{split}/recall_high/{emotion}"]
-            )
-        assert metrics[f"{split}/macro_f1_low"] < macro < metrics[f"{split}/macro_f1_high"]
+
+
+def test_one_name_is_one_quantity_and_few_enough_to_compare_by(client: mlflow.MlflowClient, run: Any) -> None:
+    """The exported model's figures are logged once, at step 0, beside training's own by epoch."""
+    found = [name for name in run.data.metrics if not name.startswith(("train/", "val/", "best_val/", "system/"))]
+    of_split = {split: {name for name in found if name.startswith(f"{split}/")} for split in ("test", "test_clean")}
+    assert {name.split("/")[1] for name in of_split["test"] if name.count("/") == 2} == {"precision", "recall", "f1"}
+    assert len([name for name in of_split["test"] if name.count("/") == 2]) == 3 * len(EMOTIONS)
+    assert not any(name.count("/") == 2 for name in of_split["test_clean"])
+    assert len(found) + 16 <= 60  # training's own, see test_train.py
+    for name in found:
+        assert [point.step for point in client.get_metric_history(run.info.run_id, name)] == [0], name
+    assert run.data.metrics["val/macro_f1"] == 0.01, "evaluation leaves training's figure alone"
+
+
+def test_pictures_that_people_hold_side_by_side_are_in_the_image_grid(client: mlflow.MlflowClient, run: Any) -> None:
+    keys = {Path(file.path).name.split("+")[0] for file in client.list_artifacts(run.info.run_id, "images")}
+    assert keys == {"test_confusion_matrix", "test_per_class", "test_mistakes"}
+
+
+def test_a_class_without_a_test_face_has_no_figure() -> None:
+    truth = np.array([0, 0, 2, 3, 4, 5, 6])
+    scores = Scores(truth, np.eye(7, dtype=np.float32)[truth])
+    named = named_metrics("test", describe_split(scores, "d", 100, 0))
+    assert "test/recall/angry" in named
+    assert not [name for name in named if name.endswith("/disgust")]
 
 
 def test_test_and_test_clean_differ_by_the_leaked_rows(evaluation: Evaluation, sample_faces: Path) -> None:
@@ -107,7 +130,7 @@ def test_metrics_carry_model_and_dataset(client: mlflow.MlflowClient, run: Any) 
     models = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
     metrics = {metric.key: metric for metric in models[0].metrics or []}
     assert metrics["test/macro_f1"].dataset_name == "test"
-    assert metrics["val/macro_f1"].dataset_name == "validation"
+    assert metrics["eval_val/macro_f1"].dataset_name == "validation"
 
 
 def test_predictions_hold_every_face_with_its_probabilities(artifacts: Path, sample_faces: Path) -> None:

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from components.ingest import ingest
 from components.ingest.ingest import ingest_csv
 from components.ingest.parameters import Ingest
-from ferkit.data import EMOTIONS, SPLITS, USAGE, Profile, dataset, read_profile, read_split, split_path
+from ferkit.data import EMOTIONS, SPLITS, USAGE, Profile, read_profile, read_split, split_path, splits
 from ferkit.data.sample import planted
 from ferkit.data.source import find_source
 from ferkit.data.source.files import LocalFile
@@ -128,7 +128,7 @@ def test_the_same_csv_gives_the_same_bytes_and_any_packing_the_same_digests(
 def test_the_size_of_row_groups_changes_no_digest(
     rows: int, sample_csv: Path, ingested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    for module in (dataset, ingest):
+    for module in (splits, ingest):
         monkeypatch.setattr(module, "ROW_GROUP", rows)
     profile = ingest_csv(str(sample_csv), tmp_path / "faces")
     assert profile == read_profile(ingested)

@@ -226,3 +226,40 @@ def test_equal_candidates_are_refused():
 def test_other_data_or_code_is_another_candidate(one, other):
     [first], [second] = (resolve_candidates([{"architecture": "lenet"}], {}, identity) for identity in (one, other))
     assert first.candidate_id != second.candidate_id
+
+
+def test_equal_settings_are_equal_texts_whatever_the_order_of_their_keys(client):
+    mix = {"flip": 2.0, "blur": 1.0}
+    candidate = {"architecture": "lenet", "seed": 3}
+    one, _ = opened(client, pipeline_run("one", candidates=[candidate], balance={"mix": mix}))
+    other, _ = opened(
+        client,
+        pipeline_run(
+            "other",
+            candidates=[dict(reversed(candidate.items()))],
+            balance={"mix": dict(reversed(mix.items()))},
+        ),
+    )
+
+    def asked(run):
+        return {name: value for name, value in run.data.params.items() if not name.startswith("owner/")}
+
+    assert asked(one) == asked(other)
+    assert json.loads(one.data.params["balance.mix"])["flip"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("given", "csv", "expected"),
+    [("", "sample", "facial-expression-sample"), ("", "faces.csv", "facial-expression"), ("lab", "sample", "lab")],
+)
+def test_the_parent_says_of_which_registered_model_its_candidates_become_versions(client, given, csv, expected):
+    parent, _ = opened(client, pipeline_run(f"model {given} {csv}", registered_model=given, csv=csv))
+    assert parent.data.params["registered_model"] == expected
+
+
+def test_the_recipe_of_kubeflows_form_goes_before_the_one_in_train(client):
+    asked = pipeline_run("recipe")
+    asked = replace(asked, parameters={**asked.parameters, "recipe": "notebook"})
+    parent, run_ids = opened(client, asked)
+    assert parent.data.params["train.recipe"] == "notebook"
+    assert {settings_of(client.get_run(run_id))["recipe"] for run_id in run_ids} == {"notebook"}

@@ -106,7 +106,16 @@ def test_the_run_holds_figures_inputs_pictures_and_a_model(
     assert (run.data.tags["architecture"], run.data.tags["data.sha256"]) == ("lenet", "0" * 64)
     for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/macro_f1", "learning_rate"):
         assert [metric.step for metric in client.get_metric_history(run_id, name)] == [1, 2], name
-    assert {"images_per_second", "epoch_seconds", "best_epoch", "parameters", "train_seconds"} <= set(run.data.metrics)
+    once = {"images_per_second", "best_epoch", "parameters", "train_seconds"}
+    once |= {f"best_val/{name}" for name in ("loss", "accuracy", "macro_f1")}
+    for name in once:
+        assert [metric.step for metric in client.get_metric_history(run_id, name)] == [0], name
+    kept = int(run.data.metrics["best_epoch"])
+    history = {point.step: point.value for point in client.get_metric_history(run_id, "val/macro_f1")}
+    assert run.data.metrics["best_val/macro_f1"] == history[kept]
+    assert len([name for name in run.data.metrics if not name.startswith("system/")]) <= 16
+    images = {Path(file.path).name.split("+")[0] for file in client.list_artifacts(run_id, "images")}
+    assert images == {"learning_curves"}
     assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= set(run.data.metrics)
     assert {entry.dataset.name for entry in run.inputs.dataset_inputs} == {"train", "validation"}
     files = {Path(file.path).name for file in client.list_artifacts(run_id, "training")}

@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from ferkit.data import atomic_folder
-from ferkit.data.dataset import PROFILE
+from ferkit.data import PROFILE, atomic_folder
 from ferkit.errors import UserError
 
 
@@ -74,7 +73,7 @@ KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
 from ferkit.data import atomic_folder
-from ferkit.data.dataset import PROFILE
+from ferkit.data import PROFILE
 
 moment, target = sys.argv[1:]
 kill = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)

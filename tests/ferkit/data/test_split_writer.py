@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ferkit.data import Faces, SplitWriter, read_split, split_path
-from ferkit.data.dataset import ContentDigest
+from ferkit.data import ContentDigest, Faces, SplitWriter, read_split, split_path
 
 
 def _faces(number: int, seed: int) -> Faces:

@@ -23,7 +23,7 @@ def add_version_to(client: mlflow.MlflowClient, compared_with: str, status: str,
         names.COMPARED_WITH: compared_with,
         versions.PARENT_RUN: parent.info.run_id,
     }
-    found = client.create_model_version(versions.MODEL, "s3://nowhere/model", run.info.run_id, tags=tags)
+    found = client.create_model_version(names.REGISTERED_MODEL, "s3://nowhere/model", run.info.run_id, tags=tags)
     if challenger:
-        client.set_registered_model_alias(versions.MODEL, names.CHALLENGER, str(found.version))
+        client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHALLENGER, str(found.version))
     return str(found.version)

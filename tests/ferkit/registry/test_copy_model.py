@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from click.testing import CliRunner
 
-from ferkit.registry.versions import MODEL
 from ferkit.tracking import names
 from ferkit.tracking.store import connect
 from pipeline.cli import cli
@@ -39,7 +38,7 @@ def test_a_model_is_copied_judged_and_promoted_in_the_other_registry(
     assert done.stdout.splitlines()[-1] == "version 1"
 
     client = connect(target)
-    version = client.get_model_version(MODEL, "1")
+    version = client.get_model_version(names.REGISTERED_MODEL, "1")
     assert version.tags["copied_from"] == logged_model.tracking_uri
     assert version.tags["copied_run"] == logged_model.run_id
     assert str(tmp_path / "mlruns") in str(version.source)  # not where it came from
@@ -49,4 +48,4 @@ def test_a_model_is_copied_judged_and_promoted_in_the_other_registry(
     assert judged.exit_code == 0, judged.output
     promoted = CliRunner().invoke(cli, ["promote", "1", "--tracking-uri", target])
     assert promoted.output == "version 1 is champion, the first one\n"
-    assert str(client.get_model_version_by_alias(MODEL, names.CHAMPION).version) == "1"
+    assert str(client.get_model_version_by_alias(names.REGISTERED_MODEL, names.CHAMPION).version) == "1"

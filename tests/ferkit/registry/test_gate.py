@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from components.register.descriptions import describe_pipeline_run
 from components.register.register import gate_version, register_candidates
-from ferkit.data import EMOTIONS, SPLITS, Faces, Profile, SplitWriter, split_path, write_profile
+from ferkit.data import EMOTIONS, SPLITS, Faces, Profile, SplitWriter, read_profile, split_path, write_profile
 from ferkit.errors import UserError
+from ferkit.metrics.evaluation import read_candidate
 from ferkit.registry import versions
-from ferkit.registry.promotion import promote
+from ferkit.registry.promotion import promote, roll_back
 from ferkit.registry.settings import Register
-from ferkit.registry.state import reconcile
+from ferkit.registry.state import read_state, reconcile
 from ferkit.serving.package import log_face_model
 from ferkit.tracking import names, tree
 from ferkit.tracking.names import metric
@@ -179,17 +183,17 @@ def test_a_challenger_is_held_against_the_champion(case: Case, model: int, statu
     assert reason in " ".join(verdict.reasons)
     assert verdict.champion is not None
     assert verdict.champion.name == "good"
-    tags = case.client.get_model_version(versions.MODEL, verdict.challenger.version).tags
+    tags = case.client.get_model_version(names.REGISTERED_MODEL, verdict.challenger.version).tags
     assert (tags["validation_status"], tags["compared_with"]) == (status, "1")
-    assert json.loads(tags["gate.verdict"])["macro_f1"]["low"] == verdict.macro_f1.low  # type: ignore[union-attr]
     written = case.client.download_artifacts(case.parent, f"gate/verdict-of-version-{verdict.challenger.version}.json")
-    assert json.loads(Path(written).read_text())["status"] == status
+    numbers = json.loads(Path(written).read_text())
+    assert (numbers["status"], numbers["macro_f1"]["low"]) == (status, verdict.macro_f1.low)  # type: ignore[union-attr]
 
 
 def test_a_champion_that_does_not_load_blocks(case: Case) -> None:
     case.register(GOOD)
     promote(case.client)
-    broken = case.client.create_model_version(versions.MODEL, "file:///nowhere/model", case.run_ids[BAD])
+    broken = case.client.create_model_version(names.REGISTERED_MODEL, "file:///nowhere/model", case.run_ids[BAD])
     promote(case.client, str(broken.version), force=True, reason="test")
     verdict = case.register(EQUAL)
     assert verdict.status == "rejected"
@@ -201,7 +205,7 @@ def test_a_champion_that_does_not_load_blocks(case: Case) -> None:
 def test_a_champion_that_was_deleted_blocks(case: Case) -> None:
     case.register(GOOD)
     promote(case.client)
-    case.client.delete_model_version(versions.MODEL, "1")
+    case.client.delete_model_version(names.REGISTERED_MODEL, "1")
     verdict = case.register(EQUAL)
     assert "was deleted from the registry" in verdict.reasons[0]
 
@@ -261,11 +265,11 @@ def test_a_candidate_that_was_not_evaluated_is_not_registered(case: Case, state:
 def test_registering_again_when_its_best_is_champion_is_a_verdict_and_takes_nothing_back(case: Case) -> None:
     case.register(GOOD, BAD)
     promote(case.client)
-    before = case.client.get_model_version(versions.MODEL, "1").tags
+    before = case.client.get_model_version(names.REGISTERED_MODEL, "1").tags
     verdict = case.register(GOOD, BAD)
     assert verdict.reasons == ("version 1, the best of this run on validation, is the champion",)
     assert verdict.approved
-    assert case.client.get_model_version(versions.MODEL, "1").tags == before
+    assert case.client.get_model_version(names.REGISTERED_MODEL, "1").tags == before
     assert reconcile(case.client).champion == "1"
     assert case.client.get_run(case.parent).data.tags["gate.verdict"] == str(verdict)
     assert [(row["version"], row["validation_status"]) for row in verdict.candidates] == [
@@ -300,7 +304,7 @@ def test_gating_the_champion_or_without_its_data_is_refused(case: Case, tmp_path
     promote(case.client)
     with pytest.raises(UserError, match="is the champion"):
         gate_version(case.client, "1", None, POLICY)
-    case.client.set_model_version_tag(versions.MODEL, "2", "data.uri", str(tmp_path / "gone"))
+    case.client.set_model_version_tag(names.REGISTERED_MODEL, "2", "data.uri", str(tmp_path / "gone"))
     with pytest.raises(UserError, match="--data"):
         gate_version(case.client, "2", None, POLICY)
 
@@ -311,3 +315,62 @@ def test_the_answers_are_those_the_pixel_says(data: Path, trained: tuple[Path, l
     expected = float(np.mean(test.pixels[:, 0, GOOD] // STEP == test.emotion))
     assert verdict.challenger.accuracy == pytest.approx(expected, abs=1e-12)
     assert list(verdict.challenger.recall) == list(EMOTIONS)
+
+
+def test_the_life_of_a_model_of_another_name_touches_no_other_model(case: Case) -> None:
+    """Registered, gated, promoted, judged anew, rolled back: each under the name that the run was told."""
+    name = "faces-of-the-lab"
+    ids = [case.evaluate(model, 0.9 - place / 10) for place, model in enumerate((GOOD, EQUAL))]
+    first = register_candidates(case.client, ids, case.data, POLICY, case.parent, model=name)
+    assert (first.model, first.approved) == (name, True)
+    assert promote(case.client, model=name).champion == first.challenger.version
+    second = gate_version(case.client, "2", case.data, POLICY, name)
+    assert second.compared_with == first.challenger.version
+    assert promote(case.client, "2", model=name, force=True, reason="the other one").champion == "2"
+    assert roll_back(case.client, model=name).champion == first.challenger.version
+    assert [entry.version for entry in read_state(case.client, name).entries] == ["1", "2", "1"]
+    assert str(case.client.get_model_version_by_alias(name, names.CHAMPION).version) == "1"
+    assert versions.our_models(case.client) == [name]
+    assert case.client.get_experiment_by_name("facial-expression promotions") is None
+    assert case.client.get_experiment_by_name(f"{name} promotions") is not None
+
+
+def test_registry_and_pipeline_run_say_what_came_out(case: Case) -> None:
+    verdict = case.register(GOOD, BAD)
+    best, other = (case.client.get_model_version(names.REGISTERED_MODEL, number) for number in ("1", "2"))
+    assert "approved" in best.description
+    assert "no champion to compare with yet" in best.description
+    assert f"/runs/{case.run_ids[GOOD]}?" in best.description
+    assert "not gated" in other.description
+    assert [client_run.data.tags[names.VERDICT] for client_run in map(case.client.get_run, case.run_ids[:3:2])] == [
+        "approved",
+        "not_gated",
+    ]
+    parent = case.client.get_run(case.parent)
+    assert parent.data.tags[names.VERSION] == "facial-expression/1"
+    assert parent.data.tags["gate.verdict"] == str(verdict)
+    assert parent.data.metrics == {"eval_val/macro_f1": 0.9, "test/macro_f1": 0.5}
+    note = parent.data.tags["mlflow.note.content"]
+    assert note.startswith("**approved**: [facial-expression version 1](")
+    assert "bad" in note
+    assert set(best.tags) == {
+        "validation_status",
+        "validation_reasons",
+        "compared_with",
+        "data.digest",
+        "data.test_digest",
+        "data.uri",
+        "data.training_faces",
+        "pipeline.mlflow_run_id",
+    }
+
+
+def test_a_description_is_cut_by_whole_rows_to_what_a_versions_column_holds(case: Case) -> None:
+    verdict = case.register(GOOD)
+    best = read_candidate(case.client, case.run_ids[GOOD])
+    many = [best, *(replace(best, run_id=f"{number:032x}", name=f"lenet-tuned-s{number}") for number in range(300))]
+    text = describe_pipeline_run(verdict, many, read_profile(case.data), "faces", case.uri)
+    assert 4_700 < len(text) <= 5_000
+    *_, last_row, left_out = text.splitlines()
+    assert last_row.endswith("|")
+    assert re.fullmatch(r"\d+ more rows", left_out)

@@ -11,16 +11,16 @@ from ferkit.registry.ledger import Entry, Ledger
 from ferkit.registry.promotion import line_of_champions, promote, roll_back
 from ferkit.registry.state import read_state, reconcile
 from ferkit.registry.verdict import NOT_GATED, REJECTED
-from ferkit.registry.versions import MODEL, PARENT_RUN
+from ferkit.registry.versions import PARENT_RUN
 from ferkit.tracking import names
 
 
 def champion(client: mlflow.MlflowClient) -> str:
-    return str(client.get_model_version_by_alias(MODEL, names.CHAMPION).version)
+    return str(client.get_model_version_by_alias(names.REGISTERED_MODEL, names.CHAMPION).version)
 
 
 def has_challenger(client: mlflow.MlflowClient) -> bool:
-    return names.CHALLENGER in client.get_registered_model(MODEL).aliases
+    return names.CHALLENGER in client.get_registered_model(names.REGISTERED_MODEL).aliases
 
 
 def test_promote_without_a_version_takes_the_challenger(client: mlflow.MlflowClient, add_version: AddVersion) -> None:
@@ -39,7 +39,7 @@ def test_a_promotion_says_who_when_what_from_and_instead_of_whom(
     promote(client, first, by="ann")
     second = add_version(compared_with=first)
     promote(client, second, by="bob", reason="new camera")
-    tags = client.get_model_version(MODEL, second).tags
+    tags = client.get_model_version(names.REGISTERED_MODEL, second).tags
     assert tags["promoted_by"] == "bob"
     assert tags["promoted_from"] == tags[PARENT_RUN]
     assert tags["previous_champion"] == first
@@ -114,7 +114,8 @@ def test_force_overrules_the_gate_and_is_written_down(client: mlflow.MlflowClien
     promote(client, version, force=True, reason="the old one is broken")
     entry = reconcile(client).entries[-1]
     assert (entry.forced, entry.reason) == (True, "the old one is broken")
-    assert client.get_model_version(MODEL, version).tags["promotion_reason"] == "forced: the old one is broken"
+    tags = client.get_model_version(names.REGISTERED_MODEL, version).tags
+    assert tags["promotion_reason"] == "forced: the old one is broken"
 
 
 def test_a_dry_run_changes_nothing(client: mlflow.MlflowClient, add_version: AddVersion) -> None:
@@ -133,7 +134,7 @@ def test_rollback_goes_back_one_champion_at_a_time(client: mlflow.MlflowClient, 
         promote(client, add_version(compared_with=before))
     assert roll_back(client, by="ann", reason="slow").sentence == "version 2 is champion again instead of version 3"
     assert champion(client) == "2"
-    assert client.get_model_version(MODEL, "3").tags["rolled_back_by"] == "ann"
+    assert client.get_model_version(names.REGISTERED_MODEL, "3").tags["rolled_back_by"] == "ann"
     roll_back(client)
     assert champion(client) == "1"
     with pytest.raises(UserError, match="version 1 is the first champion"):
@@ -144,7 +145,7 @@ def test_rollback_goes_back_one_champion_at_a_time(client: mlflow.MlflowClient, 
 def test_rollback_passes_over_versions_that_were_deleted(client: mlflow.MlflowClient, add_version: AddVersion) -> None:
     for before in ("none", "1", "2"):
         promote(client, add_version(compared_with=before))
-    client.delete_model_version(MODEL, "2")
+    client.delete_model_version(names.REGISTERED_MODEL, "2")
     assert roll_back(client).champion == "1"
     assert champion(client) == "1"
 
@@ -152,7 +153,7 @@ def test_rollback_passes_over_versions_that_were_deleted(client: mlflow.MlflowCl
 def test_rollback_from_a_champion_that_was_deleted(client: mlflow.MlflowClient, add_version: AddVersion) -> None:
     for before in ("none", "1"):
         promote(client, add_version(compared_with=before))
-    client.delete_model_version(MODEL, "2")
+    client.delete_model_version(names.REGISTERED_MODEL, "2")
     assert reconcile(client).champion == "2"
     assert roll_back(client).champion == "1"
     assert champion(client) == "1"
@@ -166,7 +167,7 @@ def test_rollback_before_any_promotion_is_refused(client: mlflow.MlflowClient, a
 
 def test_a_champion_from_before_the_ledger_counts(client: mlflow.MlflowClient, add_version: AddVersion) -> None:
     old = add_version()
-    client.set_registered_model_alias(MODEL, names.CHAMPION, old)
+    client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHAMPION, old)
     assert reconcile(client).champion == old
     promote(client, add_version(compared_with=old))
     assert roll_back(client).champion == old
@@ -175,10 +176,10 @@ def test_a_champion_from_before_the_ledger_counts(client: mlflow.MlflowClient, a
 def test_an_alias_moved_by_hand_is_put_back(client: mlflow.MlflowClient, add_version: AddVersion) -> None:
     first, second = add_version(), add_version()
     promote(client, first, by="ann")
-    client.set_registered_model_alias(MODEL, names.CHAMPION, second)
+    client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHAMPION, second)
     (sentence,) = reconcile(client).notes
     assert sentence.startswith("alias champion was at version 2; set to version 1, champion since promotion 1 by ann")
-    client.delete_registered_model_alias(MODEL, names.CHAMPION)
+    client.delete_registered_model_alias(names.REGISTERED_MODEL, names.CHAMPION)
     (sentence,) = reconcile(client).notes
     assert sentence.startswith("alias champion was unset")
     assert champion(client) == first
@@ -187,14 +188,14 @@ def test_an_alias_moved_by_hand_is_put_back(client: mlflow.MlflowClient, add_ver
 def test_a_look_says_what_lags_behind_and_writes_nothing(client: mlflow.MlflowClient, add_version: AddVersion) -> None:
     first, second = add_version(), add_version()
     promote(client, first, by="ann")
-    client.set_registered_model_alias(MODEL, names.CHAMPION, second)
-    client.set_registered_model_alias(MODEL, names.CHALLENGER, second)  # judged against no champion
-    client.delete_model_version_tag(MODEL, first, "promotion")
+    client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHAMPION, second)
+    client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHALLENGER, second)  # judged against no champion
+    client.delete_model_version_tag(names.REGISTERED_MODEL, first, "promotion")
     alias, stale = read_state(client).notes
     assert alias.startswith("alias champion is at version 2, but version 1 is champion since promotion 1 by ann")
     assert stale.startswith("challenger version 2 was not judged against today's champion; `ferpipe repair`")
     assert (read_state(client).champion, read_state(client).challenger) == (first, None)
-    client.set_registered_model_alias(MODEL, names.CHAMPION, first)
+    client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHAMPION, first)
     assert "the tags of version 1, champion since promotion 1 by ann" in read_state(client).notes[0]
     assert champion(client) == first
     assert has_challenger(client)

@@ -20,7 +20,6 @@ from promotable import add_version_to
 from ferkit.registry.promotion import promote
 from ferkit.registry.state import reconcile
 from ferkit.registry.verdict import APPROVED, NO_CHAMPION
-from ferkit.registry.versions import MODEL
 from ferkit.tracking import names
 from ferkit.tracking.store import connect
 
@@ -99,11 +98,13 @@ def test_of_twenty_promotions_at_once_one_wins_and_nineteen_are_told(address: st
     for version, sentence in told["lost"]:
         assert f"`ferpipe gate {version}`" in sentence
         assert f"version {winner}" in sentence
-    assert {str(number) for number in [client.get_model_version_by_alias(MODEL, names.CHAMPION).version]} == {winner}
+    assert {
+        str(number) for number in [client.get_model_version_by_alias(names.REGISTERED_MODEL, names.CHAMPION).version]
+    } == {winner}
     entries = reconcile(client).entries
     assert [entry.number for entry in entries] == list(range(1, before + 2))
     assert (entries[-1].version, entries[-1].by) == (winner, f"racer-{winner}")
-    tagged = [v for v in versions if "promoted_by" in client.get_model_version(MODEL, v).tags]
+    tagged = [v for v in versions if "promoted_by" in client.get_model_version(names.REGISTERED_MODEL, v).tags]
     assert tagged == [winner]
 
 
@@ -136,14 +137,14 @@ def test_a_promotion_killed_after_its_entry_is_completed_by_the_next_command(
     promote(client, first, by="ann")
     killed = subprocess.run([sys.executable, "-c", KILLED, tracking_uri, second, before], check=False)
     assert killed.returncode == -signal.SIGKILL
-    behind = client.get_model_version(MODEL, second).tags
+    behind = client.get_model_version(names.REGISTERED_MODEL, second).tags
     assert "promotion" not in behind
 
     state = reconcile(client)
 
     assert state.champion == second
     assert len(state.notes) == 1
-    assert client.get_registered_model(MODEL).aliases[names.CHAMPION] in (second, int(second))
-    tags = client.get_model_version(MODEL, second).tags
+    assert client.get_registered_model(names.REGISTERED_MODEL).aliases[names.CHAMPION] in (second, int(second))
+    tags = client.get_model_version(names.REGISTERED_MODEL, second).tags
     assert (tags["promoted_by"], tags["previous_champion"], tags["promotion"]) == ("ann", first, "2")
     assert reconcile(client).notes == ()

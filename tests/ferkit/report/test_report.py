@@ -87,6 +87,7 @@ def verdict() -> dict[str, Any]:
         "data_digest": "f" * 32,
         "policy": {"comparison": "non_inferiority", "allowed_loss": 0.02, "allowed_recall_loss": 0.05},
         "at": "2026-11-21T04:00:00+00:00",
+        "model": "facial-expression",
         "candidates": (
             {"run_id": "a", "name": "first & <best>", "version": "8", "validation_status": "approved"},
             {"run_id": "b", "name": "second", "version": "7", "validation_status": "not_gated"},

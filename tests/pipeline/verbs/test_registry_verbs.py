@@ -44,7 +44,7 @@ def finished(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPath
         tree.close(client, run_id)
         compared_with = "none" if number == 0 else "1"
         tags = {names.VALIDATION_STATUS: "approved", names.COMPARED_WITH: compared_with, versions.PARENT_RUN: parent}
-        client.create_model_version(versions.MODEL, "s3://nowhere", run_id, tags=tags)
+        client.create_model_version(names.REGISTERED_MODEL, "s3://nowhere", run_id, tags=tags)
     return folder / "mlflow.db"
 
 
@@ -67,7 +67,7 @@ def ferpipe(uri: str, *words: str) -> Result:
 
 
 def run_of(uri: str, version: str) -> str:
-    return str(connect(uri).get_model_version(versions.MODEL, version).run_id)
+    return str(connect(uri).get_model_version(names.REGISTERED_MODEL, version).run_id)
 
 
 def test_promote_rollback_and_history_tell_one_story(uri: str) -> None:
@@ -101,11 +101,11 @@ def test_force_without_a_reason_is_wrong_usage(uri: str) -> None:
 def test_history_says_that_an_alias_was_moved_and_repair_puts_it_back(uri: str) -> None:
     ferpipe(uri, "promote", "1")
     client: mlflow.MlflowClient = connect(uri)
-    client.set_registered_model_alias(versions.MODEL, names.CHAMPION, "2")
+    client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHAMPION, "2")
     assert "note: alias champion is at version 2, but version 1 is champion since" in ferpipe(uri, "history").stderr
-    assert str(client.get_model_version_by_alias(versions.MODEL, names.CHAMPION).version) == "2"
+    assert str(client.get_model_version_by_alias(names.REGISTERED_MODEL, names.CHAMPION).version) == "2"
     assert ferpipe(uri, "repair").stdout.startswith("alias champion was at version 2; set to version 1")
-    assert str(client.get_model_version_by_alias(versions.MODEL, names.CHAMPION).version) == "1"
+    assert str(client.get_model_version_by_alias(names.REGISTERED_MODEL, names.CHAMPION).version) == "1"
     assert ferpipe(uri, "repair").stdout == "nothing to repair: aliases and tags are where the record says\n"
     assert json.loads(ferpipe(uri, "repair", "--json").stdout)["repaired"] == []
 
@@ -113,9 +113,9 @@ def test_history_says_that_an_alias_was_moved_and_repair_puts_it_back(uri: str) 
 def test_a_dry_run_repairs_nothing(uri: str) -> None:
     ferpipe(uri, "promote", "1")
     client: mlflow.MlflowClient = connect(uri)
-    client.set_registered_model_alias(versions.MODEL, names.CHAMPION, "2")
+    client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHAMPION, "2")
     assert "version 1 is the champion already" in ferpipe(uri, "promote", "1", "--dry-run").stdout
-    assert str(client.get_model_version_by_alias(versions.MODEL, names.CHAMPION).version) == "2"
+    assert str(client.get_model_version_by_alias(names.REGISTERED_MODEL, names.CHAMPION).version) == "2"
 
 
 def test_history_before_any_promotion(uri: str) -> None:
@@ -141,7 +141,7 @@ def test_compare_holds_against_the_champion(uri: str) -> None:
 
 def test_compare_takes_runs_versions_and_parents(uri: str) -> None:
     client = connect(uri)
-    parent = client.get_model_version(versions.MODEL, "1").tags[versions.PARENT_RUN]
+    parent = client.get_model_version(names.REGISTERED_MODEL, "1").tags[versions.PARENT_RUN]
     candidate = run_of(uri, "1")
     for given, expected in (([parent], 2), ([candidate], 1), ([parent[:7]], 2), ([candidate[:12]], 1), (["1", "2"], 2)):
         assert len(json.loads(ferpipe(uri, "compare", *given, "--json").stdout)) == expected
@@ -167,6 +167,35 @@ def test_compare_gives_the_address_in_the_mlflow_ui(uri: str) -> None:
     address = ferpipe(uri, "compare", "--open").stdout.strip()
     assert address.startswith("http://127.0.0.1:5000/#/compare-runs?runs=%5B%22")
     assert run_of(uri, "2") in address
+
+
+def test_a_command_without_model_takes_the_only_one_or_names_them_all(uri: str) -> None:
+    client = connect(uri)
+    versions.ensure_registered_model(client, names.SAMPLE_MODEL)
+    client.create_registered_model("somebody-elses")
+    for words in (["promote", "1"], ["history"], ["repair"], ["rollback"], ["compare", "1"], ["predict", "face.png"]):
+        refused = ferpipe(uri, *words)
+        assert refused.exit_code == 1
+        assert "there are 2 registered models; say which with --model: facial-expression" in refused.output
+        assert names.SAMPLE_MODEL in refused.output
+        assert "somebody-elses" not in refused.output
+    assert (
+        ferpipe(uri, "promote", "1", "--model", "facial-expression").stdout == "version 1 is champion, the first one\n"
+    )
+    nothing = ferpipe(uri, "history", "--model", names.SAMPLE_MODEL)
+    assert "nothing was promoted yet" in nothing.stdout
+
+
+def test_a_model_is_addressed_in_every_way_a_person_may_name_it(uri: str) -> None:
+    client = connect(uri)
+    assert versions.address_of(client, "champion") == "models:/facial-expression@champion"
+    assert versions.address_of(client, "3") == "models:/facial-expression/3"
+    versions.ensure_registered_model(client, names.SAMPLE_MODEL)
+    assert versions.address_of(client, names.SAMPLE_MODEL) == "models:/facial-expression-sample@champion"
+    for given in ("facial-expression/2", "facial-expression@challenger"):
+        assert versions.address_of(client, given) == f"models:/{given}"
+    assert versions.address_of(client, "0" * 32) == f"runs:/{'0' * 32}/model"
+    assert versions.address_of(client, "models:/other/1") == "models:/other/1"
 
 
 @pytest.mark.parametrize("verb", ["promote", "rollback", "history", "gate", "compare", "repair"])

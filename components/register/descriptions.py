@@ -1,0 +1,163 @@
+"""What a person reads in MLflow on a pipeline run's page, on a version's and on the registered model's: Markdown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Final
+
+import mlflow
+from mlflow.entities import Metric
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+
+from ferkit.addresses import run_address, ui_address
+from ferkit.data import Profile
+from ferkit.metrics.evaluation import CandidateRun, SplitScores
+from ferkit.registry.verdict import NO_CHAMPION, NOT_GATED, Verdict
+from ferkit.registry.versions import Version
+from ferkit.tracking import names
+from ferkit.tracking.markdown import cut_rows, escape
+
+LONGEST: Final = 5_000
+"""Characters of a description: the column of a version holds no more."""
+
+
+def tell(
+    client: mlflow.MlflowClient,
+    verdict: Verdict,
+    registered: Mapping[str, Version],
+    candidates: Sequence[CandidateRun],
+    data: Profile,
+    parent: str,
+) -> None:
+    """Says in MLflow what came out: on the versions, on their runs' rows, and on the pipeline run.
+
+    Args:
+        client: of the MLflow that holds them.
+        verdict: of the gate.
+        registered: the versions of the pipeline run, by the run that each came from.
+        candidates: of the pipeline run, best on validation first.
+        data: what they were scored on.
+        parent: id of the pipeline run; empty for none.
+    """
+    tracking_uri = mlflow.get_tracking_uri()
+    best = next(one for one in candidates if one.run_id == verdict.challenger.run_id)
+    name = name_of_data(best, data)
+    for one in candidates:
+        if (version := registered.get(one.run_id)) is None:
+            continue
+        own = verdict if one is best else None
+        said = describe_version(one, data, name, own, parent, tracking_uri)
+        client.update_model_version(version.model, version.number, description=said)
+        for tag, value in _standing(version, own).items():
+            client.set_tag(one.run_id, tag, value)
+    if not parent:
+        return
+    tags = _standing(registered[best.run_id], verdict) | {
+        names.BEST_CANDIDATE: best.name,
+        MLFLOW_RUN_NOTE: describe_pipeline_run(verdict, candidates, data, name, tracking_uri),
+    }
+    for tag, value in tags.items():
+        client.set_tag(parent, tag, value)
+    shown = (names.metric("validation", ""), names.metric("test", ""))
+    now = int(time.time() * 1000)
+    figures = [Metric(key, value, now, 0) for key, value in best.metrics.items() if key.startswith(shown)]
+    client.log_batch(parent, metrics=figures)
+
+
+def _standing(version: Version, verdict: Verdict | None) -> dict[str, str]:
+    """What a row of the runs table shows of a version: its number, and what the gate said of it."""
+    status = verdict.status if verdict else version.tags.get(names.VALIDATION_STATUS, NOT_GATED)
+    return {names.VERSION: f"{version.model}/{version.number}", names.VERDICT: status}
+
+
+def name_of_data(candidate: CandidateRun, data: Profile) -> str:
+    """A short name for the data that a candidate was scored on."""
+    return candidate.tags.get(names.DATA_NAME) or PurePosixPath(data.address).name
+
+
+def describe_pipeline_run(
+    verdict: Verdict, candidates: Sequence[CandidateRun], data: Profile, data_name: str, tracking_uri: str
+) -> str:
+    """The verdict, the evaluated candidates with their intervals, the data, and links.
+
+    Args:
+        verdict: of the gate.
+        candidates: of the pipeline run, best on validation first.
+        data: what they were scored on.
+        data_name: a short name for it.
+        tracking_uri: of the MLflow that shows this.
+    """
+    chosen = verdict.challenger
+    version = _version_link(verdict.model, chosen.version, tracking_uri)
+    head = [f"**{verdict.status}**: {version}, {escape(chosen.name)}", ""]
+    head += [f"- {escape(sentence)}" for sentence in (*verdict.reasons, *verdict.notes)]
+    against = (
+        "no champion yet" if verdict.compared_with == NO_CHAMPION else f"champion, version {verdict.compared_with}"
+    )
+    head += [
+        "",
+        f"Compared with: {against}, on {verdict.rows:,} test faces of {escape(data_name)} (digest {data.digest[:12]}). "
+        "Report: artifact `report.html`; every number behind the verdict: artifacts `gate/`.",
+        "",
+        "| candidate | macro-F1, validation | macro-F1, test | accuracy, test | version |",
+        "| --- | --- | --- | --- | ---: |",
+    ]
+    numbers = {str(row["run_id"]): row["version"] for row in verdict.candidates}
+    return cut_rows(head, [_row(one, numbers.get(one.run_id), tracking_uri) for one in candidates], LONGEST)
+
+
+def describe_version(
+    candidate: CandidateRun, data: Profile, data_name: str, verdict: Verdict | None, parent: str, tracking_uri: str
+) -> str:
+    """A version's figures, its data, what the gate said, and links to its run and its pipeline run.
+
+    Args:
+        candidate: that it came from.
+        data: what it was scored on.
+        data_name: a short name for it.
+        verdict: the gate's on this version; None where it judged another one.
+        parent: id of the pipeline run; empty for none.
+        tracking_uri: of the MLflow that shows this.
+    """
+    lines = [f"**{escape(candidate.name)}**"]
+    if candidate.evaluation is not None:
+        lines[0] += f": on test, {_figures(candidate.evaluation.scores)}"
+    links = [f"[its run]({run_address(tracking_uri, candidate.experiment_id, candidate.run_id)})"]
+    if parent:
+        links.append(f"[pipeline run]({run_address(tracking_uri, candidate.experiment_id, parent)})")
+    lines += ["", f"Data: {escape(data_name)} (digest {data.digest[:12]}). {', '.join(links)}", ""]
+    if verdict is None:
+        lines.append("**not gated**: the gate judges the best of a run on validation, and this is another one")
+    else:
+        lines += [f"**{verdict.status}**", ""]
+        lines += [f"- {escape(sentence)}" for sentence in (*verdict.reasons, *verdict.notes)]
+    return cut_rows([], lines, LONGEST)
+
+
+def _row(candidate: CandidateRun, version: object, tracking_uri: str) -> str:
+    name = f"[{escape(candidate.name)}]({run_address(tracking_uri, candidate.experiment_id, candidate.run_id)})"
+    found = candidate.evaluation
+    if found is None:
+        said = escape(candidate.failure) or "not evaluated"
+        return f"| {name} | {said} | | | |"
+    cells = [_cell(found.splits["validation"], "macro_f1")]
+    cells += [
+        _cell(found.splits["test"], figure) if "test" in found.splits else "" for figure in ("macro_f1", "accuracy")
+    ]
+    return f"| {name} | {' | '.join(cells)} | {version or ''} |"
+
+
+def _cell(scores: SplitScores, figure: str) -> str:
+    ends = scores.intervals[figure]
+    return f"{scores.figures[figure]:.3f} \\[{ends.low:.3f}, {ends.high:.3f}\\]"
+
+
+def _figures(scores: SplitScores) -> str:
+    said = f"macro-F1 {_cell(scores, 'macro_f1')}, accuracy {_cell(scores, 'accuracy')}"
+    return f"{said}, worst class's recall {scores.figures['worst_recall']:.3f}"
+
+
+def _version_link(model: str, version: str, tracking_uri: str) -> str:
+    return f"[{escape(model)} version {version}]({ui_address(tracking_uri)}/#/models/{model}/versions/{version})"
