@@ -129,6 +129,37 @@ def evaluate_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: s
     click.echo(f"run {run_id}")
 
 
+def ensemble_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
+    """Evaluated candidates as one model, in a run of its own, whose id it prints; `run_ids` is a list with commas.
+
+    `-e evaluate` and `-e register` take it from there, as with any candidate.
+    """
+    from components.ensemble.ensemble import join_finalists
+    from components.ensemble.parameters import Ensemble
+    from ferkit.tracking.candidates import state_of
+
+    client = connect(tracking_uri)
+    run_ids = [run_id.strip() for run_id in given["run_ids"].split(",")]
+    parameters = Ensemble.parse(section_of("ensemble", given))
+    if parent_run_id:
+        parent = client.get_run(parent_run_id)
+    else:
+        experiment_id = client.get_run(run_ids[0]).info.experiment_id
+        parent = client.create_run(experiment_id, run_name="ensemble", tags={names.RUN_KIND: "pipeline"})
+    with step_context("ensemble") as log:
+        run_id = join_finalists(client, parent, run_ids, Path(given["data"]), parameters, log)
+    failure = ""
+    if not run_id:
+        failure = "ensemble: nothing was joined; give two or more evaluated candidates, and weights other than none"
+    elif state_of(client.get_run(run_id)) == State.FAILED:
+        failure = client.get_run(run_id).data.tags[names.FAILURE]
+    if not parent_run_id:
+        tree.close(client, parent.info.run_id, "FAILED" if failure else "FINISHED", failure)
+    if failure:
+        raise UserError(failure)
+    click.echo(f"run {run_id}")
+
+
 def register_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
     """Candidates into the registry, the best of them before the gate; `run_ids` is a list with commas."""
     from components.register.register import register_candidates
@@ -156,6 +187,7 @@ ENTRIES = {
     "balance": balance_entry,
     "train": train_entry,
     "evaluate": evaluate_entry,
+    "ensemble": ensemble_entry,
     "register": register_entry,
 }
 

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from components.balance.parameters import Balance
+from components.ensemble.parameters import Ensemble
 from components.evaluate.parameters import Evaluate
 from components.ingest.parameters import Ingest
 from ferkit.registry.settings import Register
@@ -51,6 +52,7 @@ ENTRY_POINTS = {
         EntryPoint("balance", {"data": REQUIRED, "output": REQUIRED}, Balance),
         EntryPoint("train", {"data": REQUIRED, "architecture": REQUIRED, "state_dir": ""}, Train),
         EntryPoint("evaluate", {"data": REQUIRED, "run_id": REQUIRED}, Evaluate),
+        EntryPoint("ensemble", {"data": REQUIRED, "run_ids": REQUIRED}, Ensemble),
         EntryPoint("register", {"data": REQUIRED, "run_ids": REQUIRED, "registered_model": ""}, Register),
     )
 }

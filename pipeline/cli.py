@@ -21,6 +21,7 @@ VERBS = {
     "submit": "run it on a Kubeflow cluster, now or on a schedule",
     "runs": "the last pipeline runs, a line each",
     "compare": "candidates side by side, with intervals",
+    "ensemble": "join models that exist into one",
     "gate": "score a registered version against today's champion",
     "promote": "make an approved version the champion",
     "rollback": "make the previous champion the champion again",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -29,6 +28,7 @@ from ferkit.registry.state import read_state
 from ferkit.registry.verdict import Difference
 from ferkit.tracking import names, tree
 from ferkit.tracking.names import metric
+from ferkit.tracking.ranking import order, validation_score
 from ferkit.tracking.store import sqlite_path
 from ferkit.user_input import inert
 
@@ -60,6 +60,7 @@ class Row:
         verdict: `approved`, `rejected`, `not_gated`; empty without a version.
         alias: `champion`, `challenger`, or empty.
         failure: the sentence with which it failed.
+        group: of candidates that differ in their seed alone, what they have in common; empty for a single one.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Row:
     verdict: str
     alias: str
     failure: str
+    group: str
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,10 @@ class Against:
 
 
 def rows_of(client: mlflow.MlflowClient, run_ids: Iterable[str]) -> list[Row]:
-    """A row per run, best on validation first, those without scores last."""
+    """A row per run, best on validation first, those without scores last; seeds of one candidate stay together."""
     versions, aliases = _registered(client)
-    found = [_row(client.get_run(run_id), versions, aliases) for run_id in dict.fromkeys(run_ids)]
-    return sorted(found, key=lambda row: -math.inf if row.val_macro_f1 is None else row.val_macro_f1, reverse=True)
+    runs = [client.get_run(run_id) for run_id in dict.fromkeys(run_ids)]
+    return [_row(run, versions, aliases) for run in order(runs)]
 
 
 def _registered(client: mlflow.MlflowClient) -> tuple[dict[str, versions.Version], dict[tuple[str, str], str]]:
@@ -127,7 +129,7 @@ def _row(run: Run, versions: dict[str, versions.Version], aliases: dict[tuple[st
         name=run.info.run_name or run.info.run_id[:8],
         run_id=run.info.run_id,
         status=run.info.status,
-        val_macro_f1=names.validation_figure(figures, "macro_f1"),
+        val_macro_f1=validation_score(run),
         accuracy=figures.get(metric("test", "accuracy")),
         macro_f1=figures.get(metric("test", "macro_f1")),
         worst_recall=recalls.get(worst),
@@ -138,6 +140,7 @@ def _row(run: Run, versions: dict[str, versions.Version], aliases: dict[tuple[st
         verdict=version.tags.get(names.VALIDATION_STATUS, "") if version else "",
         alias=aliases.get((version.model, version.number), "") if version else "",
         failure=run.data.tags.get(names.FAILURE, ""),
+        group=run.data.tags.get(names.GROUP, ""),
     )
 
 

@@ -82,6 +82,7 @@ def pipeline_for(
         balance: dict[str, Any] = DEFAULTS["balance"],
         train: dict[str, Any] = DEFAULTS["train"],
         evaluate: dict[str, Any] = DEFAULTS["evaluate"],
+        ensemble: dict[str, Any] = DEFAULTS["ensemble"],
         register: dict[str, Any] = DEFAULTS["register"],
         tracking_uri: str = "",
         state_dir: str = "",
@@ -99,7 +100,7 @@ def pipeline_for(
         6. train     for each candidate: faces -> model, in its own run.
         7. finalists those candidates that trained.
         8. evaluate  for each finalist: model -> predictions, metrics per class, report.
-        9. ensemble  joins finalists into one model, which is evaluated too.
+        9. ensemble  joins the best finalists into one model, which is evaluated too.
         10. register registers what was evaluated; the gate says whether the best one may become champion.
         11. close_run ends the parent run, whatever happened (exit handler).
 
@@ -114,6 +115,7 @@ def pipeline_for(
             balance: parameters of balance, such as {"strategy": "none"}.
             train: parameters of train that hold for all candidates, such as {"recipe": "tuned", "epochs": 40}.
             evaluate: parameters of evaluate, such as {"test": false}.
+            ensemble: parameters of the ensemble, such as {"weights": "none"}.
             register: parameters of register and its gate, such as {"allowed_loss": 0.02}.
             tracking_uri: the MLflow to log to.
             state_dir: where training keeps its state, so that a retried or resumed run goes on where it was.
@@ -138,6 +140,7 @@ def pipeline_for(
                     balance=balance,
                     train=train,
                     evaluate=evaluate,
+                    ensemble=ensemble,
                     register=register,
                     source_version=located.output,
                     git_commit=git_commit,
@@ -206,6 +209,8 @@ def pipeline_for(
             joined = step(
                 ensemble_step(
                     run_ids=dsl.Collected(evaluated.outputs["Output"]),
+                    faces=faces,
+                    parameters=ensemble,
                     **whose,
                     code_version=step_version("ensemble"),
                 ),

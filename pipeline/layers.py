@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 from ferkit.errors import UserError, nearest
 from ferkit.layers import Layer, merge, source_of
+from ferkit.registry.settings import Register
 from ferkit.training.candidate import candidate_layers, parse_candidate
+from ferkit.training.seeds import SEEDS, expand_seeds
 from ferkit.training.settings import Train
 from ferkit.user_input import read_text, read_yaml, shown, split_assignment
 from pipeline.parameters import SECTIONS, Parameters, describe
@@ -66,7 +68,7 @@ def parse_layers(layers: Sequence[Layer]) -> Parameters:
         if not layer.source.startswith("--set"):
             continue
         for name in Train.rename(layer.values.get(Train.section) or {}):
-            if all(candidate.get(name) is not None for candidate in parameters.candidates):
+            if all(expand_seeds(candidate)[0].get(name) is not None for candidate in parameters.candidates):
                 raise UserError(
                     f"train.{name}: every candidate gives {name} itself, which goes before this; take it out of the "
                     "candidates, or give other ones: candidates=[{architecture: lenet, ...}]"
@@ -97,9 +99,14 @@ def explain(layers: Sequence[Layer]) -> Iterator[Explained]:
             continue
         value = values[section][inner] if dot else values[section]
         yield Explained(name, value, source_of(today, name, SECTIONS) or "default")
-    for number, candidate in enumerate(parameters.candidates):
+    for number, given in enumerate(parameters.candidates):
+        candidate, *others = expand_seeds(given)
+        if others:
+            yield Explained(f"candidates[{number}].seeds", given[SEEDS], source_of(today, "candidates") or "default")
         stack = candidate_layers(candidate, parameters.train.model_dump(exclude_unset=True))
         for key, value in parse_candidate(candidate, parameters.train.model_dump()).dump().items():
+            if others and key == "seed":
+                continue
             source = source_of(stack, key) or "default"
             if source == Train.section:
                 source = source_of(today, f"train.{key}", SECTIONS)
@@ -138,6 +145,18 @@ def read_assignment(assignment: str) -> dict[str, Any]:
         raise UserError(f"{shown(name)[:80]}: no such parameter; {nearest(name, known)}")
     value = read_yaml(text, name)
     return {section: {inner: value}} if dot else {section: value}
+
+
+def read_policy(assignments: Iterable[str]) -> Register:
+    """The gate's policy with `name=value` assignments in place of its defaults; `register.` may be left away.
+
+    Raises:
+        UserError: an assignment that is none, or a value that does not fit.
+    """
+    section = Register.section
+    full = [given if given.startswith(f"{section}.") else f"{section}.{given}" for given in assignments]
+    asked = merge([Layer(assignment, read_assignment(assignment)) for assignment in full], SECTIONS)
+    return Register.parse(asked.get(section, {}))
 
 
 def _rename(values: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 from pydantic.fields import FieldInfo
 
 from components.balance.parameters import Balance
+from components.ensemble.parameters import Ensemble
 from components.evaluate.parameters import Evaluate
 from components.ingest.parameters import Ingest
 from ferkit.addresses import split_address
@@ -22,11 +23,12 @@ from ferkit.registry.settings import Register
 from ferkit.settings import Settings
 from ferkit.tracking.names import EXPERIMENT, REGISTERED_MODEL, SAMPLE_MODEL
 from ferkit.training.candidate import parse_candidate
+from ferkit.training.seeds import expand_seeds
 from ferkit.training.settings import Train
 from ferkit.user_input import shown
 
 SECTIONS: dict[str, type[Settings]] = {
-    section.section: section for section in (Ingest, Balance, Train, Evaluate, Register)
+    section.section: section for section in (Ingest, Balance, Train, Evaluate, Ensemble, Register)
 }
 
 
@@ -42,7 +44,8 @@ class Parameters(Settings):
     candidates: list[dict[str, Any]] = Field(
         default=[{"architecture": "lenet"}, {"architecture": "multi_kernel"}],
         min_length=1,
-        description="what to train: a list of {architecture, seed, any parameter of `train` or of that architecture}",
+        description="what to train: a list of {architecture, seed, any parameter of `train` or of that architecture}; "
+        "with `seeds: [0, 1, 2]` in place of `seed` a candidate is trained once for each, as one group",
     )
     experiment: str = Field(default=EXPERIMENT, min_length=1, description="MLflow experiment")
     registered_model: str = Field(
@@ -58,6 +61,7 @@ class Parameters(Settings):
     balance: Balance = Field(default_factory=Balance)
     train: Train = Field(default_factory=Train)
     evaluate: Evaluate = Field(default_factory=Evaluate)
+    ensemble: Ensemble = Field(default_factory=Ensemble)
     register_: Register = Field(default_factory=Register, alias="register")
 
     @field_validator("csv")
@@ -99,7 +103,8 @@ class Parameters(Settings):
             parsed = parsed.model_copy(update={"recipe": "", "train": train})
         for number, candidate in enumerate(parsed.candidates):
             try:
-                parse_candidate(candidate, parsed.train.model_dump())
+                for seeded in expand_seeds(candidate):
+                    parse_candidate(seeded, parsed.train.model_dump())
             except UserError as error:
                 raise UserError(f"candidates[{number}]: {error}") from None
         return parsed

@@ -21,6 +21,7 @@ from ferkit.tracking import names, tree
 from ferkit.tracking.store import connect, sqlite_path
 from ferkit.tracking.views import view_path
 from pipeline.compare import Row, print_table, rows_of
+from pipeline.groups import GroupRow, groups_of, print_groups
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Summary:
         run_id: the parent run's.
         address: its candidates side by side, in the MLflow UI.
         candidates: their figures, best on validation first.
+        groups: of those that were trained with several seeds, mean and standard deviation.
         model: the registered model that they are versions of.
         verdict: what the gate said.
         approved: whether one of these candidates may become champion.
@@ -42,6 +44,7 @@ class Summary:
     run_id: str
     address: str
     candidates: Sequence[Row]
+    groups: Sequence[GroupRow]
     model: str
     verdict: str
     approved: bool
@@ -67,6 +70,7 @@ def summary(tracking_uri: str, parent_run_id: str) -> Summary:
         run_id=parent_run_id,
         address=ui_address(tracking_uri) + view_path(parent.info.experiment_id),
         candidates=rows,
+        groups=groups_of(client, candidates),
         model=model,
         verdict=parent.data.tags.get("gate.verdict", ""),
         approved=any(row.verdict == APPROVED for row in rows),
@@ -107,6 +111,7 @@ def print_summary(found: Summary, console: Console) -> None:
     """The end of `ferpipe run` on the terminal."""
     console.print()
     print_table(found.candidates, console)
+    print_groups(found.groups, console)
     colour = "green" if found.approved else "yellow"
     console.print(f"\n[bold]verdict[/]     [{colour}]{escape(found.verdict)}[/]", soft_wrap=True, highlight=False)
     champion = f"version {found.champion}" if found.champion else "none yet"

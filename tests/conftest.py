@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from evaluated import Evaluated
+
     from ferkit.data import Faces
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -135,6 +137,17 @@ def logged_model(new_store: Callable[[Path], str], tmp_path_factory: pytest.Temp
     mlflow.register_model(uri, names.REGISTERED_MODEL)
     client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHAMPION, "1")
     return LoggedModel(tracking_uri, run_id, folder / "network.keras")
+
+
+@pytest.fixture(scope="module")
+def evaluated(
+    new_store: Callable[[Path], str], sample_faces: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Evaluated:
+    """A pipeline run whose three candidates were evaluated, in a store of its own."""
+    from evaluated import evaluate_three
+
+    folder = tmp_path_factory.mktemp("evaluated")
+    return evaluate_three(new_store(folder), sample_faces, folder)
 
 
 @pytest.fixture(scope="session")

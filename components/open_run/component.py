@@ -18,6 +18,7 @@ def open_run(
     balance: dict[str, Any],
     train: dict[str, Any],
     evaluate: dict[str, Any],
+    ensemble: dict[str, Any],
     register: dict[str, Any],
     source_version: str,
     git_commit: str,
@@ -39,6 +40,7 @@ def open_run(
         balance: parameters of balance.
         train: parameters of train that hold for all candidates.
         evaluate: parameters of evaluate.
+        ensemble: parameters of ensemble.
         register: parameters of register.
         source_version: which version of the CSV this is, as `locate` found it.
         git_commit: commit of the code that the pipeline was made from.
@@ -68,6 +70,7 @@ def open_run(
         "balance": balance,
         "train": train,
         "evaluate": evaluate,
+        "ensemble": ensemble,
         "register": register,
     }
     with step_context("open_run", code_version) as log:

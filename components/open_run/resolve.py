@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ferkit.errors import UserError
+from ferkit.tracking import names
 from ferkit.tracking.candidates import NewCandidate
 from ferkit.training.candidate import parse_candidate
+from ferkit.training.seeds import SEEDS, expand_seeds
 
 
 def resolve_candidates(
@@ -18,7 +20,7 @@ def resolve_candidates(
     identity: Sequence[Any],
     tags: Mapping[str, str] | None = None,
 ) -> list[NewCandidate]:
-    """The candidates with every setting filled in.
+    """The candidates with every setting filled in; one for each of a candidate's `seeds`, which are in one group.
 
     Args:
         candidates: as a person wrote them.
@@ -33,15 +35,20 @@ def resolve_candidates(
         raise UserError("candidates: the list is empty; give at least one, such as {architecture: lenet}")
     found: dict[str, NewCandidate] = {}
     marks = _marks(candidates)
+    places: dict[str, int] = {}
     for number, given in enumerate(candidates):
-        candidate = parse_candidate(given, train)
-        settings = candidate.dump()
-        candidate_id = digest(settings, *identity)
-        if candidate_id in found:
-            first = list(found).index(candidate_id)
-            raise UserError(f"candidates[{number}] is equal to [{first}]; drop one, or give them different seeds")
-        name = " ".join([candidate.name, *marks[number]])
-        found[candidate_id] = NewCandidate(candidate_id, name, candidate.architecture, settings, tags or {})
+        for seeded in expand_seeds(given):
+            candidate = parse_candidate(seeded, train)
+            settings = candidate.dump()
+            candidate_id = digest(settings, *identity)
+            if candidate_id in found:
+                first = places[candidate_id]
+                raise UserError(f"candidates[{number}] is equal to [{first}]; drop one, or give them different seeds")
+            name = " ".join([candidate.name, *marks[number]])
+            group = {names.GROUP: " ".join([candidate.group, *marks[number]])} if SEEDS in given else {}
+            own = {**(tags or {}), **group}
+            found[candidate_id] = NewCandidate(candidate_id, name, candidate.architecture, settings, own)
+            places[candidate_id] = number
     return list(found.values())
 
 
@@ -53,7 +60,7 @@ def _marks(candidates: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     >>> _marks([half, still, {**half, "seed": 1}, {"architecture": "multi_kernel", "epochs": 9}])
     [[], ['random_affine=false'], [], []]
     """
-    in_name = ("architecture", "recipe", "seed")
+    in_name = ("architecture", "recipe", "seed", SEEDS)
     alike: dict[Any, list[Mapping[str, Any]]] = {}
     for given in candidates:
         alike.setdefault(given.get("architecture"), []).append(given)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import mlflow
 from mlflow.entities import Run
 
 from components.register.descriptions import describe_version, name_of_data, tell
+from components.register.groups import log_groups
 from ferkit.addresses import run_address
 from ferkit.data import EMOTIONS, Profile, read_profile
 from ferkit.errors import UserError
@@ -32,6 +32,7 @@ from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of
 from ferkit.tracking.markdown import escape
 from ferkit.tracking.names import State, metric
+from ferkit.tracking.ranking import order, validation_score
 
 REPORT: Final = "report.html"
 
@@ -75,6 +76,7 @@ def register_run_tree(
     model = versions.model_of(parent)
     verdict = register_candidates(client, run_ids, Path(faces), policy, run_id, data_uri, everyone, model)
     html = report_run(client, everyone, Path(faces), verdict, run_id)
+    log_groups(client, everyone, run_id)
     client.set_tag(run_id, names.COMPLETED, "true")
     for note in verdict.notes:
         log.info("note: %s", note)
@@ -108,6 +110,8 @@ def register_candidates(
 ) -> Verdict:
     """Registers every evaluated candidate; the best on VALIDATION becomes the one that the gate judges on test.
 
+    Candidates that differ in their seed alone are ranked by their mean, for which the member nearest it stands.
+
     Args:
         client: as `connect` gives it.
         run_ids: the candidates' runs; those that were not evaluated are passed over.
@@ -139,14 +143,14 @@ def register_candidates(
         )
         for run in scored
     }
-    best = registered[max(scored, key=_rank).info.run_id]
+    best = registered[order(scored)[0].info.run_id]
     state = reconcile(client, model)
     # Registered again, after its best became champion: nothing to compare, and no verdict to take back.
     is_champion = best.number == state.champion
     verdict = (
         decide_champion(client, best, faces, policy) if is_champion else decide(client, best, state, faces, policy)
     )
-    verdict = replace(verdict, candidates=tuple(_row(client, run, registered, verdict) for run in _by_rank(candidates)))
+    verdict = replace(verdict, candidates=tuple(_row(client, run, registered, verdict) for run in order(candidates)))
     told = [read_candidate(client, row["run_id"]) for row in verdict.candidates]
     tell(client, verdict, registered, told, profile, parent_run_id)
     if is_champion:
@@ -243,26 +247,6 @@ def is_evaluated(run: Run) -> bool:
         and validation_score(run) is not None
         and metric("test", "macro_f1") in run.data.metrics
     )
-
-
-def validation_score(run: Run) -> float | None:
-    """Macro-F1 on validation, by which the challenger is picked; None for a run that was not scored.
-
-    A training that diverged has figures of the epochs before, and is FAILED.
-    """
-    if run.info.status == "FAILED":
-        return None
-    score = names.validation_figure(run.data.metrics, "macro_f1")
-    return score if score is not None and math.isfinite(score) else None
-
-
-def _rank(run: Run) -> tuple[float, float]:
-    score = validation_score(run)
-    return (-math.inf if score is None else score, names.validation_figure(run.data.metrics, "accuracy") or 0.0)
-
-
-def _by_rank(candidates: Sequence[Run]) -> list[Run]:
-    return sorted(candidates, key=_rank, reverse=True)
 
 
 def _row(client: mlflow.MlflowClient, run: Run, versions: dict[str, Version], verdict: Verdict) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -20,9 +20,13 @@ _NEEDED: Final = ("profile.json", "test.parquet")
 """The files of a data set folder that the gate reads."""
 
 
+WHOLE: Final = (*_NEEDED, "train.parquet", "validation.parquet")
+"""All files of a data set folder that evaluating and registering a model read."""
+
+
 @contextmanager
-def data_of(version: Version, given: Path | None) -> Iterator[Path]:
-    """A data set folder to judge a version on: the one given, else what the gate needs of the version's own.
+def data_of(version: Version, given: Path | None, needed: Sequence[str] = _NEEDED) -> Iterator[Path]:
+    """A data set folder to judge a version on: the one given, else what is needed of the version's own.
 
     Raises:
         UserError: there is none to be had from here; with the cure.
@@ -33,7 +37,7 @@ def data_of(version: Version, given: Path | None) -> Iterator[Path]:
         yield given
     elif uri.startswith(("s3://", "minio://")):
         with tempfile.TemporaryDirectory() as folder:
-            _fetch(uri, Path(folder), cure)
+            _fetch(uri, Path(folder), needed, cure)
             yield Path(folder)
     elif (Path(uri) / _NEEDED[0]).is_file():
         yield Path(uri)
@@ -42,7 +46,7 @@ def data_of(version: Version, given: Path | None) -> Iterator[Path]:
         raise UserError(f"the data that version {version.number} was registered with{where} is not here; {cure}")
 
 
-def _fetch(uri: str, folder: Path, cure: str) -> None:
+def _fetch(uri: str, folder: Path, needed: Sequence[str], cure: str) -> None:
     """Fetches the files from an S3 bucket; a `minio://` one is Kubeflow's own, behind AWS_ENDPOINT_URL."""
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
@@ -50,7 +54,7 @@ def _fetch(uri: str, folder: Path, cure: str) -> None:
     bucket, _, prefix = uri.partition("://")[2].partition("/")
     try:
         client: Any = boto3.Session().client("s3")
-        for name in _NEEDED:
+        for name in needed:
             client.download_file(bucket, f"{prefix.strip('/')}/{name}", str(folder / name))
     except ClientError as error:
         raise UserError(f"{uri}: {error}; check the keys and AWS_ENDPOINT_URL, or {cure}") from None

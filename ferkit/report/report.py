@@ -12,7 +12,7 @@ from typing import Any
 
 from ferkit.data import EMOTIONS, SPLITS, Profile
 from ferkit.metrics.evaluation import CandidateRun, Evaluation, SplitScores
-from ferkit.report import card
+from ferkit.report import card, groups
 from ferkit.report.page import (
     Mark,
     bar_chart,
@@ -51,6 +51,7 @@ def write_report(candidates: Sequence[CandidateRun], verdict: Mapping[str, Any],
         _header(title, candidates, verdict, data),
         "<h2>Candidates</h2>",
         _candidate_table(candidates, verdict),
+        *groups.sections(candidates),
         *_against_champion(verdict),
         *_per_class(scored, verdict["champion"]),
         *_confusions(scored),
@@ -163,8 +164,9 @@ def _candidate_table(candidates: Sequence[CandidateRun], verdict: Mapping[str, A
             ]
         )
     note = (
-        "Best on validation first: that one alone is gated, so that test chooses nothing. Under a figure its 95% "
-        "interval (bootstrap over the faces). test_clean: the test faces whose pixels are not among the training rows."
+        "Best on validation first: that one alone is gated, so that test chooses nothing; seeds of one candidate "
+        "stand together, and count by their mean. Under a figure its 95% interval (bootstrap over the faces). "
+        "test_clean: the test faces whose pixels are not among the training rows."
     )
     return f'{table(head, rows)}<p class="quiet">{note}</p>'
 

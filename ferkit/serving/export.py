@@ -23,7 +23,7 @@ from PIL import Image
 
 from ferkit.data import EMOTIONS
 from ferkit.errors import UserError
-from ferkit.serving.load import FaceModel
+from ferkit.serving.load import FaceModel, fetch_network
 
 FACES, PROBABILITIES = "faces", "probabilities"
 """Names of the file's input and output."""
@@ -127,16 +127,12 @@ def load_exported(file: Path, threads: int = 0) -> Callable[[np.ndarray], np.nda
 def _with_named_ends(model_uri: str, scratch: Path) -> Any:
     """The logged network with uint8 `faces` in, `probabilities` out, and no dropout in its graph."""
     import keras
-    from mlflow.artifacts import download_artifacts
-    from mlflow.models import Model
 
     if keras.backend.backend() != "tensorflow":
         raise UserError(
             f"export runs on TensorFlow (KERAS_BACKEND is {keras.backend.backend()!r}); unset KERAS_BACKEND"
         )
-    kept = download_artifacts(artifact_uri=model_uri, dst_path=str(scratch))
-    flavour = Model.load(kept).flavors["python_function"]
-    network: Any = keras.saving.load_model(Path(kept) / flavour["artifacts"]["network"]["path"], compile=False)
+    network: Any = keras.saving.load_model(fetch_network(model_uri, scratch), compile=False)
     ops: Any = keras.ops
     faces = keras.Input(network.input_shape[1:], dtype="uint8", name=FACES)
     # Keras' export to ONNX traces dropout, unless the call says that this is no training.

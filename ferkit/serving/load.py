@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,3 +77,12 @@ def load_face_model(model_uri: str) -> FaceModel:
     if emotions != EMOTIONS:
         raise UserError(f"{model_uri}: tells apart {', '.join(emotions)}, not this project's {', '.join(EMOTIONS)}")
     return FaceModel(model_uri, side, classifier)
+
+
+def fetch_network(model_uri: str, folder: Path) -> Path:
+    """Downloads a model into a folder; the `.keras` file of its network."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.models import Model
+
+    kept = download_artifacts(artifact_uri=model_uri, dst_path=str(folder))
+    return Path(kept) / Model.load(kept).flavors["python_function"]["artifacts"]["network"]["path"]

@@ -20,7 +20,8 @@ SETTINGS: Final = "candidate.json"
 """Artifact of a candidate's run: its resolved settings, as JSON types."""
 
 NUMBER: Final = "candidate.number"
-"""Tag of a candidate's run: its place in the list of candidates, from 0, by which a retried step finds it again."""
+"""Tag of a candidate's run: its place in the list of candidates, from 0, by which a retried step finds it again. What
+a later step makes of candidates (an ensemble) has none."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,9 @@ def open_candidates(
     """
     there: dict[int, Run] = {}
     for run in tree.children(client, parent):
-        number = int(run.data.tags.get(NUMBER, -1))
+        if NUMBER not in run.data.tags:
+            continue
+        number = int(run.data.tags[NUMBER])
         if number in there:  # the reply to its making was lost, and it was made once more
             client.delete_run(run.info.run_id)
         else:
@@ -74,10 +77,20 @@ def open_candidates(
     ]
 
 
+def open_ensemble(client: mlflow.MlflowClient, parent: Run, candidate: NewCandidate) -> str:
+    """The run id of what is made of a parent's candidates: the run that is there for an equal one, else a new one."""
+    same = [
+        run
+        for run in tree.children(client, parent)
+        if NUMBER not in run.data.tags and run.data.tags.get(names.CANDIDATE_ID) == candidate.candidate_id
+    ]
+    return _open(client, parent, None, candidate, same[0] if same else None, {}, {})
+
+
 def _open(
     client: mlflow.MlflowClient,
     parent: Run,
-    number: int,
+    number: int | None,
     candidate: NewCandidate,
     run: Run | None,
     shared_tags: Mapping[str, str],
@@ -91,10 +104,11 @@ def _open(
             **candidate.tags,
             MLFLOW_PARENT_RUN_ID: parent.info.run_id,
             names.RUN_KIND: "candidate",
-            NUMBER: str(number),
             names.CANDIDATE_ID: candidate.candidate_id,
             names.ARCHITECTURE: candidate.architecture,
         }
+        if number is not None:
+            tags[NUMBER] = str(number)
         run = client.create_run(parent.info.experiment_id, tags=tags, run_name=candidate.name)
     run_id = run.info.run_id
     shown = {**shared, **candidate.settings}

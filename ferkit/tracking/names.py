@@ -31,6 +31,8 @@ DATA_NAME: Final = "data.name"
 """A short name of the CSV, for people: `fer2013`."""
 ARCHITECTURE: Final = "architecture"
 CANDIDATE_ID: Final = "candidate_id"
+GROUP: Final = "group"
+"""Of candidates that differ in their seed alone: what they have in common."""
 IMAGE: Final = "image"
 PIPELINE_VERSION: Final = "pipeline.version"
 RUN_KIND: Final = "run.kind"
@@ -63,6 +65,13 @@ VALIDATION_STATUS: Final = "validation_status"
 """`approved`, `rejected` or `not_gated`."""
 VALIDATION_REASONS: Final = "validation_reasons"
 COMPARED_WITH: Final = "compared_with"
+
+
+ENSEMBLE: Final = "ensemble"
+"""What an ensemble's run has in place of an architecture."""
+CROSS_FITTED: Final = "cross_fitted/macro_f1"
+"""Metric of an ensemble whose weights were fitted to validation: its macro-F1 there, each face mixed with weights that
+were fitted without it. It takes the place of the validation figure wherever that chooses."""
 
 
 class State:

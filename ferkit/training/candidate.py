@@ -31,7 +31,12 @@ class Candidate:
     @property
     def name(self) -> str:
         """A short name for its run: `lenet-tuned-s0`."""
-        return f"{self.architecture}-{self.train.recipe}-s{self.train.seed}"
+        return f"{self.group}-s{self.train.seed}"
+
+    @property
+    def group(self) -> str:
+        """The same without its seed: `lenet-tuned`."""
+        return f"{self.architecture}-{self.train.recipe}"
 
     def dump(self) -> dict[str, Any]:
         """Everything, flat, as JSON types: equal candidates give equal dumps, and `load` reads them back."""

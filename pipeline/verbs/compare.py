@@ -41,6 +41,7 @@ def compare(
     from ferkit.errors import UserError
     from ferkit.tracking.store import connect
     from pipeline import compare as comparing
+    from pipeline.groups import groups_of, print_groups
 
     if as_table + as_json + address_only > 1:
         raise click.UsageError("--json, --csv and --open exclude each other")
@@ -65,3 +66,4 @@ def compare(
     else:
         console = Console(width=None if sys.stdout.isatty() else 200)
         comparing.print_table(rows, console, differences, reference.run_id)
+        print_groups(groups_of(client, [row.run_id for row in rows]), console)

@@ -40,21 +40,13 @@ def gate(
     ferpipe gate 7 --data faces --set register.comparison=superiority
     """
     from components.register.register import gate_version
-    from ferkit.layers import Layer, merge
-    from ferkit.registry.settings import Register
     from ferkit.registry.versions import choose_model
     from ferkit.tracking.store import connect
-    from pipeline.layers import read_assignment
-    from pipeline.parameters import SECTIONS
+    from pipeline.layers import read_policy
     from pipeline.summary import named_model
 
-    full = [
-        assignment if assignment.startswith("register.") else f"register.{assignment}" for assignment in assignments
-    ]
-    asked = merge([Layer(assignment, read_assignment(assignment)) for assignment in full], SECTIONS)
-    policy = Register.parse(asked.get("register", {}))
     client = connect(tracking_uri)
-    verdict = gate_version(client, version, data, policy, choose_model(client, model))
+    verdict = gate_version(client, version, data, read_policy(assignments), choose_model(client, model))
     if as_json:
         click.echo(json.dumps(verdict.to_dict(), indent=2))
         return

@@ -198,7 +198,7 @@ def _evaluated(team: Team, parent: Run) -> list[Run]:
 def test_the_run_tree_is_whole(team: Team, finished: Run) -> None:
     assert finished.info.status == "FINISHED"
     evaluated = _evaluated(team, finished)
-    assert {child.data.tags[names.ARCHITECTURE] for child in evaluated} == {"lenet", "multi_kernel"}
+    assert {child.data.tags[names.ARCHITECTURE] for child in evaluated} == {"lenet", "multi_kernel", "ensemble"}
     assert {child.info.status for child in evaluated} == {"FINISHED"}
     for child in evaluated:
         assert 0 <= child.data.metrics["test/macro_f1"] <= 1

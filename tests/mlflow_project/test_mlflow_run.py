@@ -77,6 +77,10 @@ def test_the_single_steps_pass_folders_and_run_ids_on(project: Project, sample_c
     assert scored.info.status == "FINISHED"
     assert "test/recall/disgust" in scored.data.metrics
 
+    refused = project.start("ensemble", data=str(balanced), run_ids=run_id)
+    assert refused.returncode != 0
+    assert "Error: ensemble: nothing was joined" in refused.stderr
+
     project.run("register", data=str(balanced), run_ids=run_id, floor_macro_f1="0", floor_recall="0")
     [version] = project.client.search_model_versions("name = 'facial-expression'")
     assert (version.run_id, version.tags["validation_status"]) == (run_id, "approved")

@@ -7,7 +7,9 @@ import io
 
 from rich.console import Console
 
+from ferkit.tracking.ranking import Spread
 from pipeline.compare import Row, as_csv
+from pipeline.groups import GroupRow
 from pipeline.summary import Summary, print_summary
 
 FOREIGN = "[red]a[/red] [/b] [link=x]c"
@@ -30,6 +32,7 @@ def test_brackets_in_names_sentences_and_addresses_are_no_markup() -> None:
         candidates=[
             row(name=FOREIGN, run_id="1f", version="7", verdict=FOREIGN, failure=FOREIGN, worst_emotion=FOREIGN)
         ],
+        groups=[GroupRow(FOREIGN, ["1f", "2f"], FOREIGN, Spread(2, 0.5, 0.0625), None, Spread(2, 0.25, 0.0))],
         verdict=FOREIGN,
         approved=True,
         challenger="7",
@@ -39,7 +42,8 @@ def test_brackets_in_names_sentences_and_addresses_are_no_markup() -> None:
     console = Console(file=io.StringIO(), width=400)
     print_summary(found, console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert text.count(FOREIGN) == 6  # name, worst class, standing, name and failure once more, verdict
+    assert text.count(FOREIGN) == 8  # name, worst class, standing, name and failure again, verdict; group, its member
+    assert "0.500 ± 0.062" in text
     assert "http://[::1]:5000/#/experiments/1" in text
     assert text.count("/home/[me]/ferpipe") == 2
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from ferkit.data import Faces
+from ferkit.networks.ensemble import average_networks
 from ferkit.networks.network import exported, views_of
 from ferkit.serving.package import check_only_keras
 from ferkit.training.build import build_network, save_network
@@ -46,6 +47,10 @@ def test_the_saved_file_loads_without_this_project(stripes: Faces, tmp_path: Pat
         path = tmp_path / f"{architecture}-{tta}-{crop_size}.keras"
         models[path.stem] = save_network(build_network(candidate, stripes.side), candidate, stripes.side, path)
         check_only_keras(path)
+    members = [keras.saving.load_model(path) for path in sorted(tmp_path.glob("*.keras"))[:3]]
+    models["ensemble"] = average_networks(members, [0.5, 0.3, 0.2])
+    models["ensemble"].save(tmp_path / "ensemble.keras")
+    check_only_keras(tmp_path / "ensemble.keras")
     np.save(tmp_path / "faces.npy", stripes.pixels[:8, :, :, None])
     subprocess.run([sys.executable, "-c", LOAD_AND_PREDICT], cwd=tmp_path, check=True, capture_output=True)
     for name, model in models.items():

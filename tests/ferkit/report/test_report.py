@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import statistics
 import subprocess
 from dataclasses import replace
 from html import escape
@@ -18,6 +19,7 @@ from ferkit.metrics.classification import Scores
 from ferkit.metrics.evaluation import CandidateRun, Evaluation, Mistake, describe_split
 from ferkit.report.report import write_candidate_page, write_report
 from ferkit.serving.package import as_base64_png
+from ferkit.tracking import names
 
 
 def evaluation(seed: int, absent: int | None = None) -> Evaluation:
@@ -218,3 +220,13 @@ def test_no_page_is_wider_than_its_window(
     measured = re.search(r"<title>(\d+)</title>", dom)
     assert measured, dom[:500]
     assert int(measured[1]) <= width
+
+
+def test_seeds_of_one_candidate_get_their_mean_and_deviation(candidates, verdict, data):
+    seeded = [replace(each, tags={**each.tags, names.GROUP: "lenet <tuned>"}) for each in candidates]
+    html = write_report(seeded, verdict, data)
+    figures = [each.evaluation.splits["test"].figures["macro_f1"] for each in candidates if each.evaluation]
+    assert f"{statistics.fmean(figures):.3f} ± {statistics.stdev(figures):.3f}" in html
+    assert "lenet &lt;tuned&gt;" in html
+    assert "2 of 3" in html
+    assert "Over seeds" not in write_report(candidates, verdict, data)
