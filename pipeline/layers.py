@@ -46,10 +46,14 @@ def layers_of(csv: str | None, config: Path | None, assignments: Iterable[str] =
     layers = []
     if backend := os.environ.get("KERAS_BACKEND"):
         layers.append(Layer("KERAS_BACKEND", {"train": {"backend": backend}}))
-    if config is None and merge(chosen, SECTIONS).get("csv") in (None, "sample"):
-        config = SAMPLE_CONFIG
+    said = merge(chosen, SECTIONS)
     if config:
         layers.append(Layer(_short(config), read_config(config)))
+    elif said.get("csv") in (None, "sample"):
+        usual = read_config(SAMPLE_CONFIG)
+        if (said.get("search") or {}).get("space"):
+            usual.pop("candidates", None)  # nobody asked for those
+        layers.append(Layer(_short(SAMPLE_CONFIG), usual))
     return layers + chosen
 
 
@@ -66,11 +70,15 @@ def parse_layers(layers: Sequence[Layer]) -> Parameters:
         if not layer.source.startswith("--set"):
             continue
         for name in Train.rename(layer.values.get(Train.section) or {}):
-            if all(candidate.get(name) is not None for candidate in parameters.candidates):
-                raise UserError(
-                    f"train.{name}: every candidate gives {name} itself, which goes before this; take it out of the "
-                    "candidates, or give other ones: candidates=[{architecture: lenet, ...}]"
-                )
+            searched = parameters.search.space
+            if any(one.get(name) is None for one in searched or parameters.candidates):
+                continue
+            if searched:
+                raise UserError(f"train.{name}: search.space gives {name} itself, which goes before this; take one out")
+            raise UserError(
+                f"train.{name}: every candidate gives {name} itself, which goes before this; take it out of the "
+                "candidates, or give other ones: candidates=[{architecture: lenet, ...}]"
+            )
     return parameters
 
 
@@ -93,9 +101,11 @@ def explain(layers: Sequence[Layer]) -> Iterator[Explained]:
     today = [Layer(layer.source, _rename(layer.values)) for layer in layers]
     for name, _ in describe():
         section, dot, inner = name.partition(".")
-        if section in (Train.section, "candidates"):
+        if section == "candidates" or (section == Train.section and not parameters.search.is_on):
             continue
-        value = values[section][inner] if dot else values[section]
+        value = values[section].get(inner) if dot else values[section]
+        if value is None:  # the recipe decides, for each trial
+            continue
         yield Explained(name, value, source_of(today, name, SECTIONS) or "default")
     for number, candidate in enumerate(parameters.candidates):
         stack = candidate_layers(candidate, parameters.train.model_dump(exclude_unset=True))
