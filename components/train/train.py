@@ -137,8 +137,9 @@ def _train(
             for split, context in (("train", "training"), ("validation", "validation")):
                 log_dataset(profile.address, split, profile.splits[split]["digest"], context)
             try:
-                for number, epoch in enumerate(history if pruner else [], 1):
-                    pruner.watch(number, epoch[names.EPOCH_MACRO_F1])
+                if pruner:
+                    for number, epoch in enumerate(history, 1):
+                        pruner.watch(number, epoch[names.EPOCH_MACRO_F1])
                 with _progress() as on_step:
                     trained = fit(
                         candidate,

@@ -207,8 +207,8 @@ class Spaces:
         return [name for name in names if self._differs(name)]
 
     def _differs(self, name: str) -> bool:
-        dimensions = {space.get(name) for space in self.spaces}
-        return len(dimensions) > 1 or any(dimension and dimension.size != 1 for dimension in dimensions)
+        first, *others = [space.get(name) for space in self.spaces]
+        return any(other != first for other in others) or (first is not None and first.size != 1)
 
 
 def _parse(given: Mapping[str, Any], train: Mapping[str, Any], method: str) -> dict[str, Dimension]:
