@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ferkit.report.style import BEFORE, EMOTION_COLOURS, FAINT, INK, RULE
+from ferkit.report.style import BEFORE, EMOTION_COLOURS, INK, RULE
 from ferkit.search.importance import Importance
 from ferkit.search.space import Dimension, Range
 from ferkit.search.trials import SearchRecord, TrialRow
@@ -48,7 +48,7 @@ def draw_history(search: SearchRecord) -> Figure:
             [low] * len(failed),
             marker="x",
             color=RED,
-            label=f"failed ({len(failed)})",
+            label=f"failed: {len(failed)}",
         )
     axes.set(xlabel="trial", ylabel="macro-F1 on validation")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -93,7 +93,8 @@ def _axis(axes: Any, at: int, name: str, marks: Sequence[tuple[float, str]]) -> 
     axes.plot([at, at], [0, 1], color=RULE, linewidth=5, zorder=0, solid_capstyle="butt")
     axes.text(at, 1.09, name, ha="center", va="bottom", fontsize=10, color=INK)
     for height, label in marks:
-        axes.text(at + 0.04, height, label, ha="left", va="center", fontsize=8.5, color=FAINT)
+        pad = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8}
+        axes.text(at + 0.05, height, label, ha="left", va="center", fontsize=8.5, color=INK, bbox=pad, zorder=5)
 
 
 def _marks(dimension: Dimension) -> list[tuple[float, str]]:

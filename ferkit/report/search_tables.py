@@ -65,7 +65,7 @@ def best_config(search: SearchRecord, parameters: Mapping[str, Any], parent_run_
     head = (
         f"# Trial {best.number} of the search in MLflow run {parent_run_id}: macro-F1 {best.macro_f1:.3f} on "
         f"validation, the best of {len(search.trials)}.\n"
-        "# The best of many trials flatters itself, so it is trained anew here, with seeds that the search did not use:\n"
+        "# The best of many trials flatters itself: it is trained anew here, with seeds that the search did not use.\n"
         f"#   ferpipe run --config runs:/{parent_run_id}/search/best.yaml\n"
     )
     values = whole_numbers({**kept, "candidates": candidates})

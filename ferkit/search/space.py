@@ -241,7 +241,7 @@ def _parse(given: Mapping[str, Any], train: Mapping[str, Any], method: str) -> d
 
 
 def _refuse_unknown(name: str, architecture: str, several: bool) -> None:
-    known = [*find(architecture).Parameters.model_fields, *Train.model_fields]
+    known = [*find(architecture).NetworkSettings.model_fields, *Train.model_fields]
     if name not in known:
         cure = "; give a space for each architecture, as a list, where they differ" if several else ""
         raise UserError(
@@ -296,7 +296,7 @@ def _is_number(value: Any) -> bool:
 
 def _kind(name: str, architectures: Sequence[str]) -> type | None:
     """int or float, as the parameter is; None for one that is no number."""
-    fields = {**find(architectures[0]).Parameters.model_fields, **Train.model_fields}
+    fields = {**find(architectures[0]).NetworkSettings.model_fields, **Train.model_fields}
     if name not in fields:  # the architecture itself
         return None
     annotation = fields[name].annotation
