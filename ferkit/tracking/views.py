@@ -28,7 +28,7 @@ def _tags(*columns: str) -> list[str]:
 
 
 def _view(name: str, kind: str, order_by: str, columns: Sequence[str], which: str = "") -> str:
-    """A saved view as MLflow keeps it: the runs of one kind, or which of them, by a figure from high to low or by time."""
+    """A saved view as MLflow keeps it: the runs of one kind, or some of them, by a figure or by time."""
     state = {
         "searchFilter": f"tags.`{names.RUN_KIND}` = '{kind}'{which}",
         "orderByKey": order_by,
