@@ -103,3 +103,12 @@ class Settings(BaseModel):
 def _warn(sentence: str) -> None:
     """Warns once in a process: sections are parsed several times on their way."""
     logging.getLogger("ferpipe").warning(sentence)
+
+
+def whole_numbers(value: Any) -> Any:
+    """Whole numbers as a person wrote them: kfp hands every number on as a float (3 as 3.0)."""
+    if isinstance(value, Mapping):
+        return {key: whole_numbers(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [whole_numbers(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

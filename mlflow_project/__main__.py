@@ -47,15 +47,43 @@ def section_of(entry: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def main_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
     """The whole pipeline, as `ferpipe run`; any parameter may be given by its dotted name (-P train.epochs=3)."""
+    assignments = [f"{name}={value}" for name, value in given.items() if name not in ENTRY_POINTS["main"].own]
+    _run(given, assignments, tracking_uri, parent_run_id)
+
+
+def search_entry(given: Mapping[str, Any], tracking_uri: str, parent_run_id: str) -> None:
+    """As `ferpipe search`; parameters of the search by their names, any other by its dotted one."""
+    own = ENTRY_POINTS["search"]
+    section = own.section.names() if own.section else ()
+    assignments = [
+        f"{f'search.{name}' if name in section else name}={value}"
+        for name, value in given.items()
+        if name not in own.own
+    ]
+    _run(given, assignments, tracking_uri, parent_run_id, searching=True)
+
+
+def _run(
+    given: Mapping[str, Any],
+    assignments: Sequence[str],
+    tracking_uri: str,
+    parent_run_id: str,
+    searching: bool = False,
+) -> None:
     from rich.console import Console
 
-    from pipeline.layers import read_parameters
+    from pipeline.layers import SAMPLE_CONFIG, SEARCH_CONFIG, read_parameters
     from pipeline.local import Home, run_here
     from pipeline.summary import print_summary, summary
 
     config = given.get("config")
-    assignments = [f"{name}={value}" for name, value in given.items() if name not in ENTRY_POINTS["main"].own]
-    parameters = read_parameters(given.get("csv"), Path(config) if config else None, assignments)
+    connect(tracking_uri)  # a config may be a run's
+    usual = SEARCH_CONFIG if searching else SAMPLE_CONFIG
+    parameters = read_parameters(given.get("csv"), Path(config) if config else None, assignments, usual)
+    if searching and not parameters.search.is_on:
+        raise UserError(
+            "search: nothing is to be searched; give space, or a config such as configs/search-fer2013.yaml"
+        )
     console = Console(width=None if sys.stdout.isatty() else 120)
     home = Home(Path(os.environ.get("FERPIPE_HOME", ".ferpipe")))
     outcome = run_here(parameters, tracking_uri=tracking_uri, home=home, console=console, parent_run_id=parent_run_id)
@@ -183,6 +211,7 @@ def _log_profile(folder: Path, tracking_uri: str, run_id: str) -> None:
 
 ENTRIES = {
     "main": main_entry,
+    "search": search_entry,
     "ingest": ingest_entry,
     "balance": balance_entry,
     "train": train_entry,

@@ -19,6 +19,7 @@ from components.ensemble.parameters import Ensemble
 from components.evaluate.parameters import Evaluate
 from components.ingest.parameters import Ingest
 from ferkit.registry.settings import Register
+from ferkit.search.settings import Search
 from ferkit.settings import Settings
 from ferkit.training.settings import Train
 
@@ -48,6 +49,7 @@ ENTRY_POINTS = {
     entry.name: entry
     for entry in (
         EntryPoint("main", {"csv": "", "config": ""}),
+        EntryPoint("search", {"csv": "", "config": ""}, Search),
         EntryPoint("ingest", {"csv": REQUIRED, "output": REQUIRED}, Ingest),
         EntryPoint("balance", {"data": REQUIRED, "output": REQUIRED}, Balance),
         EntryPoint("train", {"data": REQUIRED, "architecture": REQUIRED, "state_dir": ""}, Train),

@@ -17,6 +17,7 @@ from ferkit.user_input import shown
 
 VERBS = {
     "run": "run the whole pipeline on this machine",
+    "search": "run it with a search in place of candidates: grid, random or TPE",
     "compile": "write the pipeline as a file for Kubeflow",
     "submit": "run it on a Kubeflow cluster, now or on a schedule",
     "runs": "the last pipeline runs, a line each",

@@ -75,6 +75,7 @@ def pipeline_for(
     def facial_expression(
         csv: str = DEFAULTS["csv"],
         candidates: list[dict[str, Any]] = DEFAULTS["candidates"],
+        search: dict[str, Any] = DEFAULTS["search"],
         experiment: str = DEFAULTS["experiment"],
         registered_model: str = DEFAULTS["registered_model"],
         recipe: str = DEFAULTS["recipe"],
@@ -93,12 +94,12 @@ def pipeline_for(
         """From a CSV of faces to registered models and a verdict on which may become champion.
 
         1. locate    finds out which version of the CSV this is.
-        2. open_run  checks the candidates and opens their runs in MLflow, under a parent.
+        2. open_run  checks the candidates, or draws a search's trials, and opens their runs in MLflow, under a parent.
         3. ingest    CSV -> checked, de-duplicated faces, split into train, validation and test.
         4. balance   train -> class-balanced train, by augmentation.
         5. profile   pictures and counts of the data, before and after, to the parent run.
         6. train     for each candidate: faces -> model, in its own run.
-        7. finalists those candidates that trained.
+        7. finalists those candidates that trained; of a search, the best on validation.
         8. evaluate  for each finalist: model -> predictions, metrics per class, report.
         9. ensemble  joins the best finalists into one model, which is evaluated too.
         10. register registers what was evaluated; the gate says whether the best one may become champion.
@@ -107,6 +108,7 @@ def pipeline_for(
         Args:
             csv: the faces; see pipeline/parameters.py for this and for every key of the sections below.
             candidates: what to train, such as [{"architecture": "lenet", "seed": 1}].
+            search: in place of candidates, such as {"space": {"architecture": "lenet", "dropout": [0.2, 0.4]}}.
             experiment: MLflow experiment.
             registered_model: registered model that the candidates become versions of; empty for facial-expression, and
                 for facial-expression-sample where csv is the drawn sample.
@@ -133,6 +135,7 @@ def pipeline_for(
                 open_run_step(
                     csv=csv,
                     candidates=candidates,
+                    search=search,
                     experiment=experiment,
                     registered_model=registered_model,
                     recipe=recipe,

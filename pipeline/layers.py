@@ -20,9 +20,15 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 """The configs that come with the package."""
 
 SAMPLE_CONFIG = CONFIGS / "sample.yaml"
+SEARCH_CONFIG = CONFIGS / "search.yaml"
+
+OF_A_RUN = "runs:/"
+"""Begins the address of a config among an MLflow run's artifacts: a search's best trial."""
 
 
-def read_parameters(csv: str | None, config: Path | None, assignments: Iterable[str] = ()) -> Parameters:
+def read_parameters(
+    csv: str | None, config: Path | None, assignments: Iterable[str] = (), usual: Path = SAMPLE_CONFIG
+) -> Parameters:
     """The parameters that a person asked for, see `layers_of`.
 
     A config file's `cluster` section says where steps run on Kubeflow (pipeline/cluster.py) and is no parameter.
@@ -30,14 +36,16 @@ def read_parameters(csv: str | None, config: Path | None, assignments: Iterable[
     Raises:
         UserError: as `Parameters.parse`; or an assignment that no candidate would heed.
     """
-    return parse_layers(layers_of(csv, config, assignments))
+    return parse_layers(layers_of(csv, config, assignments, usual))
 
 
-def layers_of(csv: str | None, config: Path | None, assignments: Iterable[str] = ()) -> list[Layer]:
+def layers_of(
+    csv: str | None, config: Path | None, assignments: Iterable[str] = (), usual: Path = SAMPLE_CONFIG
+) -> list[Layer]:
     """What is said of the parameters, lowest first: environment, config file, `--csv`, `--set name=value` one by one.
 
-    The drawn sample comes with a config of its own (configs/sample.yaml: small networks, a minute each), which holds
-    for the sample where no config is given. `KERAS_BACKEND`, as everywhere with Keras, chooses the backend where
+    The drawn sample comes with a config of its own (`usual`; configs/sample.yaml: small networks, a minute each), which
+    holds for the sample where no config is given. `KERAS_BACKEND`, as everywhere with Keras, chooses the backend where
     nothing else does.
 
     Raises:
@@ -48,10 +56,14 @@ def layers_of(csv: str | None, config: Path | None, assignments: Iterable[str] =
     layers = []
     if backend := os.environ.get("KERAS_BACKEND"):
         layers.append(Layer("KERAS_BACKEND", {"train": {"backend": backend}}))
-    if config is None and merge(chosen, SECTIONS).get("csv") in (None, "sample"):
-        config = SAMPLE_CONFIG
+    said = merge(chosen, SECTIONS)
     if config:
         layers.append(Layer(_short(config), read_config(config)))
+    elif said.get("csv") in (None, "sample"):
+        values = read_config(usual)
+        if (said.get("search") or {}).get("space"):
+            values.pop("candidates", None)  # nobody asked for those
+        layers.append(Layer(_short(usual), values))
     return layers + chosen
 
 
@@ -68,11 +80,16 @@ def parse_layers(layers: Sequence[Layer]) -> Parameters:
         if not layer.source.startswith("--set"):
             continue
         for name in Train.rename(layer.values.get(Train.section) or {}):
-            if all(expand_seeds(candidate)[0].get(name) is not None for candidate in parameters.candidates):
-                raise UserError(
-                    f"train.{name}: every candidate gives {name} itself, which goes before this; take it out of the "
-                    "candidates, or give other ones: candidates=[{architecture: lenet, ...}]"
-                )
+            searched = parameters.search.space
+            given = searched or [expand_seeds(candidate)[0] for candidate in parameters.candidates]
+            if any(one.get(name) is None for one in given):
+                continue
+            if searched:
+                raise UserError(f"train.{name}: search.space gives {name} itself, which goes before this; take one out")
+            raise UserError(
+                f"train.{name}: every candidate gives {name} itself, which goes before this; take it out of the "
+                "candidates, or give other ones: candidates=[{architecture: lenet, ...}]"
+            )
     return parameters
 
 
@@ -95,9 +112,11 @@ def explain(layers: Sequence[Layer]) -> Iterator[Explained]:
     today = [Layer(layer.source, _rename(layer.values)) for layer in layers]
     for name, _ in describe():
         section, dot, inner = name.partition(".")
-        if section in (Train.section, "candidates"):
+        if section == "candidates" or (section == Train.section and not parameters.search.is_on):
             continue
-        value = values[section][inner] if dot else values[section]
+        value = values[section].get(inner) if dot else values[section]
+        if value is None:  # the recipe decides, for each trial
+            continue
         yield Explained(name, value, source_of(today, name, SECTIONS) or "default")
     for number, given in enumerate(parameters.candidates):
         candidate, *others = expand_seeds(given)
@@ -118,15 +137,33 @@ def explain(layers: Sequence[Layer]) -> Iterator[Explained]:
 def read_config(path: Path) -> dict[str, Any]:
     """A config file: YAML in the form of `Parameters`, given in part; what is left out keeps its default.
 
+    Args:
+        path: of the file, or `runs:/RUN_ID/search/best.yaml` in the MLflow that is connected to.
+
     Raises:
         UserError: there is no such file, or it is not YAML of that form.
     """
-    values = read_yaml(read_text(path, "give a config file such as configs/quick.yaml"), shown(path))
+    if str(path).startswith(OF_A_RUN):
+        text = _read_of_a_run(str(path))
+    else:
+        text = read_text(path, "give a config file such as configs/quick.yaml")
+    values = read_yaml(text, shown(path))
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise UserError(f"{shown(path)}: a config file holds `name: value` lines (received {type(values).__name__})")
     return values
+
+
+def _read_of_a_run(address: str) -> str:
+    import mlflow
+    from mlflow.artifacts import load_text
+
+    try:
+        return load_text(address)
+    except (mlflow.MlflowException, OSError) as error:
+        said = error.message if isinstance(error, mlflow.MlflowException) else str(error)
+        raise UserError(f"{shown(address)}: not in this MLflow ({said}); give runs:/RUN_ID/search/best.yaml") from None
 
 
 def read_assignment(assignment: str) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from ferkit.errors import UserError, nearest
 from ferkit.layers import Layer, merge
 from ferkit.networks.architectures import find, names
 from ferkit.registry.settings import Register
+from ferkit.search.settings import Search
+from ferkit.search.space import Spaces
 from ferkit.settings import Settings
 from ferkit.tracking.names import EXPERIMENT, REGISTERED_MODEL, SAMPLE_MODEL
 from ferkit.training.candidate import parse_candidate
@@ -28,7 +30,7 @@ from ferkit.training.settings import Train
 from ferkit.user_input import shown
 
 SECTIONS: dict[str, type[Settings]] = {
-    section.section: section for section in (Ingest, Balance, Train, Evaluate, Ensemble, Register)
+    section.section: section for section in (Search, Ingest, Balance, Train, Evaluate, Ensemble, Register)
 }
 
 
@@ -43,10 +45,11 @@ class Parameters(Settings):
     )
     candidates: list[dict[str, Any]] = Field(
         default=[{"architecture": "lenet"}, {"architecture": "multi_kernel"}],
-        min_length=1,
         description="what to train: a list of {architecture, seed, any parameter of `train` or of that architecture}; "
-        "with `seeds: [0, 1, 2]` in place of `seed` a candidate is trained once for each, as one group",
+        "with `seeds: [0, 1, 2]` in place of `seed` a candidate is trained once for each, as one group; none with a "
+        "search",
     )
+    search: Search = Field(default_factory=Search)
     experiment: str = Field(default=EXPERIMENT, min_length=1, description="MLflow experiment")
     registered_model: str = Field(
         default="",
@@ -94,13 +97,17 @@ class Parameters(Settings):
                 section.parse(today[key])
         if isinstance(given := today.get("candidates"), list):
             today["candidates"] = [Train.rename(one) if isinstance(one, Mapping) else one for one in given]
-        parsed = super().parse(today)
+        parsed = super().parse(_without_candidates(today))
         if parsed.recipe:
             told = parsed.train.recipe if "recipe" in parsed.train.model_fields_set else parsed.recipe
             if told != parsed.recipe:
                 raise UserError(f"recipe: {parsed.recipe}, but train.recipe is {told}; give one of them")
             train = Train.parse({**parsed.train.model_dump(exclude_unset=True), "recipe": parsed.recipe})
             parsed = parsed.model_copy(update={"recipe": "", "train": train})
+        if parsed.search.is_on:
+            Spaces.parse(parsed.search, parsed.train.model_dump())
+        elif not parsed.candidates:
+            raise UserError("candidates: the list is empty; give at least one, such as {architecture: lenet}")
         for number, candidate in enumerate(parsed.candidates):
             try:
                 for seeded in expand_seeds(candidate):
@@ -119,6 +126,22 @@ class Parameters(Settings):
             for key in [key for key, value in candidate.items() if value is None]:
                 del candidate[key]
         return values
+
+
+def _without_candidates(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values, without the usual candidates where there is a search.
+
+    Raises:
+        UserError: both are given.
+    """
+    if not (values.get("search") or {}).get("space"):
+        return values
+    if values.get("candidates"):
+        raise UserError(
+            "candidates: a search takes their place; take them out, and put what all trials share into `train`, or as "
+            "single values into search.space"
+        )
+    return {**values, "candidates": []}
 
 
 def describe() -> Iterable[tuple[str, FieldInfo]]:

@@ -5,23 +5,28 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import mlflow
 from mlflow.entities import Run
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from ferkit.registry import versions
 from ferkit.registry.verdict import APPROVED
+from ferkit.search.trials import SearchRecord, find_search
 from ferkit.tracking import names, tree
+from ferkit.tracking.candidates import state_of
+from ferkit.tracking.names import State
 from ferkit.tracking.store import connect, sqlite_path
 from ferkit.tracking.views import view_path
 from pipeline.compare import Row, print_table, rows_of
 from pipeline.groups import GroupRow, groups_of, print_groups
+from pipeline.progress import duration
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class Summary:
         challenger: version that may be promoted; empty when there is none.
         champion: version that serves; empty when there is none.
         next: the commands that come next.
+        trials: of a search, the best first: number, name, state, macro-F1 on validation, epoch, run_id.
+        searched: how many trials there were, of which how many were pruned and failed; empty without a search.
     """
 
     run_id: str
@@ -51,6 +58,8 @@ class Summary:
     challenger: str
     champion: str
     next: Sequence[str]
+    trials: Sequence[Mapping[str, Any]] = ()
+    searched: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types."""
@@ -61,7 +70,13 @@ def summary(tracking_uri: str, parent_run_id: str) -> Summary:
     """Reads what became of a pipeline run from its MLflow."""
     client = connect(tracking_uri)
     parent = client.get_run(parent_run_id)
-    candidates = [run.info.run_id for run in tree.children(client, parent)]
+    search = find_search(client, parent)
+    # Trials that were not evaluated have their own table.
+    candidates = [
+        run.info.run_id
+        for run in tree.children(client, parent)
+        if names.SEARCH_RUN not in run.data.tags or state_of(run) == State.EVALUATED
+    ]
     model = versions.model_of(parent)
     aliases = _aliases(client, model)
     challenger, champion = aliases.get(names.CHALLENGER, ""), aliases.get(names.CHAMPION, "")
@@ -76,7 +91,10 @@ def summary(tracking_uri: str, parent_run_id: str) -> Summary:
         approved=any(row.verdict == APPROVED for row in rows),
         challenger=challenger,
         champion=champion,
-        next=[f"{command()} {rest}" for rest in _next(client, parent, rows, challenger)],
+        next=[f"{command()} {rest}" for rest in _next(client, parent, rows, challenger)]
+        + ([f"{command()} run --config runs:/{parent_run_id}/search/best.yaml"] if search else []),
+        trials=_top(search) if search else (),
+        searched=_searched(search) if search else "",
     )
 
 
@@ -91,6 +109,47 @@ def _next(client: mlflow.MlflowClient, parent: Run, rows: Sequence[Row], challen
 def named_model(client: mlflow.MlflowClient, model: str) -> str:
     """` --model NAME`, where there are several registered models of ours to choose from; empty where there is one."""
     return f" --model {model}" if len(versions.our_models(client)) > 1 else ""
+
+
+TOP: Final = 5
+"""Trials of a search that the terminal shows."""
+
+
+def _top(search: SearchRecord) -> list[dict[str, Any]]:
+    return [
+        {
+            "trial": trial.number,
+            "name": trial.name,
+            "state": trial.state,
+            "val_macro_f1": trial.macro_f1,
+            "epoch": trial.epoch,
+            "run_id": trial.run_id,
+        }
+        for trial in search.best_first[:TOP]
+    ]
+
+
+def _searched(search: SearchRecord) -> str:
+    finished, pruned, failed = len(search.best_first), search.count(State.PRUNED), search.count(State.FAILED)
+    return (
+        f"{len(search.trials)} trials in {duration(search.seconds)} of training: {finished} finished, {pruned} pruned, "
+        f"{failed} failed"
+    )
+
+
+def print_trials(found: Summary, console: Console) -> None:
+    """The best trials of a search, on validation; nothing without a search."""
+    if not found.searched:
+        return
+    console.print(f"\n[bold]search[/]      {escape(found.searched)}", highlight=False, soft_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("best trials on validation", overflow="fold")
+    table.add_column("macro-F1", justify="right")
+    table.add_column("epoch", justify="right")
+    table.add_column("run")
+    for trial in found.trials:
+        table.add_row(escape(trial["name"]), f"{trial['val_macro_f1']:.3f}", str(trial["epoch"]), trial["run_id"][:8])
+    console.print(table)
 
 
 def command() -> str:
@@ -109,6 +168,7 @@ def ui_address(tracking_uri: str) -> str:
 
 def print_summary(found: Summary, console: Console) -> None:
     """The end of `ferpipe run` on the terminal."""
+    print_trials(found, console)
     console.print()
     print_table(found.candidates, console)
     print_groups(found.groups, console)

@@ -11,6 +11,7 @@ from components import CPU_IMAGE
 def open_run(
     csv: str,
     candidates: list[dict[str, Any]],
+    search: dict[str, Any],
     experiment: str,
     registered_model: str,
     recipe: str,
@@ -28,11 +29,12 @@ def open_run(
     tracking_uri: str,
     code_version: str,
 ) -> list[str]:
-    """Checks the candidates, opens the parent run in MLflow and a nested run for each candidate.
+    """Checks the candidates, opens the parent run in MLflow and a nested run for each candidate, or trial of a search.
 
     Args:
         csv: the faces.
         candidates: what to train; every one is parsed before anything is made.
+        search: parameters of a search, which takes the place of candidates; with an empty space there is none.
         experiment: MLflow experiment of a new parent run.
         registered_model: that the candidates become versions of; empty for the usual one.
         recipe: of training; empty for the one in `train`.
@@ -63,6 +65,7 @@ def open_run(
     parameters = {
         "csv": csv,
         "candidates": candidates,
+        "search": search,
         "experiment": experiment,
         "registered_model": registered_model,
         "recipe": recipe,

@@ -16,11 +16,14 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE, MLFLOW_USER
 
 from components import __version__
-from components.open_run.resolve import resolve_candidates, whole_numbers
+from components.open_run.resolve import resolve_candidates
+from components.open_run.trials import draw_trials, open_trials
 from ferkit.addresses import without_secrets
 from ferkit.code_version import code_version, weights_version
 from ferkit.errors import UserError
 from ferkit.registry.promotion import who
+from ferkit.search.settings import Search
+from ferkit.settings import whole_numbers
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import open_candidates
 from ferkit.tracking.owner import Owner, claim, forget, has_stopped, holds_lock, owner_of
@@ -51,7 +54,7 @@ class PipelineRun:
 
 
 def open_run(client: mlflow.MlflowClient, pipeline_run: PipelineRun, log: logging.Logger) -> list[str]:
-    """Checks the candidates, opens the parent run and one nested run for each of them.
+    """Checks the candidates, or the search, and opens the parent run and one nested run for each candidate or trial.
 
     A step that is tried again finds what it made the first time.
 
@@ -65,12 +68,17 @@ def open_run(client: mlflow.MlflowClient, pipeline_run: PipelineRun, log: loggin
     pipeline_run = replace(pipeline_run, parameters=parameters)
     tags = _tags(pipeline_run)
     identity = (pipeline_run.source_version, parameters["ingest"], parameters["balance"], weights_version())
-    candidates = resolve_candidates(parameters["candidates"], parameters["train"], identity, tags)
+    search = Search.parse(parameters["search"])
+    drawn = draw_trials(search, parameters["train"], identity, tags, log) if search.is_on else None
+    candidates = [] if drawn else resolve_candidates(parameters["candidates"], parameters["train"], identity, tags)
     parent = _open_parent(client, pipeline_run, tags)
     _close_abandoned(client, parent, log)
     shared = {names.PARENT_NAME: str(parent.info.run_name)}
     asked = {section: parameters[section] for section in ("ingest", "balance")}
-    return open_candidates(client, parent, candidates, shared, _flat(whole_numbers(asked)))
+    data = _flat(whole_numbers(asked))
+    if drawn:
+        return open_trials(client, parent, drawn, shared, data)
+    return open_candidates(client, parent, candidates, shared, data)
 
 
 def filled_in(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ferkit.errors import UserError
+from ferkit.settings import whole_numbers
 from ferkit.tracking import names
-from ferkit.tracking.candidates import NewCandidate
+from ferkit.tracking.candidates import NewCandidate, digest
 from ferkit.training.candidate import parse_candidate
 from ferkit.training.seeds import SEEDS, expand_seeds
 
@@ -75,17 +75,3 @@ def _marks(candidates: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 def _as_written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(whole_numbers(value))
-
-
-def digest(*parts: Any) -> str:
-    """16 hexadecimal characters of JSON types; the order of keys makes no difference."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def whole_numbers(value: Any) -> Any:
-    """Whole numbers as a person wrote them: kfp hands every number on as a float (3 as 3.0)."""
-    if isinstance(value, Mapping):
-        return {key: whole_numbers(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [whole_numbers(inner) for inner in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -19,6 +19,8 @@ from mlflow.entities import Metric, Run
 
 from ferkit.data import EMOTIONS, Faces, Profile, read_profile, read_split
 from ferkit.errors import UserError, is_out_of_reach
+from ferkit.search.pruning import Pruned, pruner_of
+from ferkit.search.record import decide
 from ferkit.tracking import candidates, names, tree
 from ferkit.tracking.names import State
 from ferkit.tracking.tree import close, last_step, log_dataset, writing_to
@@ -43,7 +45,8 @@ def train_candidate(
 
     A candidate that was trained, or failed for good, is not trained again: its state says so. One that fails for a
     reason of its own (it diverged, a setting does not work, an exception that another try would meet again) ends its
-    own run as FAILED, with the sentence; the others go on.
+    own run as FAILED, with the sentence; the others go on. A search's trial whose values are still open gets them here;
+    one that falls behind the others is given up, and is FINISHED.
 
     Args:
         client: of the tracking store that MLflow points at.
@@ -60,6 +63,12 @@ def train_candidate(
     if candidates.state_of(run) in DONE:
         log.info("%s", f"{name}: {run.data.tags.get(names.FAILURE) or 'is already trained'}")
         return
+    try:
+        run = decide(client, run, log)  # the values of a trial that a search had left open
+    except UserError as error:
+        candidates.fail_by(client, run_id, name, error, log)
+        return
+    name = str(run.info.run_name)
     settings = candidates.settings_of(run)
     profile = read_profile(folder)
     train, validation = read_split(folder, "train"), read_split(folder, "validation")
@@ -68,6 +77,13 @@ def train_candidate(
     candidates.start(client, run_id)
     try:
         trained = _train(client, run, Candidate.load(settings), profile, train, validation, store, history, log)
+    except Pruned as given_up:
+        candidates.set_state(client, run_id, State.PRUNED)
+        close(client, run_id)
+        if store:
+            store.save(TrainingState(history=open_state(store).history))
+        log.info("%s", f"{name}: {given_up}")
+        return
     except Exception as error:
         if is_out_of_reach(error):
             raise
@@ -104,6 +120,7 @@ def _train(
         with writing_to(run_id), _EventFile(settings.tensorboard, history) as event_file:
             # Killed between logging an epoch and saving its state, that epoch is trained once more.
             logged = last_step(client, run_id, "train/loss")
+            pruner = pruner_of(client, run)
 
             def on_epoch(number: int, epoch: dict[str, float]) -> None:
                 now = int(time.time() * 1000)
@@ -114,20 +131,29 @@ def _train(
                     )
                 event_file.add(number, epoch)
                 log.info("%s: %s", name, as_line(number, settings.epochs, epoch))
+                if pruner:
+                    pruner.watch(number, epoch[names.EPOCH_MACRO_F1])
 
             for split, context in (("train", "training"), ("validation", "validation")):
                 log_dataset(profile.address, split, profile.splits[split]["digest"], context)
-            with _progress() as on_step:
-                trained = fit(
-                    candidate,
-                    train,
-                    validation,
-                    hardware,
-                    weights=class_weights(profile),
-                    store=store,
-                    on_step=on_step,
-                    on_epoch=on_epoch,
-                )
+            try:
+                if pruner:
+                    for number, epoch in enumerate(history, 1):
+                        pruner.watch(number, epoch[names.EPOCH_MACRO_F1])
+                with _progress() as on_step:
+                    trained = fit(
+                        candidate,
+                        train,
+                        validation,
+                        hardware,
+                        weights=class_weights(profile),
+                        store=store,
+                        on_step=on_step,
+                        on_epoch=on_epoch,
+                    )
+            except Pruned as given_up:
+                mlflow.log_metrics({names.PRUNED_EPOCH: given_up.epoch, "train_seconds": time.monotonic() - started})
+                raise
             log_results(candidate, trained, validation, time.monotonic() - started)
     finally:
         mlflow.disable_system_metrics_logging()

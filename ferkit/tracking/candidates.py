@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +11,7 @@ from typing import Any, Final
 
 import mlflow
 from mlflow.artifacts import load_dict
-from mlflow.entities import Param, Run
+from mlflow.entities import Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from ferkit.errors import UserError
@@ -29,10 +31,10 @@ class NewCandidate:
     """A candidate whose run is to be opened.
 
     Attributes:
-        candidate_id: equal for equal candidates on equal data.
+        candidate_id: equal for equal candidates on equal data; empty while its values are open (a trial of a search).
         name: of its run.
-        architecture: of its network.
-        settings: resolved, flat, as JSON types.
+        architecture: of its network; empty while its values are open.
+        settings: resolved, flat, as JSON types; empty while its values are open.
         tags: further ones of its run.
     """
 
@@ -109,15 +111,37 @@ def _open(
         }
         if number is not None:
             tags[NUMBER] = str(number)
-        run = client.create_run(parent.info.experiment_id, tags=tags, run_name=candidate.name)
+        known = {name: value for name, value in tags.items() if value}
+        run = client.create_run(parent.info.experiment_id, tags=known, run_name=candidate.name)
     run_id = run.info.run_id
-    shown = {**shared, **candidate.settings}
-    parameters = [Param(name, str(value)[: tree.LONGEST_PARAMETER]) for name, value in shown.items()]
-    client.log_batch(run_id, params=parameters)
-    client.log_dict(run_id, dict(candidate.settings), SETTINGS)
+    if shared:
+        client.log_batch(
+            run_id, params=[Param(name, value[: tree.LONGEST_PARAMETER]) for name, value in shared.items()]
+        )
+    if candidate.settings:
+        describe(client, run_id, candidate)
     client.update_run(run_id, status="SCHEDULED")
     client.set_tag(run_id, names.STATE, State.WAITING)  # last: it says that the run is whole
     return run_id
+
+
+def describe(client: mlflow.MlflowClient, run_id: str, candidate: NewCandidate) -> None:
+    """Puts a candidate's settings into its run, which may be there already: a trial's are decided when it starts."""
+    parameters = [Param(name, str(value)[: tree.LONGEST_PARAMETER]) for name, value in candidate.settings.items()]
+    client.log_batch(
+        run_id,
+        params=parameters,
+        tags=[
+            RunTag(names.CANDIDATE_ID, candidate.candidate_id),
+            RunTag(names.ARCHITECTURE, candidate.architecture),
+        ],
+    )
+    client.log_dict(run_id, dict(candidate.settings), SETTINGS)
+
+
+def digest(*parts: Any) -> str:
+    """16 hexadecimal characters of JSON types; the order of keys makes no difference."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def state_of(run: Run) -> str:

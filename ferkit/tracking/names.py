@@ -36,7 +36,10 @@ GROUP: Final = "group"
 IMAGE: Final = "image"
 PIPELINE_VERSION: Final = "pipeline.version"
 RUN_KIND: Final = "run.kind"
-"""`pipeline` on a parent run, `candidate` on its children, `ledger` on the record of promotions."""
+"""`pipeline` on a parent run, `candidate` on its children, `search` on the record of a search's decisions, `ledger` on
+that of promotions."""
+SEARCH_RUN: Final = "search.run"
+"""Of a trial: the id of its search's own run."""
 FAILURE: Final = "failure"
 """The sentence with which a run failed."""
 FAILURE_KIND: Final = "failure.kind"
@@ -93,6 +96,14 @@ def registered_model(given: str, csv: str) -> str:
     """
     return given or (SAMPLE_MODEL if csv.partition(":")[0] == "sample" else REGISTERED_MODEL)
 
+
+EPOCH_MACRO_F1: Final = "val/macro_f1"
+"""Metric of a candidate in training: macro-F1 on validation, epoch by epoch."""
+BEST_MACRO_F1: Final = "best_val/macro_f1"
+"""Metric of a trained candidate: macro-F1 on validation at the epoch that is kept. Trials of a search go by it."""
+BEST_VALIDATION: Final = {"loss": "best_val/loss", "accuracy": "best_val/accuracy", "macro_f1": BEST_MACRO_F1}
+PRUNED_EPOCH: Final = "pruned_epoch"
+"""Metric of a trial that was given up: after which epoch."""
 
 _PREFIX: Final = {"validation": "eval_val", "test": "test", "test_clean": "test_clean"}
 

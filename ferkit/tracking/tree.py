@@ -99,9 +99,9 @@ def open_parents(client: mlflow.MlflowClient, experiment_id: str) -> list[Run]:
     return list(search(client, experiment_id, running))
 
 
-def children(client: mlflow.MlflowClient, parent: Run) -> list[Run]:
-    """The candidates' runs of a parent, oldest first."""
-    query = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.info.run_id}' AND tags.`{names.RUN_KIND}` = 'candidate'"
+def children(client: mlflow.MlflowClient, parent: Run, kind: str = "candidate") -> list[Run]:
+    """The candidates' runs of a parent, oldest first; or those of another kind."""
+    query = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.info.run_id}' AND tags.`{names.RUN_KIND}` = '{kind}'"
     return list(search(client, parent.info.experiment_id, query))
 
 
@@ -193,6 +193,9 @@ def close_tree(client: mlflow.MlflowClient, parent: Run, status: str, failure: s
             close(client, child.info.run_id, "KILLED" if status == "FINISHED" else status, failure)
         elif child.info.status != right:
             client.set_terminated(child.info.run_id, status=right)
+    for record in children(client, parent, "search"):
+        if is_open(record):
+            client.set_terminated(record.info.run_id, status=status)
     if owner := owner_of(parent):
         client.set_tag(parent.info.run_id, names.CLOSED_BY, owner.id)
     close(client, parent.info.run_id, status, failure)

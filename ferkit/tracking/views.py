@@ -15,6 +15,7 @@ from ferkit.tracking.names import metric
 
 CANDIDATES: Final = "candidates"
 PIPELINE_RUNS: Final = "pipeline-runs"
+TRIALS: Final = "trials"
 _MADE_AT: Final = 1_767_225_600_000  # milliseconds; any fixed moment: the tag is the same whoever writes it
 
 
@@ -26,10 +27,10 @@ def _tags(*columns: str) -> list[str]:
     return [f"tags.`{column}`" for column in columns]
 
 
-def _view(name: str, kind: str, order_by: str, columns: Sequence[str]) -> str:
-    """A saved view as MLflow keeps it: the runs of one kind, by a figure from high to low or by time."""
+def _view(name: str, kind: str, order_by: str, columns: Sequence[str], which: str = "") -> str:
+    """A saved view as MLflow keeps it: the runs of one kind, or some of them, by a figure or by time."""
     state = {
-        "searchFilter": f"tags.`{names.RUN_KIND}` = '{kind}'",
+        "searchFilter": f"tags.`{names.RUN_KIND}` = '{kind}'{which}",
         "orderByKey": order_by,
         "orderByAsc": False,
         "selectedColumns": list(columns),
@@ -73,6 +74,16 @@ VIEWS: Final = {
             "params.`balance.strategy`",
             "params.`train.recipe`",
         ],
+    ),
+    f"mlflow.sharedViewState.{TRIALS}": _view(
+        "Trials of searches",
+        "candidate",
+        f"metrics.`{names.BEST_MACRO_F1}`",
+        [
+            *_tags(names.PARENT_NAME, names.STATE),
+            *_metrics(names.BEST_MACRO_F1, "best_val/accuracy", "best_epoch", names.PRUNED_EPOCH, "train_seconds"),
+        ],
+        f" AND tags.`{names.SEARCH_RUN}` LIKE '%'",
     ),
 }
 """The saved views, as tags of an experiment; an older release's are replaced."""

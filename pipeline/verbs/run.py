@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -47,24 +48,39 @@ class WithParameters(click.Command):
             formatter.write(f"{line}\n")
 
 
+def run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of `run` and `search`."""
+    options = (
+        click.option("--csv", metavar="CSV", help="The faces: path, s3:// or http(s)://, or `sample` (the default)."),
+        click.option(
+            "--config",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="YAML with any of the parameters below: a file, or runs:/RUN_ID/search/best.yaml. For the sample "
+            "configs/sample.yaml, or configs/search.yaml, unless given.",
+        ),
+        click.option(
+            "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="One parameter; may be repeated."
+        ),
+        click.option(
+            "--resume",
+            metavar="RUN_ID",
+            help="Go on with this parent run: its parameters, its state. With --csv where that has a key in it.",
+        ),
+        click.option("--explain", is_flag=True, help="Print where each value comes from, and run nothing."),
+        click.option(
+            "--no-cache", is_flag=True, help="Do ingest and balance again even if nothing they see has changed."
+        ),
+        tracking_option,
+        home_option,
+        json_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @click.command(cls=WithParameters)
-@click.option("--csv", metavar="CSV", help="The faces: path, s3:// or http(s)://, or `sample` (the default).")
-@click.option(
-    "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="YAML with any of the parameters below. For the sample: configs/sample.yaml, unless given.",
-)
-@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="One parameter; may be repeated.")
-@click.option(
-    "--resume",
-    metavar="RUN_ID",
-    help="Go on with this parent run: its parameters, its state. With --csv where that has a key in it.",
-)
-@click.option("--explain", is_flag=True, help="Print where each value comes from, and run nothing.")
-@click.option("--no-cache", is_flag=True, help="Do ingest and balance again even if nothing they see has changed.")
-@tracking_option
-@home_option
-@json_option
+@run_options
 def run(
     csv: str | None,
     config: Path | None,
@@ -86,19 +102,47 @@ def run(
     ferpipe run --csv fer2013.csv.gz --config configs/quick.yaml
     ferpipe run --set train.epochs=3 --set 'candidates=[{architecture: lenet, seed: 1}]'
     """
-    from pipeline.layers import read_parameters
+    start(csv, config, assignments, resume, explain, no_cache, tracking_uri, home, as_json)
+
+
+def start(
+    csv: str | None,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    resume: str | None,
+    explain: bool,
+    no_cache: bool,
+    tracking_uri: str,
+    home: Path,
+    as_json: bool,
+    searching: bool = False,
+) -> None:
+    """What `run` and `search` do: the second refuses parameters without a search."""
+    from ferkit.tracking.store import connect
+    from pipeline.layers import OF_A_RUN, SAMPLE_CONFIG, SEARCH_CONFIG, read_parameters
     from pipeline.local import Home, run_here
     from pipeline.resume import parameters_of
     from pipeline.summary import print_summary, summary
 
+    usual = SEARCH_CONFIG if searching else SAMPLE_CONFIG
+    if config and str(config).startswith(OF_A_RUN):
+        connect(tracking_uri)
     if resume and explain:
         raise click.UsageError("--explain is for a new run; a resumed one has its own parameters")
     if resume and (config or assignments):
         raise click.UsageError("--resume goes on with the run's own parameters; leave --config and --set away")
     if explain:
-        print_explained(csv, config, assignments, as_json)
+        print_explained(csv, config, assignments, as_json, usual)
         return
-    parameters = parameters_of(tracking_uri, resume, csv) if resume else read_parameters(csv, config, assignments)
+    if resume:
+        parameters = parameters_of(tracking_uri, resume, csv)
+    else:
+        parameters = read_parameters(csv, config, assignments, usual)
+    if searching and not parameters.search.is_on:
+        raise UserError(
+            "search.space is empty: say what to search in a config, as configs/search-fer2013.yaml does, or by --set "
+            "'search.space={architecture: lenet, learning_rate: {low: 0.0003, high: 0.01, log: true}}'"
+        )
     out = sys.stderr if as_json else sys.stdout
     console = Console(file=out, width=None if out.isatty() else 120)
     outcome = run_here(
@@ -120,11 +164,13 @@ def run(
         print_summary(found, console)
 
 
-def print_explained(csv: str | None, config: Path | None, assignments: tuple[str, ...], as_json: bool) -> None:
+def print_explained(
+    csv: str | None, config: Path | None, assignments: tuple[str, ...], as_json: bool, usual: Path
+) -> None:
     """Every parameter and every candidate's settings, with the source of each value."""
     from pipeline.layers import explain, layers_of
 
-    explained = list(explain(layers_of(csv, config, assignments)))
+    explained = list(explain(layers_of(csv, config, assignments, usual)))
     if as_json:
         click.echo(json.dumps([one._asdict() for one in explained], indent=2))
         return

@@ -17,8 +17,10 @@ ROOMS = {
     "networks": {"data"},
     "metrics": {"data", "tracking"},
     "training": {"data", "networks", "metrics"},
+    # Apart from training, which knows nothing of MLflow: a search's study is what MLflow says of its trials.
+    "search": {"data", "networks", "metrics", "training", "tracking"},
     "serving": {"data", "networks", "metrics", "tracking"},
-    "report": {"data", "networks", "metrics", "tracking", "training", "serving"},
+    "report": {"data", "networks", "metrics", "tracking", "training", "search", "serving"},
     "registry": {"data", "networks", "metrics", "tracking", "training", "serving"},
 }
 

@@ -291,6 +291,18 @@ def test_a_thousand_candidates_and_their_run_ids_fit(tmp_path: Path) -> None:
     assert len(json.dumps(["0" * 32] * 3000)) < 128 * 1024
 
 
+def test_a_search_of_two_hundred_trials_compiles_to_one_loop(tmp_path: Path) -> None:
+    space = {"architecture": ["lenet", "multi_kernel"], "learning_rate": {"low": 1e-4, "high": 0.1, "log": True}}
+    parameters = Parameters.parse({"search": {"space": space, "trials": 200}})
+    path = tmp_path / "search.yaml"
+    compile_pipeline(RunConfig(parameters, Cluster()), immutable_images(IMAGE), MLFLOW, path)
+    ir = next(yaml.safe_load_all(path.read_text()))
+    assert mismatches(ir) == []
+    defaults = {name: one.get("defaultValue") for name, one in ir["root"]["inputDefinitions"]["parameters"].items()}
+    assert (defaults["candidates"], defaults["search"]["trials"]) == ([], 200)
+    assert Parameters.parse({name: defaults[name] for name in parameters.dump()}) == parameters  # as a step gets it
+
+
 def test_the_same_settings_compile_to_the_same_bytes(config, compiled: Compiled, tmp_path) -> None:
     from pipeline.kubeflow import read_run_config
 

@@ -244,3 +244,35 @@ def test_recipe_fills_the_recipe_of_train_and_contradicts_none():
 def test_a_registered_models_name_that_no_address_could_hold_is_refused(name: str):
     with pytest.raises(UserError, match="registered_model"):
         Parameters.parse({"registered_model": name})
+
+
+SPACE = "{architecture: lenet, learning_rate: {low: 0.001, high: 0.01, log: true}}"
+
+
+def test_a_search_takes_the_place_of_candidates():
+    with pytest.raises(UserError, match=r"^candidates: a search takes their place; take them out"):
+        Parameters.parse({"candidates": [{"architecture": "lenet"}], "search": {"space": {"architecture": "lenet"}}})
+    with pytest.raises(UserError, match=r"^search.space.epoch: .* did you mean 'epochs'\?"):
+        Parameters.parse({"search": {"space": {"architecture": "lenet", "epoch": [1]}}})
+    with pytest.raises(UserError, match=r"^search.trial: no such parameter; did you mean 'trials'\?"):
+        Parameters.parse({"search": {"trial": 3}})
+
+
+def test_the_samples_usual_candidates_make_way_for_a_search_that_is_set():
+    found = read_parameters(None, None, [f"search.space={SPACE}", "train.epochs=2"])
+    assert found.candidates == []
+    assert (found.search.is_on, found.train.epochs, found.train.batch_size) == (True, 2, 32)
+    assert Parameters.parse(json.loads(json.dumps(found.dump()))) == found
+    with pytest.raises(UserError, match=r"train.learning_rate: search.space gives learning_rate itself"):
+        read_parameters(None, None, [f"search.space={SPACE}", "train.learning_rate=0.1"])
+
+
+def test_the_command_search_wants_something_to_search():
+    shown = CliRunner().invoke(cli, ["search", "--csv", "faces.csv"])
+    assert shown.exit_code == 1
+    assert "search.space is empty: say what to search" in shown.output
+
+
+@pytest.mark.parametrize("name", ["search.yaml", "search-fer2013.yaml"])
+def test_the_searches_that_come_with_the_package_are_read(name: str):
+    assert read_parameters(None, ROOT / "configs" / name).search.is_on

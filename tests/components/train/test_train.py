@@ -19,33 +19,15 @@ from mlflow.artifacts import download_artifacts
 
 from components.open_run.resolve import resolve_candidates
 from components.train.train import train_candidate
-from ferkit.data import Faces, Profile, SplitWriter, split_path, write_profile
+from ferkit.data import Faces
 from ferkit.errors import OutOfReach
 from ferkit.serving.load import load_face_model
 from ferkit.tracking.candidates import open_candidates
-from ferkit.tracking.store import connect
 from ferkit.tracking.tree import experiment_id
 from ferkit.training.state import FolderStore, State
 
 LOG = logging.getLogger("test")
 RUNNER = Path(__file__).with_name("train_until_killed.py")
-
-
-@pytest.fixture(scope="module")
-def client(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> mlflow.MlflowClient:
-    return connect(new_store(tmp_path_factory.mktemp("mlflow")))
-
-
-@pytest.fixture(scope="module")
-def folder(stripes: Faces, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("faces")
-    records = {}
-    for split, rows in (("train", slice(0, 100)), ("validation", slice(100, 120)), ("test", slice(120, 140))):
-        with SplitWriter(split_path(folder, split), stripes.side) as writer:
-            writer.write(stripes.take(np.arange(140)[rows]))
-        records[split] = writer.record()
-    write_profile(folder, Profile({"sha256": "0" * 64, "csv": "stripes"}, stripes.side, records))
-    return folder
 
 
 def a_candidate(client: mlflow.MlflowClient, **given: Any) -> str:

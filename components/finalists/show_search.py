@@ -1,0 +1,80 @@
+"""What a search leaves on the parent run when its trials are over: tables, pictures, the best one as a config."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+
+import mlflow
+from mlflow.artifacts import load_text
+from mlflow.entities import Metric, Run, RunTag
+
+from ferkit.errors import UserError, is_out_of_reach
+from ferkit.report.search_pictures import draw_history, draw_importance, draw_parallel_coordinates, finished_in
+from ferkit.report.search_tables import best_config, trials_csv
+from ferkit.report.style import figure_style
+from ferkit.search.importance import importance_of
+from ferkit.search.study import Told
+from ferkit.search.trials import SearchRecord
+from ferkit.tracking.names import State
+from ferkit.user_input import read_yaml
+
+FOLDER = "search"
+NOTE = "search.importance"
+"""Tag of a parent run: why there is no picture of importance."""
+
+
+def show_search(client: mlflow.MlflowClient, parent: Run, search: SearchRecord, log: logging.Logger) -> None:
+    """Logs `search/` to the parent run, and ends the search's own run. A picture that cannot be drawn is a warning."""
+    run_id = parent.info.run_id
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "trials.csv").write_text(trials_csv(search))
+        parameters = read_yaml(load_text(f"runs:/{run_id}/parameters.yaml"), f"run {run_id}")
+        (folder / "best.yaml").write_text(best_config(search, parameters, run_id))
+        try:
+            notes = draw_pictures(search, folder)
+        except Exception as error:
+            if is_out_of_reach(error):
+                raise
+            notes = [f"the search could not be drawn: {type(error).__name__}: {' '.join(str(error).split())}"]
+            log.warning("%s", notes[0])
+        client.log_artifacts(run_id, name, FOLDER)
+    figures = {
+        "search/trials": len(search.trials),
+        "search/pruned": search.count(State.PRUNED),
+        "search/failed": search.count(State.FAILED),
+        "search/train_seconds": search.seconds,
+    }
+    client.log_batch(
+        run_id,
+        metrics=[Metric(name, float(value), 0, 0) for name, value in figures.items()],
+        tags=[RunTag(NOTE, "; ".join(notes))] if notes else [],
+    )
+    client.set_terminated(search.run_id)
+
+
+def draw_pictures(search: SearchRecord, folder: Path) -> list[str]:
+    """Writes the pictures into a folder; returns the sentences that say what there was too little for."""
+    notes: list[str] = []
+    told = [
+        Told(trial.point, "trained", trial.macro_f1 or 0.0)
+        for trial in search.trials
+        if trial.is_finished and trial.point is not None
+    ]
+    several = len(search.plan.spaces.spaces) > 1
+    with figure_style():
+        draw_history(search).savefig(folder / "history.png")
+        for space in range(len(search.plan.spaces.spaces)):
+            ending = f"_{space + 1}" if several else ""
+            if not finished_in(search, space):
+                continue
+            draw_parallel_coordinates(search, space).savefig(folder / f"parallel_coordinates{ending}.png")
+            try:
+                importance = importance_of(search.plan.spaces, space, told)
+            except UserError as error:
+                notes.append(str(error))
+            else:
+                draw_importance(search, importance).savefig(folder / f"importance{ending}.png")
+    return list(dict.fromkeys(notes))

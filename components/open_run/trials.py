@@ -1,0 +1,90 @@
+"""The trials of a search: drawn, or left open for each to be decided when it starts; their runs are opened."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import mlflow
+from mlflow.entities import Run
+
+from ferkit.search.draws import draw_points
+from ferkit.search.pruning import EQUAL
+from ferkit.search.record import Decision, Plan, as_candidate, log_decisions, open_record
+from ferkit.search.settings import Search
+from ferkit.search.space import Point
+from ferkit.settings import whole_numbers
+from ferkit.tracking import names
+from ferkit.tracking.candidates import NewCandidate, open_candidates
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A search's trials, before anything is made of them.
+
+    Attributes:
+        plan: what was asked for.
+        points: that were drawn; none for `tpe`.
+        trials: by number.
+    """
+
+    plan: Plan
+    points: Sequence[Point]
+    trials: Sequence[NewCandidate]
+
+
+def draw_trials(
+    search: Search,
+    train: Mapping[str, Any],
+    identity: Sequence[Any],
+    tags: Mapping[str, str],
+    log: logging.Logger,
+) -> Drawn:
+    """The trials of a search.
+
+    Args:
+        search: the section.
+        train: the section `train`, which holds for all trials.
+        identity: whatever else makes two trainings different.
+        tags: of every trial's run.
+        log: for a warning of what the search cannot do as asked.
+
+    Raises:
+        UserError: a space, or a point of it, that no candidate fits.
+    """
+    plan = Plan(search, whole_numbers(dict(train)), whole_numbers(list(identity)))
+    spaces = plan.spaces
+    points = [] if search.method == "tpe" else draw_points(search, spaces)
+    trials = [
+        replace(as_candidate(number, point, spaces, plan.identity), tags=tags) for number, point in enumerate(points)
+    ] or [NewCandidate("", f"trial {number + 1}", "", {}, tags) for number in range(spaces.at_most(search.trials))]
+    if len(trials) < search.trials and search.method != "grid":
+        log.warning("search.space has %d different points: as many trials, not %d", len(trials), search.trials)
+    unequal = [name for name in EQUAL if name in spaces.searched()]
+    if search.prune and unequal:
+        log.warning(
+            "search.prune: trials are held only against those of equal %s, which this space varies", ", ".join(unequal)
+        )
+    return Drawn(plan, points, trials)
+
+
+def open_trials(
+    client: mlflow.MlflowClient, parent: Run, drawn: Drawn, tags: Mapping[str, str], parameters: Mapping[str, Any]
+) -> list[str]:
+    """The run ids of a search's trials, under its parent; what was drawn stands in the search's own run.
+
+    Args:
+        client: of the MLflow that holds the parent.
+        parent: the pipeline run.
+        drawn: the trials.
+        tags: further ones of every trial's run.
+        parameters: of their data, see `open_candidates`.
+    """
+    record_id = open_record(client, parent, drawn.plan)
+    run_ids = open_candidates(client, parent, drawn.trials, {**tags, names.SEARCH_RUN: record_id}, parameters)
+    decided = enumerate(zip(run_ids, drawn.points, strict=False))
+    made = [Decision(number, run_id, point.space, point.values) for number, (run_id, point) in decided]
+    log_decisions(client, record_id, made)
+    return run_ids

@@ -1,0 +1,64 @@
+"""The trials of a grid and of a random search, by scikit-learn: drawn when the run opens, before any has trained."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Final
+
+from sklearn.model_selection import ParameterGrid, ParameterSampler
+
+from ferkit.errors import UserError
+from ferkit.search.settings import Search
+from ferkit.search.space import Choice, Point, Spaces
+
+DRAWS_PER_TRIAL: Final = 50
+"""How often a random search may draw what it has drawn before, on average, until it gives up."""
+
+_SPACE: Final = " space"
+"""Beside the parameters, which space a point is of; no parameter's name begins with a blank."""
+
+
+def draw_points(search: Search, spaces: Spaces) -> list[Point]:
+    """The points of a grid's or a random search's trials: all different; fewer than asked for where there are no more.
+
+    Raises:
+        UserError: a grid of more points than `trials`.
+    """
+    if search.method == "grid":
+        return _grid(search, spaces)
+    listed = [
+        {_SPACE: [number]}
+        | {name: list(one.values) if isinstance(one, Choice) or one.step else one for name, one in space.items()}
+        for number, space in enumerate(spaces.spaces)
+    ]
+    # Of lists alone the sampler draws without replacement, and as many as there are.
+    limit = search.trials * DRAWS_PER_TRIAL
+    finite = all(isinstance(values, list) for space in listed for values in space.values())
+    draws = ParameterSampler(listed, min(limit, spaces.size or limit) if finite else limit, random_state=search.seed)
+    return _different(spaces, draws, search.trials)
+
+
+def _grid(search: Search, spaces: Spaces) -> list[Point]:
+    size = spaces.size or 0
+    if size > search.trials:
+        raise UserError(
+            f"search.trials: the grid has {size:,} points, and {search.trials:,} trials are allowed; give trials="
+            f"{size}, fewer values, or method random"
+        )
+    listed = [
+        {_SPACE: [number]} | {name: list(one.values) for name, one in space.items()}
+        for number, space in enumerate(spaces.spaces)
+    ]
+    return _different(spaces, ParameterGrid(listed), size)
+
+
+def _different(spaces: Spaces, draws: Any, trials: int) -> list[Point]:
+    found: dict[str, Point] = {}
+    for drawn in draws:
+        values = dict(drawn)
+        number = values.pop(_SPACE)
+        point = Point(number, {name: values[name] for name in spaces.spaces[number]})
+        found.setdefault(spaces.key(point), point)
+        if len(found) == trials:
+            break
+    return list(itertools.islice(found.values(), trials))

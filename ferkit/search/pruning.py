@@ -1,0 +1,80 @@
+"""Whether a trial is given up: what it has come to so far beside what the finished ones had come to by then."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import mlflow
+from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from ferkit.search.record import read_plan
+from ferkit.search.study import first_epoch, has_fallen_behind
+from ferkit.tracking import names, tree
+from ferkit.tracking.candidates import state_of
+from ferkit.tracking.names import State
+
+EQUAL: Final = ("epochs", "schedule", "warmup_ratio", "batch_size")
+"""Settings that two trials have to share for their figures at an epoch to say anything of each other."""
+
+
+class Pruned(Exception):
+    """A trial was given up, after `epoch`; the message says why."""
+
+    def __init__(self, epoch: int, why: str) -> None:
+        super().__init__(why)
+        self.epoch = epoch
+
+
+class Pruner:
+    """Ends a trial that is among the worst quarter of the comparable ones: see `ferkit.search.study`."""
+
+    def __init__(self, client: mlflow.MlflowClient, trial: Run) -> None:
+        self._client, self._trial = client, trial
+        self._parent = client.get_run(trial.data.tags[MLFLOW_PARENT_RUN_ID])
+        self._epochs = int(trial.data.params["epochs"])
+        self._figures: dict[int, float] = {}
+        self._histories: dict[str, dict[int, float]] = {}
+
+    def watch(self, epoch: int, macro_f1: float) -> None:
+        """Takes in what an epoch came to; of one that was trained before the step was killed, too.
+
+        Raises:
+            Pruned: the trial has fallen behind.
+        """
+        self._figures[epoch] = macro_f1
+        if not first_epoch(self._epochs) <= epoch < self._epochs:
+            return
+        finished = [self._history_of(run) for run in self._finished()]
+        if has_fallen_behind(self._figures, finished, self._epochs):
+            raise Pruned(
+                epoch,
+                f"given up after epoch {epoch} of {self._epochs}: its best macro-F1 on validation, "
+                f"{max(self._figures.values()):.3f}, is in the worst quarter of {len(finished)} finished trials",
+            )
+
+    def _finished(self) -> list[Run]:
+        """The trials that trained to their end, on an equal schedule."""
+        return [
+            run
+            for run in tree.children(self._client, self._parent)
+            if state_of(run) in (State.TRAINED, State.EVALUATED)
+            and names.SEARCH_RUN in run.data.tags
+            and all(run.data.params.get(name) == self._trial.data.params.get(name) for name in EQUAL)
+        ]
+
+    def _history_of(self, run: Run) -> dict[int, float]:
+        """Macro-F1 on validation by epoch; of a trial that has finished, so it is read once."""
+        run_id = run.info.run_id
+        if run_id not in self._histories:
+            points = self._client.get_metric_history(run_id, names.EPOCH_MACRO_F1)
+            self._histories[run_id] = {point.step: point.value for point in points}
+        return self._histories[run_id]
+
+
+def pruner_of(client: mlflow.MlflowClient, trial: Run) -> Pruner | None:
+    """What watches a candidate's epochs; None for one of no search, or of a search that gives up none."""
+    record_id = trial.data.tags.get(names.SEARCH_RUN)
+    if not record_id or not read_plan(client.get_run(record_id)).search.prune:
+        return None
+    return Pruner(client, trial)

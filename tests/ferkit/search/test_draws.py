@@ -1,0 +1,58 @@
+"""Trials that are drawn when the run opens: a grid's, and a random search's."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from ferkit.errors import UserError
+from ferkit.search.draws import draw_points
+from ferkit.search.settings import Search
+from ferkit.search.space import Point, Spaces
+
+
+def drawn(space: Any, **given: Any) -> list[Point]:
+    search = Search.parse({"space": space, **given})
+    return draw_points(search, Spaces.parse(search, {}))
+
+
+def test_a_grid_is_every_point_of_every_space():
+    points = drawn(
+        [
+            {"architecture": "lenet", "dropout": [0.1, 0.2], "epochs": {"low": 1, "high": 5, "step": 2}},
+            {"architecture": "multi_kernel", "batch_norm": ["none", "pool"]},
+        ],
+        method="grid",
+    )
+    found = [tuple(point.values.values()) for point in points]
+    assert set(found[:6]) == set(itertools.product(["lenet"], [0.1, 0.2], [1, 3, 5]))
+    assert found[6:] == [("multi_kernel", "none"), ("multi_kernel", "pool")]
+    assert [point.space for point in points] == [0] * 6 + [1] * 2
+    assert list(points[0].values) == ["architecture", "dropout", "epochs"]  # as it was written
+
+
+def test_a_grid_larger_than_allowed_is_refused_before_anything_is_trained():
+    with pytest.raises(UserError, match=r"search.trials: the grid has 200 points, and 12 .*; give trials=200"):
+        drawn({"architecture": "lenet", "epochs": {"low": 1, "high": 200, "step": 1}}, method="grid", trials=12)
+
+
+def test_random_trials_follow_the_seed_and_are_all_different():
+    space = {
+        "architecture": ["lenet", "multi_kernel"],
+        "learning_rate": {"low": 1e-4, "high": 0.1, "log": True},
+        "epochs": {"low": 1, "high": 3},
+    }
+    first, again, other = (drawn(space, method="random", trials=40, seed=seed) for seed in (3, 3, 4))
+    assert first == again
+    assert first != other
+    assert len({tuple(point.values.values()) for point in first}) == 40
+    assert {point.values["architecture"] for point in first} == {"lenet", "multi_kernel"}
+    assert {point.values["epochs"] for point in first} == {1, 2, 3}
+
+
+@pytest.mark.parametrize("epochs", [[1, 2, 3], {"low": 1, "high": 3}, {"low": 1, "high": 3, "step": 1}])
+def test_a_random_search_of_few_points_draws_each_once(epochs: Any):
+    points = drawn({"architecture": "lenet", "epochs": epochs}, method="random", trials=20)
+    assert sorted(point.values["epochs"] for point in points) == [1, 2, 3]
