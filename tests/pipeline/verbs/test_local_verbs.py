@@ -126,7 +126,7 @@ def test_an_mlflow_that_does_not_answer_is_one_sentence(monkeypatch: pytest.Monk
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     shown = ferpipe("history", "--tracking-uri", "http://127.0.0.1:9")
     assert shown.exit_code == 1
-    assert shown.output.startswith("Error: MLflow: ")
+    assert shown.output.startswith("Error: MLflow at http://127.0.0.1:9 does not answer (connection refused)")
     assert "`ferpipe doctor`" in shown.output
     assert isinstance(shown.exception, SystemExit)
 
