@@ -29,7 +29,7 @@ def test_its_answer_is_the_weighted_mean_of_its_members_whatever_they_are(stripe
     """Another architecture, normalization, crop, augmentation; and twice the same one, whose layers share names."""
     members = [
         member("lenet", stripes.side, 1, tta="none"),
-        member("lenet", stripes.side, 2, tta="flip", normalization="face"),
+        member("lenet", stripes.side, 2, tta="flip", normalization="per_image"),
         member("multi_kernel", stripes.side, 3, tta="crops", crop_size=20),
     ]
     faces = stripes.pixels[:8, :, :, None]
