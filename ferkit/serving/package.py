@@ -12,13 +12,18 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.entities import Run
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 from PIL import Image
 
 from ferkit.data import EMOTIONS
+from ferkit.tracking import names
 from ferkit.tracking.names import MODEL_ARTIFACT
+
+CARRIED = (names.ARCHITECTURE, names.CANDIDATE_ID, names.DATA_DIGEST, names.GIT_COMMIT)
+"""Tags of a candidate's run that its logged model has too."""
 
 PYFUNC = Path(__file__).with_name("pyfunc.py")
 
@@ -31,7 +36,9 @@ SIGNATURE = ModelSignature(
 
 
 def log_face_model(keras_path: Path, *, side: int, example: np.ndarray) -> str:
-    """Logs a `.keras` file to the ACTIVE run as its model.
+    """Logs a `.keras` file to the ACTIVE run as its model, whose tags say which candidate of which data it is.
+
+    MLflow gives the logged model the run's parameters by itself.
 
     Args:
         keras_path: a network that takes raw uint8 (n, side, side, 1) and gives probabilities float32 (n, 7); made of
@@ -57,8 +64,15 @@ def log_face_model(keras_path: Path, *, side: int, example: np.ndarray) -> str:
         signature=SIGNATURE,
         input_example=pd.DataFrame({"face": [as_base64_png(example[0])]}),
         pip_requirements=requirements(),
+        tags=_tags_of(mlflow.get_run(run.info.run_id)),
     )
     return f"runs:/{run.info.run_id}/{MODEL_ARTIFACT}"
+
+
+def _tags_of(run: Run) -> dict[str, str]:
+    """What tells one logged model from another in MLflow's list of models, where all are called `model`."""
+    known = {name: run.data.tags[name] for name in CARRIED if name in run.data.tags}
+    return {names.CANDIDATE: str(run.info.run_name), **known}
 
 
 def requirements() -> list[str]:

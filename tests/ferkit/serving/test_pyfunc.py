@@ -365,3 +365,13 @@ def test_a_network_with_a_layer_of_our_own_is_refused(tmp_path: Path) -> None:
     keras.Model(faces, Twice()(faces)).save(tmp_path / "own.keras")
     with pytest.raises(ValueError, match=r"own\.keras: .*Twice is not Keras' own"):
         check_only_keras(tmp_path / "own.keras")
+
+
+def test_the_logged_model_says_which_candidate_it_is(logged_model: LoggedModel):
+    client = connect(logged_model.tracking_uri)
+    run = client.get_run(logged_model.run_id)
+    found = client.get_logged_model(run.outputs.model_outputs[0].model_id)
+    assert found.tags["candidate"] == run.info.run_name == "lenet-s0"
+    assert found.tags["candidate_id"] == "0123456789abcdef"
+    assert found.tags["architecture"] == "lenet"
+    assert found.params["architecture"] == "lenet"
