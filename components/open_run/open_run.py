@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -164,6 +165,9 @@ def _adopt(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: Mapping
             )
     if names.CODE_VERSION in parent.data.tags and names.WEIGHTS_VERSION not in parent.data.tags:
         raise UserError(f"run {run_id} began with version 0.1 of this pipeline, which goes on with it; start a new run")
+    if _DRAWN_NAME.fullmatch(str(parent.info.run_name)):  # `mlflow run` opened it
+        client.update_run(run_id, name=_name(str(pipeline_run.parameters["csv"])))
+        return client.get_run(run_id)
     return parent
 
 
@@ -189,6 +193,10 @@ def refuse_living(client: mlflow.MlflowClient, parent: Run, owner: Owner) -> Non
         )
     if not has_stopped(client, parent):
         raise UserError(f"{named} is still running, by another command; wait for it, or stop that one first")
+
+
+_DRAWN_NAME = re.compile(r"[a-z]+-[a-z]+-\d{1,4}")
+"""What MLflow calls a run that nobody named: `worried-robin-823`."""
 
 
 def _name(csv: str) -> str:

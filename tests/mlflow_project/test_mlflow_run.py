@@ -93,6 +93,7 @@ def test_the_whole_pipeline_adopts_the_run_that_mlflow_opened(project: Project, 
     query = "tags.`mlflow.project.entryPoint` = 'main'"
     [parent] = project.client.search_runs([experiment.experiment_id], query)
     assert parent.info.status == "FINISHED"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d sample", str(parent.info.run_name)), "MLflow's own name stayed"
     assert parent.data.params["train.tta"] == "none"
     assert {"run.kind", "kfp.pipeline_run_id", "gate.verdict"} <= set(parent.data.tags)
     query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"

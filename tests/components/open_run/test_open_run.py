@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -263,3 +264,13 @@ def test_the_recipe_of_kubeflows_form_goes_before_the_one_in_train(client):
     parent, run_ids = opened(client, asked)
     assert parent.data.params["train.recipe"] == "notebook"
     assert {settings_of(client.get_run(run_id))["recipe"] for run_id in run_ids} == {"notebook"}
+
+
+def test_a_run_that_mlflow_named_gets_a_name_of_ours_and_a_persons_stays(client):
+    experiment = tree.experiment_id(client, names.EXPERIMENT)
+    drawn = client.create_run(experiment)  # as `mlflow run` opens one
+    named = client.create_run(experiment, run_name="for the paper")
+    for run, wanted in ((drawn, r"\d{4}-\d\d-\d\d \d\d:\d\d \S+"), (named, "for the paper")):
+        assert not re.fullmatch(r"\d.*", str(run.info.run_name))
+        open_run(client, pipeline_run(str(run.info.run_name), parent_run_id=run.info.run_id), LOG)
+        assert re.fullmatch(wanted, str(client.get_run(run.info.run_id).info.run_name))
