@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.metrics import f1_score
 
 from ferkit.metrics.intervals import joint_counts
-from ferkit.registry.criteria import compare_on_same_rows
+from ferkit.metrics.paired import compare_on_same_rows
 
 ROWS, RESAMPLES, TURNS = 3_589, 10_000, 5
 BY_ROWS = 100

@@ -22,10 +22,9 @@ from ferkit.data import EMOTIONS
 from ferkit.errors import UserError
 from ferkit.metrics.evaluation import FOLDER
 from ferkit.metrics.intervals import joint_counts
+from ferkit.metrics.paired import Difference, Differences, compare_on_same_rows
 from ferkit.registry import versions
-from ferkit.registry.criteria import Differences, compare_on_same_rows
 from ferkit.registry.state import read_state
-from ferkit.registry.verdict import Difference
 from ferkit.tracking import names, tree
 from ferkit.tracking.names import metric
 from ferkit.tracking.ranking import order, validation_score

@@ -17,13 +17,14 @@ from ferkit.metrics.classification import (
     recalls_of_confusions,
 )
 from ferkit.metrics.intervals import confusions_of_joint, joint_counts
+from ferkit.metrics.paired import Difference, compare_on_same_rows
 from ferkit.registry import versions
-from ferkit.registry.criteria import below_floors, compare_on_same_rows, worse_than_allowed
+from ferkit.registry.criteria import below_floors, worse_than_allowed
 from ferkit.registry.fingerprints import find_trained_on
 from ferkit.registry.promotion import now
 from ferkit.registry.settings import Register
 from ferkit.registry.state import RegistryState
-from ferkit.registry.verdict import APPROVED, REJECTED, Difference, Scored, Verdict
+from ferkit.registry.verdict import APPROVED, REJECTED, Scored, Verdict
 from ferkit.registry.versions import Version
 from ferkit.serving.load import load_face_model
 from ferkit.tracking import names

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
+from ferkit.metrics.paired import Difference
 from ferkit.tracking import names
 
 APPROVED: Final = "approved"
@@ -14,18 +15,6 @@ NOT_GATED: Final = "not_gated"
 
 NO_CHAMPION: Final = "none"
 """What a verdict was `compared_with` when there was no champion."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Challenger minus champion, with the ends of its bootstrap interval."""
-
-    difference: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import pytest
 from ferkit.data import EMOTIONS
 from ferkit.metrics.classification import macro_f1_of_confusions, recalls_of_confusions
 from ferkit.metrics.intervals import confusions_of_joint
-from ferkit.registry.criteria import compare_on_same_rows, worse_than_allowed
+from ferkit.metrics.paired import compare_on_same_rows
+from ferkit.registry.criteria import worse_than_allowed
 from ferkit.registry.settings import Register
 
 SIMULATIONS = 1_000
