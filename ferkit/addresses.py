@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -90,6 +91,15 @@ def host_of(address: str) -> str:
     ('ci.example:8443', '')
     """
     return without_secrets(address).partition("://")[2].partition("/")[0]
+
+
+def data_name(csv: str) -> str:
+    """A short name for the data.
+
+    >>> data_name("s3://faces/fer2013.csv.gz"), data_name("sample")
+    ('fer2013', 'sample')
+    """
+    return PurePosixPath(without_secrets(csv).partition("?")[0]).name.partition(".")[0].rstrip(":") or "sample"
 
 
 def run_address(tracking_uri: str, experiment_id: str, run_id: str) -> str:

@@ -27,7 +27,7 @@ from ferkit.tracking.candidates import state_of
 from ferkit.tracking.names import State
 from ferkit.tracking.owner import claim, local_owner
 from ferkit.tracking.ranking import rank, validation_score
-from pipeline.compare import find_candidates
+from pipeline.candidates import find_candidates
 
 LOG = logging.getLogger("ferpipe")
 
@@ -88,7 +88,7 @@ def find_members(client: mlflow.MlflowClient, given: Sequence[str], model: str =
     """
     found: dict[str, Run] = {}
     for name in given:
-        runs = [client.get_run(run_id) for run_id in find_candidates(client, [name], 1, model)]
+        runs = [client.get_run(run_id) for run_id in find_candidates(client, [name], model)]
         if len(runs) > 1:  # a pipeline run, whose ensemble is made of the others
             runs = [run for run in runs if _is_scored(run) and run.data.tags[names.ARCHITECTURE] != names.ENSEMBLE]
         for run in runs:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import PurePosixPath
-from typing import Final
 
 import mlflow
 from mlflow.entities import Run
@@ -14,12 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ferkit.addresses import without_secrets
 from ferkit.tracking import names, tree
 from ferkit.tracking.names import metric
-
-SHORT: Final = 8
-"""Characters of a run's id that are shown: as many as every command takes for the whole of it, and one more."""
+from ferkit.tracking.short_ids import SHOWN
+from pipeline.compare import data_of, start_of
 
 
 @dataclass(frozen=True)
@@ -66,11 +61,10 @@ def last_runs(client: mlflow.MlflowClient, last: int) -> list[PipelineRunLine]:
 
 def _line(parent: Run, candidates: Sequence[Run]) -> PipelineRunLine:
     tags = parent.data.tags
-    csv = without_secrets(parent.data.params.get("csv", ""))
     return PipelineRunLine(
         run_id=parent.info.run_id,
-        started=datetime.fromtimestamp(parent.info.start_time / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        data=tags.get(names.DATA_NAME) or PurePosixPath(csv).name.partition(".")[0],
+        started=start_of(parent),
+        data=data_of(parent),
         status=parent.info.status,
         candidates=len(candidates),
         failed=sum(run.info.status == "FAILED" for run in candidates),
@@ -92,7 +86,7 @@ def print_runs(found: Sequence[PipelineRunLine], console: Console) -> None:
         verdict = run.verdict or run.status.lower()
         colour = {"approved": "green", "finished": "dim"}.get(verdict, "yellow")
         table.add_row(
-            run.run_id[:SHORT],
+            run.run_id[:SHOWN],
             run.started[:16].replace("T", " "),
             escape(run.data),
             f"{run.candidates}{failed}",
@@ -104,4 +98,4 @@ def print_runs(found: Sequence[PipelineRunLine], console: Console) -> None:
     console.print(table)
     for run in found:
         if run.failure:
-            console.print(f"[yellow]{run.run_id[:SHORT]}: {escape(run.failure)}[/]", soft_wrap=True)
+            console.print(f"[yellow]{run.run_id[:SHOWN]}: {escape(run.failure)}[/]", soft_wrap=True)

@@ -16,15 +16,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ferkit.addresses import ui_address
 from ferkit.registry import versions
 from ferkit.registry.verdict import APPROVED
 from ferkit.search.trials import SearchRecord, find_search
-from ferkit.tracking import names, tree
-from ferkit.tracking.candidates import state_of
+from ferkit.tracking import names
 from ferkit.tracking.names import State
-from ferkit.tracking.store import connect, sqlite_path
+from ferkit.tracking.store import connect
 from ferkit.tracking.views import view_path
-from pipeline.compare import Row, print_table, rows_of
+from pipeline.candidates import shown_candidates
+from pipeline.compare import Row, rows_of
+from pipeline.comparison_table import print_table
 from pipeline.groups import GroupRow, groups_of, print_groups
 from pipeline.progress import duration
 
@@ -71,12 +73,7 @@ def summary(tracking_uri: str, parent_run_id: str) -> Summary:
     client = connect(tracking_uri)
     parent = client.get_run(parent_run_id)
     search = find_search(client, parent)
-    # Trials that were not evaluated have their own table.
-    candidates = [
-        run.info.run_id
-        for run in tree.children(client, parent)
-        if names.SEARCH_RUN not in run.data.tags or state_of(run) == State.EVALUATED
-    ]
+    candidates = [run.info.run_id for run in shown_candidates(client, parent)]  # all trials have their own table
     model = versions.model_of(parent)
     aliases = _aliases(client, model)
     challenger, champion = aliases.get(names.CHALLENGER, ""), aliases.get(names.CHAMPION, "")
@@ -159,11 +156,6 @@ def command() -> str:
     if not here.exists() or (found and Path(found).samefile(here)):
         return "ferpipe"
     return os.path.relpath(here) if here.is_relative_to(Path.cwd()) else str(here)
-
-
-def ui_address(tracking_uri: str) -> str:
-    """Where the MLflow UI is: at the server's address, or where `ferpipe ui` serves it."""
-    return "http://127.0.0.1:5000" if sqlite_path(tracking_uri) else tracking_uri.rstrip("/")
 
 
 def print_summary(found: Summary, console: Console) -> None:

@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from typing import Any
 
 import mlflow
@@ -19,7 +18,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFL
 from components import __version__
 from components.open_run.resolve import resolve_candidates
 from components.open_run.trials import draw_trials, open_trials
-from ferkit.addresses import without_secrets
+from ferkit.addresses import data_name, without_secrets
 from ferkit.code_version import code_version, weights_version
 from ferkit.errors import UserError
 from ferkit.registry.promotion import who
@@ -202,15 +201,6 @@ _DRAWN_NAME = re.compile(r"[a-z]+-[a-z]+-\d{1,4}")
 def _name(csv: str) -> str:
     """The parent's name: when, so that names sort, and what data."""
     return f"{datetime.now(UTC):%Y-%m-%d %H:%M} {data_name(csv)}"
-
-
-def data_name(csv: str) -> str:
-    """A short name for the data.
-
-    >>> data_name("s3://faces/fer2013.csv.gz"), data_name("sample")
-    ('fer2013', 'sample')
-    """
-    return PurePosixPath(without_secrets(csv).partition("?")[0]).name.partition(".")[0].rstrip(":") or "sample"
 
 
 def _flat(parameters: Mapping[str, Any]) -> dict[str, Any]:

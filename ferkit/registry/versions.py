@@ -177,6 +177,14 @@ def versions(client: mlflow.MlflowClient, run_id: str = "", model: str = names.R
             return sorted(found, key=lambda version: int(version.number), reverse=True)
 
 
+def versions_by_run(client: mlflow.MlflowClient) -> dict[str, Version]:
+    """The lowest version of every run that has one, of all registered models of ours."""
+    found: dict[str, Version] = {}
+    for model in our_models(client):
+        found |= {version.run_id: version for version in versions(client, model=model)}
+    return found
+
+
 def register_run(
     client: mlflow.MlflowClient,
     run_id: str,

@@ -32,38 +32,58 @@ def compare(
     """Print candidates as a table: figures on test, and how each differs from the champion.
 
     RUNS are ids of pipeline runs or of candidates (their first 7 characters will do), or versions (`7`, `champion`).
-    Without them: the candidates of the last pipeline runs. Differences are of the very same test rows, with 95%
-    intervals from a paired bootstrap; classes are named where the interval of the difference in recall lies on one side
-    of 0. Without a champion among or beside them, the best on validation is what the others are held against.
+    Without them: the candidates of the last finished pipeline runs that have one with a score. The best come first, by
+    macro-F1 on test; on validation where test was read for none of them.
+
+    Differences are of the very same test rows, with 95% intervals from a paired bootstrap; classes are named where the
+    interval of the difference in recall lies on one side of 0. Without a champion among or beside them, the best on
+    validation is what the others are held against. Parameters are shown where candidates disagree and their names do
+    not say so.
+
+    \b
+    ferpipe compare                                  the last runs
+    ferpipe compare 1f2e3d4c 5a6b7c8d --csv
+    ferpipe compare champion 7 --against champion
     """
     from rich.console import Console
 
     from ferkit.errors import UserError
     from ferkit.tracking.store import connect
-    from pipeline import compare as comparing
+    from pipeline.candidates import find_candidates, find_champion, find_last_candidates
+    from pipeline.compare import by_shown_figure, hold_against, rows_of
+    from pipeline.comparison_table import as_csv, comparison_address, print_comparison
+    from pipeline.comparison_table import as_json as to_json
     from pipeline.groups import groups_of, print_groups
 
     if as_table + as_json + address_only > 1:
         raise click.UsageError("--json, --csv and --open exclude each other")
     client = connect(tracking_uri)
-    run_ids = comparing.find_candidates(client, runs, last, model)
+    passed_over = ""
+    if runs:
+        run_ids = find_candidates(client, runs, model)
+    else:
+        found = find_last_candidates(client, last)
+        run_ids, passed_over = found.run_ids, str(found)
     if address_only:
-        click.echo(comparing.comparison_address(tracking_uri, client, run_ids))
+        click.echo(comparison_address(tracking_uri, client, run_ids))
         return
     if against:
-        (reference_id, *others) = comparing.find_candidates(client, [against], 1, model)
+        (reference_id, *others) = find_candidates(client, [against], model)
         if others:
             raise UserError(f"--against {against}: a pipeline run of {len(others) + 1} candidates; name one of them")
     else:
-        reference_id = comparing.find_champion(client, run_ids, model)
-    rows = comparing.rows_of(client, [*run_ids, *([reference_id] if reference_id else [])])
-    reference = next((row for row in rows if row.run_id == reference_id), rows[0])
-    differences = comparing.hold_against(rows, reference)
+        reference_id = find_champion(client, run_ids, model)
+    best_first = rows_of(client, [*run_ids, *([reference_id] if reference_id else [])])
+    reference = next((row for row in best_first if row.run_id == reference_id), best_first[0])
+    _, rows = by_shown_figure(best_first)
+    differences = hold_against(rows, reference)
+    if passed_over:
+        click.echo(f"note: {passed_over}", err=True)
     if as_json:
-        click.echo(json.dumps(comparing.as_json(rows, differences), indent=2))
+        click.echo(json.dumps(to_json(rows, differences), indent=2))
     elif as_table:
-        click.echo(comparing.as_csv(rows, differences), nl=False)
+        click.echo(as_csv(rows, differences), nl=False)
     else:
         console = Console(width=None if sys.stdout.isatty() else 200)
-        comparing.print_table(rows, console, differences, reference.run_id)
+        print_comparison(rows, console, differences, reference.run_id)
         print_groups(groups_of(client, [row.run_id for row in rows]), console)

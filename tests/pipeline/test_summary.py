@@ -8,7 +8,8 @@ import io
 from rich.console import Console
 
 from ferkit.tracking.ranking import Spread
-from pipeline.compare import Row, as_csv
+from pipeline.compare import Row
+from pipeline.comparison_table import as_csv
 from pipeline.groups import GroupRow
 from pipeline.summary import Summary, print_summary
 
@@ -19,6 +20,7 @@ def row(**values: object) -> Row:
     given = {
         **dict.fromkeys(Row.__dataclass_fields__, ""),
         **{name: 0.5 for name, field in Row.__dataclass_fields__.items() if "float" in str(field.type)},
+        "differs": {},
         **values,
     }
     return Row(**given)  # pyright: ignore[reportArgumentType]
@@ -49,6 +51,7 @@ def test_brackets_in_names_sentences_and_addresses_are_no_markup() -> None:
 
 
 def test_a_candidates_name_is_no_formula_in_a_csv() -> None:
-    text = as_csv([row(name="=1+1", run_id="1f", failure="@SUM(A1)")], {})
+    text = as_csv([row(name="=1+1", run_id="1f", failure="@SUM(A1)", differs={"=mix": "2"})], {})
     (line,) = csv.DictReader(io.StringIO(text))
     assert (line["name"], line["failure"], line["run_id"]) == ("'=1+1", "'@SUM(A1)", "1f")
+    assert line["differs"] == "'=mix=2"

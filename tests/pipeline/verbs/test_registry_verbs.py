@@ -37,7 +37,8 @@ def finished(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPath
     run_ids = open_candidates(client, parent_run, [NewCandidate(name, name, name, {}) for name in ANSWERS])
     versions.ensure_registered_model(client)
     for number, (run_id, right) in enumerate(zip(run_ids, ANSWERS.values(), strict=True)):
-        figures = {metric("test", "accuracy"): right, metric("validation", "macro_f1"): right, "images_per_second": 900}
+        figures = {metric("test", name): right for name in ("accuracy", "macro_f1")}
+        figures |= {metric("validation", "macro_f1"): right, "images_per_second": 900}
         figures |= {metric("test", "recall", emotion): right + label / 100 for label, emotion in enumerate(EMOTIONS)}
         for figure, value in figures.items():
             client.log_metric(run_id, figure, value)
@@ -46,6 +47,7 @@ def finished(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPath
         compared_with = "none" if number == 0 else "1"
         tags = {names.VALIDATION_STATUS: "approved", names.COMPARED_WITH: compared_with, versions.PARENT_RUN: parent}
         client.create_model_version(names.REGISTERED_MODEL, "s3://nowhere", run_id, tags=tags)
+    tree.close(client, parent)
     return folder / "mlflow.db"
 
 
@@ -154,7 +156,7 @@ def test_compare_takes_runs_versions_and_parents(uri: str) -> None:
 def test_compare_prints_a_table_with_intervals(uri: str) -> None:
     shown = ferpipe(uri, "compare").stdout
     assert "-0.400 [-0.4" in shown
-    assert run_of(uri, "1") in shown
+    assert run_of(uri, "1")[:8] in shown
     assert "1 approved" in shown
 
 

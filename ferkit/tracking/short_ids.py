@@ -1,0 +1,38 @@
+"""A run by the beginning of its id, as git takes commits."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import mlflow
+from mlflow.entities import Run
+
+from ferkit.errors import UserError
+
+RUN_ID: Final = re.compile("[0-9a-f]{7,32}")
+"""A run's id or its beginning; no version of a registered model has seven digits."""
+
+SHOWN: Final = 8
+"""Characters of a run's id that tables show: one more than every command needs."""
+
+
+def find_run(client: mlflow.MlflowClient, beginning: str) -> Run:
+    """The one run whose id begins so.
+
+    Args:
+        client: of the MLflow that holds it.
+        beginning: 7 characters of the id or more.
+
+    Raises:
+        UserError: too short, no such run, or more than one.
+    """
+    if not RUN_ID.fullmatch(beginning):
+        raise UserError(f"{beginning!r} is no run's id; give 7 to 32 of its characters: `ferpipe runs` shows them")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    found = client.search_runs(experiments, f"attributes.run_id LIKE '{beginning}%'", max_results=2)
+    if not found:
+        raise UserError(f"{beginning}: no such run in this MLflow; `ferpipe runs` shows the last ones")
+    if len(found) > 1:
+        raise UserError(f"{beginning}: more than one run's id begins so; give more of it")
+    return found[0]

@@ -1,0 +1,147 @@
+"""Which candidates a command is about: those of runs and versions that a person names, or of the last pipeline runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import mlflow
+from mlflow.entities import Run
+
+from ferkit.errors import UserError
+from ferkit.registry import versions
+from ferkit.registry.state import read_state
+from ferkit.tracking import names, tree
+from ferkit.tracking.candidates import state_of
+from ferkit.tracking.names import State
+from ferkit.tracking.ranking import validation_score
+from ferkit.tracking.short_ids import RUN_ID, find_run
+
+
+@dataclass(frozen=True)
+class Found:
+    """Candidates, and the pipeline runs that were passed over on the way to them.
+
+    Attributes:
+        run_ids: of the candidates, each once.
+        passed_over: how many pipeline runs, by why: `failed`, `still running`, `without a scored candidate`.
+    """
+
+    run_ids: list[str]
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        """A sentence for what was passed over; empty for nothing.
+
+        >>> str(Found([], Counter({"failed": 2, "still running": 1})))
+        'passed over 3 pipeline runs: 2 failed, 1 still running'
+        """
+        if not (total := self.passed_over.total()):
+            return ""
+        return f"passed over {total} pipeline run{'s' * (total > 1)}: {_counted(self.passed_over)}"
+
+
+def _counted(runs: Counter[str]) -> str:
+    return ", ".join(f"{count} {why}" for why, count in sorted(runs.items()))
+
+
+def find_candidates(client: mlflow.MlflowClient, given: Sequence[str], model: str = "") -> list[str]:
+    """Run ids of the candidates that a person named.
+
+    Args:
+        client: of the MLflow that holds them.
+        given: run ids of candidates or of pipeline runs, whole or their first 7 characters or more, or versions of the
+            registered model (`7`, `champion`).
+        model: the registered model that versions are of; empty for the only one of ours.
+
+    Raises:
+        UserError: something given is neither.
+    """
+    found: list[str] = []
+    for name in given:
+        if RUN_ID.fullmatch(name):
+            run = find_run(client, name)
+            found += [child.info.run_id for child in tree.children(client, run)] or [run.info.run_id]
+        else:
+            version = versions.version_of(client, name, versions.choose_model(client, model))
+            if not version.run_id:
+                raise UserError(f"version {version.number} was not registered from a run; give run ids")
+            found.append(version.run_id)
+    return list(dict.fromkeys(found))
+
+
+def find_last_candidates(client: mlflow.MlflowClient, last: int) -> Found:
+    """The candidates of the last finished pipeline runs that have one with a score; the others are passed over.
+
+    Args:
+        client: of the MLflow that holds them.
+        last: how many pipeline runs.
+
+    Raises:
+        UserError: there is no such pipeline run.
+    """
+    found: list[str] = []
+    passed_over: Counter[str] = Counter()
+    since: Counter[str] = Counter()  # the last one that counted: what is older than all that are shown is not said
+    for parent in _pipeline_runs(client):
+        if parent.info.status != "FINISHED":
+            since["still running" if tree.is_open(parent) else "failed"] += 1
+            continue
+        candidates = shown_candidates(client, parent)
+        if not any(validation_score(run) is not None for run in candidates):
+            since["without a scored candidate"] += 1
+            continue
+        found += [run.info.run_id for run in candidates]
+        passed_over += since
+        since.clear()
+        last -= 1
+        if not last:
+            break
+    if not found:
+        there = f" ({_counted(since)})" if since else ""
+        raise UserError(f"no finished run in this MLflow has a scored candidate{there}; start one with `ferpipe run`")
+    return Found(found, passed_over)
+
+
+def _pipeline_runs(client: mlflow.MlflowClient) -> Iterator[Run]:
+    """All pipeline runs of all experiments, newest first, as far as they are asked for."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    token: str | None = None
+    while True:
+        page = client.search_runs(
+            experiments,
+            f"tags.`{names.RUN_KIND}` = 'pipeline'",
+            order_by=["attributes.start_time DESC"],
+            max_results=50,
+            page_token=token,
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def shown_candidates(client: mlflow.MlflowClient, parent: Run) -> list[Run]:
+    """The candidates of a pipeline run, oldest first; of a search's trials only those that were evaluated."""
+    return [
+        run
+        for run in tree.children(client, parent)
+        if names.SEARCH_RUN not in run.data.tags or state_of(run) == State.EVALUATED
+    ]
+
+
+def find_champion(client: mlflow.MlflowClient, run_ids: Sequence[str], model: str = "") -> str:
+    """The run of today's champion; empty when there is none, or it has none.
+
+    Args:
+        client: of the MLflow that holds it.
+        run_ids: the candidates that are compared.
+        model: the registered model; empty for the one that those candidates are versions of, if it is one.
+    """
+    registered = versions.versions_by_run(client)
+    models = {registered[run_id].model for run_id in run_ids if run_id in registered}
+    model = model or (models.pop() if len(models) == 1 else "")
+    number = read_state(client, model).champion if model else None
+    version = versions.find_version(client, number, model) if number else None
+    return version.run_id if version else ""
