@@ -60,15 +60,28 @@ def find_candidates(client: mlflow.MlflowClient, given: Sequence[str], model: st
     """
     found: list[str] = []
     for name in given:
-        if RUN_ID.fullmatch(name):
-            run = find_run(client, name)
-            found += [child.info.run_id for child in tree.children(client, run)] or [run.info.run_id]
-        else:
-            version = versions.version_of(client, name, versions.choose_model(client, model))
-            if not version.run_id:
-                raise UserError(f"version {version.number} was not registered from a run; give run ids")
-            found.append(version.run_id)
+        run = find_named_run(client, name, model)
+        found += [child.info.run_id for child in tree.children(client, run)] or [run.info.run_id]
     return list(dict.fromkeys(found))
+
+
+def find_named_run(client: mlflow.MlflowClient, name: str, model: str = "") -> Run:
+    """The run that a person named.
+
+    Args:
+        client: of the MLflow that holds it.
+        name: its id, whole or 7 characters or more; or a version of the registered model (`7`, `champion`).
+        model: the registered model that versions are of; empty for the only one of ours.
+
+    Raises:
+        UserError: there is no such run or version.
+    """
+    if RUN_ID.fullmatch(name):
+        return find_run(client, name)
+    version = versions.version_of(client, name, versions.choose_model(client, model))
+    if not version.run_id:
+        raise UserError(f"version {version.number} was not registered from a run; give run ids")
+    return client.get_run(version.run_id)
 
 
 def find_last_candidates(client: mlflow.MlflowClient, last: int) -> Found:

@@ -21,6 +21,7 @@ VERBS = {
     "compile": "write the pipeline as a file for Kubeflow",
     "submit": "run it on a Kubeflow cluster, now or on a schedule",
     "runs": "the last pipeline runs, a line each",
+    "show": "one run on a screen: data, parameters, figures, verdict, report",
     "compare": "candidates side by side, with intervals",
     "ensemble": "join models that exist into one",
     "gate": "score a registered version against today's champion",

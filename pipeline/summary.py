@@ -75,7 +75,7 @@ def summary(tracking_uri: str, parent_run_id: str) -> Summary:
     search = find_search(client, parent)
     candidates = [run.info.run_id for run in shown_candidates(client, parent)]  # all trials have their own table
     model = versions.model_of(parent)
-    aliases = _aliases(client, model)
+    aliases = find_aliases(client, model)
     challenger, champion = aliases.get(names.CHALLENGER, ""), aliases.get(names.CHAMPION, "")
     rows = rows_of(client, candidates)
     return Summary(
@@ -88,14 +88,14 @@ def summary(tracking_uri: str, parent_run_id: str) -> Summary:
         approved=any(row.verdict == APPROVED for row in rows),
         challenger=challenger,
         champion=champion,
-        next=[f"{command()} {rest}" for rest in _next(client, parent, rows, challenger)]
+        next=[f"{command()} {rest}" for rest in next_commands(client, parent, rows, challenger)]
         + ([f"{command()} run --config runs:/{parent_run_id}/search/best.yaml"] if search else []),
         trials=_top(search) if search else (),
         searched=_searched(search) if search else "",
     )
 
 
-def _next(client: mlflow.MlflowClient, parent: Run, rows: Sequence[Row], challenger: str) -> list[str]:
+def next_commands(client: mlflow.MlflowClient, parent: Run, rows: Sequence[Row], challenger: str) -> list[str]:
     """What to type after a run: promote only where this run's own challenger waits for it."""
     own = challenger in [row.version for row in rows if row.version]
     model = versions.model_of(parent)
@@ -175,7 +175,8 @@ def print_summary(found: Summary, console: Console) -> None:
         console.print(f"            {escape(command)}", highlight=False)
 
 
-def _aliases(client: mlflow.MlflowClient, model: str) -> dict[str, str]:
+def find_aliases(client: mlflow.MlflowClient, model: str) -> dict[str, str]:
+    """A registered model's aliases with the numbers they point to; none where there is no such model."""
     try:
         found = client.get_registered_model(model).aliases
         return {alias: str(number) for alias, number in found.items()}  # whole numbers, from a database

@@ -230,7 +230,7 @@ def test_runs_lists_good_and_bad_ones_newest_first(uri: str) -> None:
     assert third["run_id"][:8] not in shown
 
 
-@pytest.mark.parametrize("verb", ["runs", "promote", "rollback", "history", "gate", "compare", "repair"])
+@pytest.mark.parametrize("verb", ["runs", "show", "promote", "rollback", "history", "gate", "compare", "repair"])
 def test_help_is_the_documentation(verb: str) -> None:
     shown = CliRunner().invoke(cli, [verb, "--help"])
     assert shown.exit_code == 0

@@ -1,0 +1,115 @@
+"""`ferpipe show` of pipeline runs and candidates, and `ferpipe report`: MLflow is written as the steps write it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from click.testing import CliRunner, Result
+
+from components.open_run.open_run import PipelineRun, open_run
+from ferkit.tracking import tree
+from ferkit.tracking.names import metric
+from ferkit.tracking.owner import Owner
+from ferkit.tracking.store import connect
+from pipeline.cli import cli
+from pipeline.parameters import Parameters
+
+LOG = logging.getLogger("test")
+FOREIGN = "[red]a[/red] [/b]"
+
+
+class Opened:
+    """A pipeline run of two candidates, opened by `open_run`, scored and ended."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.client: mlflow.MlflowClient = connect(uri)
+        parameters = Parameters.parse(
+            {
+                "csv": "sample://?faces=300&seed=0",
+                "balance": {"strategy": "oversample"},
+                "train": {"epochs": 3},
+                "candidates": [{"architecture": "lenet", "width": 0.5}, {"architecture": "multi_kernel"}],
+            }
+        )
+        asked = PipelineRun("1f", Owner("1f"), parameters.dump(), "sample:faces=300", "0" * 40)
+        self.candidates = open_run(self.client, asked, LOG)
+        self.parent = self.client.get_run(self.candidates[0]).data.tags["mlflow.parentRunId"]
+
+    def score(self) -> None:
+        for run_id, score in zip(self.candidates, (0.5, 0.4), strict=True):
+            self.client.log_metric(run_id, metric("validation", "macro_f1"), score)
+            for name in ("accuracy", "macro_f1"):
+                self.client.log_metric(run_id, metric("test", name), score + 0.1)
+            for name in ("precision", "recall", "f1"):
+                self.client.log_metric(run_id, metric("test", name, "disgust"), 0.125)
+            tree.close(self.client, run_id)
+        self.client.set_tag(self.parent, "gate.verdict", f"rejected: recall of {FOREIGN}")
+        tree.close(self.client, self.parent)
+
+    def ferpipe(self, *words: str) -> Result:
+        return CliRunner().invoke(cli, [*words, "--tracking-uri", self.uri])
+
+    def shown(self, run: str) -> dict[str, Any]:
+        done = self.ferpipe("show", run, "--json")
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def opened(new_store: Callable[[Path], str], tmp_path: Path) -> Opened:
+    return Opened(new_store(tmp_path))
+
+
+def test_a_pipeline_run_shows_what_is_not_the_default_its_candidates_and_the_verdict(opened: Opened) -> None:
+    opened.score()
+    opened.client.log_text(opened.parent, "<html>", "report.html")
+    found = opened.shown(opened.parent[:8])
+    assert found["differs"] == {"balance.strategy": "oversample", "train.epochs": "3"}
+    assert [row["name"] for row in found["candidates"]] == ["lenet-tuned-s0", "multi_kernel-tuned-s0"]
+    assert (found["kind"], found["data"], found["status"]) == ("pipeline", "sample", "FINISHED")
+    assert Path(found["report"]).read_text() == "<html>"
+    assert [line.split("ferpipe ")[1] for line in found["next"]] == [f"compare {opened.parent}", "ui"]
+    shown = opened.ferpipe("show", opened.parent[:8]).stdout
+    words = [opened.parent, "balance.strategy=oversample, train.epochs=3", FOREIGN, "0.600", found["report"]]
+    assert [word for word in [*words, "git 0000000"] if word not in shown] == []
+    assert len(shown.splitlines()) < 24
+
+
+def test_a_candidate_shows_what_is_not_its_recipes_and_every_class(opened: Opened) -> None:
+    opened.score()
+    run_id = opened.candidates[0]
+    found = opened.shown(run_id)
+    assert found["differs"] == {"epochs": "3", "width": "0.5"}
+    assert found["per_class"] == {"disgust": {"precision": 0.125, "recall": 0.125, "f1": 0.125}}
+    assert (found["kind"], found["pipeline_run"], found["csv"]) == (
+        "candidate",
+        opened.parent,
+        "sample://?faces=300&seed=0",
+    )
+    assert f"predict FACES --model {run_id}" in found["next"][-1]
+    assert opened.shown(opened.candidates[1])["differs"] == {"epochs": "3"}
+
+
+def test_a_failed_run_says_why_and_how_to_go_on(opened: Opened) -> None:
+    tree.close_tree(opened.client, opened.client.get_run(opened.parent), "FAILED", f"train: {FOREIGN}")
+    found = opened.shown(opened.parent)
+    assert found["failure"] == f"train: {FOREIGN}"
+    assert found["next"][0].endswith(f"submit --resume {opened.parent}")  # its owner was no command of a machine
+    shown = opened.ferpipe("show", opened.parent).stdout
+    assert f"failed: train: {FOREIGN}" in shown
+    assert "report" not in shown
+
+
+def test_what_is_neither_is_refused_in_a_sentence(opened: Opened) -> None:
+    other = opened.client.create_run("0", run_name="other").info.run_id
+    for given, said in ((other, "is no pipeline run and no candidate"), ("0" * 7, "no such run"), ("x", "no model")):
+        refused = opened.ferpipe("show", given)
+        assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
+        assert said in refused.output
