@@ -25,6 +25,7 @@ from rich.markup import escape
 
 from ferkit.addresses import WHOLE_ADDRESS, without_secrets
 from ferkit.tracking import names, tree
+from ferkit.tracking.labels import Labels
 from ferkit.tracking.owner import Heart, Owner, local_owner
 from ferkit.tracking.store import connect
 from pipeline.git import git_commit
@@ -90,6 +91,7 @@ def run_here(
     console: Console,
     parent_run_id: str = "",
     use_cache: bool = True,
+    labels: Labels | None = None,
 ) -> LocalRun:
     """Runs the whole DAG on this machine and prints one line per step.
 
@@ -100,6 +102,7 @@ def run_here(
         console: where the lines go.
         parent_run_id: an MLflow run to adopt: one to resume, or that of an `mlflow run`.
         use_cache: whether ingest and balance may come from an earlier run.
+        labels: what the person who starts it says of it.
     """
     home.logs.mkdir(parents=True, exist_ok=True)
     log = home.logs / f"{datetime.now():%Y-%m-%d-%H%M%S}-{os.getpid()}.log"
@@ -123,7 +126,7 @@ def run_here(
             "use_cache": use_cache,
             "arguments": arguments,
         }
-        environment = _environment(parameters.csv, owner)
+        environment = _environment(parameters.csv, owner, labels or Labels())
         with _worker(request, environment) as worker, log.open("w") as log_file, _ending_as_with_ctrl_c():
             try:
                 _follow(worker, progress, log_file, client, owner)
@@ -163,13 +166,14 @@ def _outcome(
     return LocalRun(parent, failure, log)
 
 
-def _environment(csv: str, owner: Owner) -> dict[str, str]:
+def _environment(csv: str, owner: Owner, labels: Labels) -> dict[str, str]:
     """Of the worker and its steps.
 
     What gives access to the CSV goes by here: a command line can be read by every user of the machine.
     """
     environment = {
         **os.environ,
+        **labels.environment,
         "PYTHONUNBUFFERED": "1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PIP_NO_INDEX": "1",  # what kfp's task wrapper would ask pip for is here already

@@ -45,6 +45,7 @@ class Shown:
         started: UTC, ISO 8601.
         seconds: from its start to its end; None while it runs.
         user: who started it.
+        note: what they said of it.
         pipeline_run: of a candidate, the id of its pipeline run; empty for a pipeline run.
         data: a short name.
         csv: the CSV's address, without secrets.
@@ -68,6 +69,7 @@ class Shown:
     started: str
     seconds: float | None
     user: str
+    note: str
     pipeline_run: str
     data: str
     csv: str
@@ -116,6 +118,7 @@ def show_run(client: mlflow.MlflowClient, run: Run, tracking_uri: str) -> Shown:
         started=start_of(run),
         seconds=(info.end_time - info.start_time) / 1000 if info.end_time else None,
         user=tags.get(MLFLOW_USER, ""),
+        note=tags.get(names.NOTE, ""),
         pipeline_run=parent_id,
         data=data_of(run, parent),
         csv=parent.data.params.get("csv", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from rich.console import Console
@@ -9,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ferkit.tracking.short_ids import SHOWN
+from pipeline.compare import Row
 from pipeline.comparison_table import print_table
 from pipeline.progress import duration
 from pipeline.show import Shown
@@ -27,6 +29,7 @@ def print_shown(found: Shown, console: Console) -> None:
     lines = {
         what: f"{escape(found.name)}  [dim]{found.run_id}[/]",
         "when": escape(f"{found.started[:16].replace('T', ' ')} UTC{took}{by}"),
+        "note": escape(" ".join(found.note.split())),
         "status": _status(found),
         "of": escape(found.pipeline_run),
         "data": escape(", ".join(filter(None, (found.data, found.csv, found.data_digest and _digest(found))))),
@@ -36,7 +39,7 @@ def print_shown(found: Shown, console: Console) -> None:
     _print_lines(lines, console)
     if found.candidates:
         console.print()
-        print_table(found.candidates, console)
+        print_table([_with_own_failure(row, found) for row in found.candidates], console)
     _print_per_class(found, console)
     console.print()
     verdict = f"[{'green' if found.verdict.startswith('approved') else 'yellow'}]{escape(found.verdict)}[/]"
@@ -49,6 +52,11 @@ def print_shown(found: Shown, console: Console) -> None:
         },
         console,
     )
+
+
+def _with_own_failure(row: Row, found: Shown) -> Row:
+    """Of a pipeline run's candidate: without the failure that ended it with its run, which stands above."""
+    return replace(row, failure="") if found.kind == "pipeline" and row.failure == found.failure else row
 
 
 def _status(found: Shown) -> str:

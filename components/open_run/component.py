@@ -59,6 +59,7 @@ def open_run(
     from components.open_run.open_run import open_run as open_pipeline_run
     from ferkit.step import PARENT_MARK, step_context
     from ferkit.tracking import tree
+    from ferkit.tracking.labels import read_labels
     from ferkit.tracking.owner import Owner
     from ferkit.tracking.store import connect
 
@@ -87,6 +88,7 @@ def open_run(
                 source_version=source_version,
                 git_commit=git_commit,
                 parent_run_id=parent_run_id,
+                labels=read_labels(),
             ),
             log,
         )

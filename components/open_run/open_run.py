@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +26,7 @@ from ferkit.search.settings import Search
 from ferkit.settings import whole_numbers
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import open_candidates
+from ferkit.tracking.labels import Labels
 from ferkit.tracking.owner import Owner, claim, forget, has_stopped, holds_lock, owner_of
 from ferkit.tracking.store import plugins_experiment_id
 
@@ -43,6 +44,7 @@ class PipelineRun:
         source_version: of the CSV, as `locate` found it.
         git_commit: with `-dirty` behind it when the tree was.
         parent_run_id: the MLflow run to adopt (a resumed run, or the run of an `mlflow run`); empty for a new one.
+        labels: what the person who started it says of it.
     """
 
     pipeline_run_id: str
@@ -51,6 +53,7 @@ class PipelineRun:
     source_version: str
     git_commit: str
     parent_run_id: str = ""
+    labels: Labels = field(default_factory=Labels)
 
 
 def open_run(client: mlflow.MlflowClient, pipeline_run: PipelineRun, log: logging.Logger) -> list[str]:
@@ -92,6 +95,7 @@ def filled_in(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 def _tags(pipeline_run: PipelineRun) -> dict[str, str]:
     tags = {
+        **pipeline_run.labels.tags,
         names.PIPELINE_RUN_ID: pipeline_run.pipeline_run_id,
         names.GIT_COMMIT: pipeline_run.git_commit,
         names.CODE_VERSION: code_version(),
@@ -118,12 +122,17 @@ def _open_parent(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: M
     else:
         parent = tree.find_parent(client, owner, parameters["experiment"], plugins_experiment_id())
     if parent is None:
-        parent = _create(client, parameters, owner, tags)
+        parent = _create(client, parameters, owner, tags, pipeline_run.labels.name)
     run_id = parent.info.run_id
     claim(client, parent, owner)
     tree.add_views(client, parent.info.experiment_id)
     tree.reopen(client, parent)
-    for name, value in {**tags, names.RUN_KIND: "pipeline", names.OWNER: owner.id}.items():
+    for name, value in {
+        **tags,
+        **pipeline_run.labels.of_the_run,
+        names.RUN_KIND: "pipeline",
+        names.OWNER: owner.id,
+    }.items():
         client.set_tag(run_id, name, value)
     shown = dict(parameters) | {"csv": without_secrets(str(parameters["csv"]))}
     tree.log_new_parameters(client, run_id, _flat(shown))
@@ -131,11 +140,13 @@ def _open_parent(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: M
     return client.get_run(run_id)
 
 
-def _create(client: mlflow.MlflowClient, parameters: Mapping[str, Any], owner: Owner, tags: Mapping[str, str]) -> Run:
+def _create(
+    client: mlflow.MlflowClient, parameters: Mapping[str, Any], owner: Owner, tags: Mapping[str, str], name: str
+) -> Run:
     """A new parent run. Where the reply to its making is lost, MLflow's client asks again, and makes a second one."""
     experiment_id = tree.experiment_id(client, parameters["experiment"])
     told = {**tags, names.RUN_KIND: "pipeline", names.OWNER: owner.id}
-    client.create_run(experiment_id, tags=told, run_name=_name(str(parameters["csv"])))
+    client.create_run(experiment_id, tags=told, run_name=name or _name(str(parameters["csv"])))
     first, *others = tree.find_parents(client, experiment_id, owner)
     for other in others:
         client.delete_run(other.info.run_id)

@@ -54,9 +54,10 @@ def tell(
             client.set_tag(one.run_id, tag, value)
     if not parent:
         return
+    note = client.get_run(parent).data.tags.get(names.NOTE, "")
     tags = _standing(registered[best.run_id], verdict) | {
         names.BEST_CANDIDATE: best.name,
-        MLFLOW_RUN_NOTE: describe_pipeline_run(verdict, candidates, data, name, tracking_uri),
+        MLFLOW_RUN_NOTE: describe_pipeline_run(verdict, candidates, data, name, tracking_uri, note),
     }
     for tag, value in tags.items():
         client.set_tag(parent, tag, value)
@@ -78,9 +79,14 @@ def name_of_data(candidate: CandidateRun, data: Profile) -> str:
 
 
 def describe_pipeline_run(
-    verdict: Verdict, candidates: Sequence[CandidateRun], data: Profile, data_name: str, tracking_uri: str
+    verdict: Verdict,
+    candidates: Sequence[CandidateRun],
+    data: Profile,
+    data_name: str,
+    tracking_uri: str,
+    note: str = "",
 ) -> str:
-    """The verdict, the evaluated candidates with their intervals, the data, and links.
+    """The note of whoever started it, the verdict, the evaluated candidates with their intervals, the data, and links.
 
     Args:
         verdict: of the gate.
@@ -88,10 +94,12 @@ def describe_pipeline_run(
         data: what they were scored on.
         data_name: a short name for it.
         tracking_uri: of the MLflow that shows this.
+        note: of whoever started the pipeline run, as Markdown.
     """
     chosen = verdict.challenger
     version = _version_link(verdict.model, chosen.version, tracking_uri)
-    head = [f"**{verdict.status}**: {version}, {escape(chosen.name)}", ""]
+    head = [note, ""] if note else []
+    head += [f"**{verdict.status}**: {version}, {escape(chosen.name)}", ""]
     head += [f"- {escape(sentence)}" for sentence in (*verdict.reasons, *verdict.notes)]
     against = (
         "no champion yet" if verdict.compared_with == NO_CHAMPION else f"champion, version {verdict.compared_with}"

@@ -62,6 +62,8 @@ VERSION: Final = "version"
 """Of a candidate and a parent: the version that it (or its best candidate) became, as `facial-expression/3`."""
 BEST_CANDIDATE: Final = "best"
 """Of a parent: the name of the candidate that the gate judged."""
+NOTE: Final = "note"
+"""Of a parent: what the person who started it said of it; the description begins with it."""
 STATE: Final = "candidate.state"
 """Of a candidate: how far it is, see `State`. It alone decides; MLflow's status is for display."""
 

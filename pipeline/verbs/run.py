@@ -66,6 +66,11 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
             metavar="RUN_ID",
             help="Go on with this parent run: its parameters, its state. With --csv where that has a key in it.",
         ),
+        click.option("--name", default="", help="Of the run in MLflow. Default: time and data."),
+        click.option("--note", default="", metavar="TEXT", help="What its description in MLflow begins with."),
+        click.option(
+            "--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Of the run and its candidates; may be repeated."
+        ),
         click.option("--explain", is_flag=True, help="Print where each value comes from, and run nothing."),
         click.option(
             "--no-cache", is_flag=True, help="Do ingest and balance again even if nothing they see has changed."
@@ -86,6 +91,9 @@ def run(
     config: Path | None,
     assignments: tuple[str, ...],
     resume: str | None,
+    name: str,
+    note: str,
+    tags: tuple[str, ...],
     explain: bool,
     no_cache: bool,
     tracking_uri: str,
@@ -100,9 +108,10 @@ def run(
     \b
     ferpipe run                                      the drawn sample
     ferpipe run --csv fer2013.csv.gz --config configs/quick.yaml
+    ferpipe run --name "mixup, first try" --note "With **mixup**, against last week's best." --tag ticket=FER-12
     ferpipe run --set train.epochs=3 --set 'candidates=[{architecture: lenet, seed: 1}]'
     """
-    start(csv, config, assignments, resume, explain, no_cache, tracking_uri, home, as_json)
+    start(csv, config, assignments, resume, name, note, tags, explain, no_cache, tracking_uri, home, as_json)
 
 
 def start(
@@ -110,6 +119,9 @@ def start(
     config: Path | None,
     assignments: tuple[str, ...],
     resume: str | None,
+    name: str,
+    note: str,
+    tags: tuple[str, ...],
     explain: bool,
     no_cache: bool,
     tracking_uri: str,
@@ -118,6 +130,7 @@ def start(
     searching: bool = False,
 ) -> None:
     """What `run` and `search` do: the second refuses parameters without a search."""
+    from ferkit.tracking.labels import Labels
     from ferkit.tracking.store import connect
     from pipeline.layers import OF_A_RUN, SAMPLE_CONFIG, SEARCH_CONFIG, read_parameters
     from pipeline.local import Home, run_here
@@ -131,6 +144,9 @@ def start(
         raise click.UsageError("--explain is for a new run; a resumed one has its own parameters")
     if resume and (config or assignments):
         raise click.UsageError("--resume goes on with the run's own parameters; leave --config and --set away")
+    if resume and (name or note or tags):
+        raise click.UsageError("--resume goes on with a run as it is; leave --name, --note and --tag away")
+    labels = Labels.parse(name, note, tags)
     if explain:
         print_explained(csv, config, assignments, as_json, usual)
         return
@@ -152,6 +168,7 @@ def start(
         console=console,
         parent_run_id=resume or "",
         use_cache=not no_cache,
+        labels=labels,
     )
     if outcome.failure:
         console.print(f"[dim]everything the steps printed: {escape(str(outcome.log))}[/]", soft_wrap=True)

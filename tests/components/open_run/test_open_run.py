@@ -19,6 +19,7 @@ from components.open_run.resolve import resolve_candidates
 from ferkit.errors import UserError
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import settings_of, state_of
+from ferkit.tracking.labels import Labels
 from ferkit.tracking.names import State
 from ferkit.tracking.owner import Owner, local_owner
 from ferkit.tracking.store import connect
@@ -274,3 +275,17 @@ def test_a_run_that_mlflow_named_gets_a_name_of_ours_and_a_persons_stays(client)
         assert not re.fullmatch(r"\d.*", str(run.info.run_name))
         open_run(client, pipeline_run(str(run.info.run_name), parent_run_id=run.info.run_id), LOG)
         assert re.fullmatch(wanted, str(client.get_run(run.info.run_id).info.run_name))
+
+
+def test_what_a_person_says_of_a_run_is_on_it_and_changes_no_candidate(client):
+    plain, unlabelled = opened(client, pipeline_run("unlabelled"))
+    labels = Labels("first try", "With **mixup**.", {"ticket": "FER-12"})
+    parent, run_ids = opened(client, replace(pipeline_run("labelled"), labels=labels))
+    assert (parent.info.run_name, parent.data.tags["mlflow.note.content"]) == ("first try", "With **mixup**.")
+    candidates = [client.get_run(run_id) for run_id in run_ids]
+    assert {run.data.tags["ticket"] for run in [parent, *candidates]} == {"FER-12"}
+    assert {run.data.tags[names.PARENT_NAME] for run in candidates} == {"first try"}
+    ids = [client.get_run(run_id).data.tags[names.CANDIDATE_ID] for run_id in unlabelled]
+    assert [run.data.tags[names.CANDIDATE_ID] for run in candidates] == ids
+    given = {key: value for key, value in parent.data.params.items() if not key.startswith("owner/")}
+    assert given.items() <= plain.data.params.items()

@@ -366,6 +366,13 @@ def test_registry_and_pipeline_run_say_what_came_out(case: Case) -> None:
     }
 
 
+def test_a_note_stays_in_front_of_what_came_out(case: Case) -> None:
+    case.client.set_tag(case.parent, names.NOTE, "With **mixup**.")
+    case.register(GOOD)
+    note = case.client.get_run(case.parent).data.tags["mlflow.note.content"]
+    assert note.startswith("With **mixup**.\n\n**approved**: ")
+
+
 def test_a_description_is_cut_by_whole_rows_to_what_a_versions_column_holds(case: Case) -> None:
     verdict = case.register(GOOD)
     best = read_candidate(case.client, case.run_ids[GOOD])

@@ -1,0 +1,43 @@
+"""What a person may say about a run, and what is refused in a sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+from ferkit.errors import UserError
+from ferkit.tracking.labels import LABELS, Labels, read_labels
+
+
+def test_labels_come_out_of_the_environment_as_they_went_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = Labels.parse(" first try ", "With **mixup**.\n\nSecond.", ["ticket=FER-12", "team/why=a=b", "empty="])
+    monkeypatch.setenv(LABELS, labels.environment[LABELS])
+    assert read_labels() == labels
+    assert (labels.name, labels.tags) == ("first try", {"ticket": "FER-12", "team/why": "a=b", "empty": ""})
+
+
+def test_without_any_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(LABELS, raising=False)
+    assert read_labels() == Labels()
+
+
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        (["ticket"], "give key=value"),
+        (["=3"], "give key=value"),
+        (["a`b=3"], "give key=value"),
+        (["mlflow.user=ann"], "mlflow.user is a tag that the pipeline or MLflow sets"),
+        (["owner.id=1f"], "owner.id is a tag"),
+        (["verdict=approved"], "verdict is a tag"),
+        (["a=1", "a=2"], "a is given twice"),
+        ([f"a={'x' * 501}"], "at most 250 characters of key and 500 of value"),
+    ],
+)
+def test_a_tag_that_cannot_be_is_refused(tags: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        Labels.parse("", "", tags)
+
+
+def test_a_note_that_leaves_no_room_for_the_description_is_refused() -> None:
+    with pytest.raises(UserError, match="--note: at most 1,000 characters"):
+        Labels.parse("", "x" * 1_001, [])
