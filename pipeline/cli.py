@@ -22,6 +22,7 @@ VERBS = {
     "submit": "run it on a Kubeflow cluster, now or on a schedule",
     "runs": "the last pipeline runs, a line each",
     "show": "one run on a screen: data, parameters, figures, verdict, report",
+    "report": "where a run's report is, or in the browser",
     "compare": "candidates side by side, with intervals",
     "ensemble": "join models that exist into one",
     "gate": "score a registered version against today's champion",

@@ -22,6 +22,7 @@ from ferkit.registry.verdict import APPROVED
 from ferkit.search.trials import SearchRecord, find_search
 from ferkit.tracking import names
 from ferkit.tracking.names import State
+from ferkit.tracking.short_ids import SHOWN
 from ferkit.tracking.store import connect
 from ferkit.tracking.views import view_path
 from pipeline.candidates import shown_candidates
@@ -29,6 +30,7 @@ from pipeline.compare import Row, rows_of
 from pipeline.comparison_table import print_table
 from pipeline.groups import GroupRow, groups_of, print_groups
 from pipeline.progress import duration
+from pipeline.run_report import local_report
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Summary:
 
     Attributes:
         run_id: the parent run's.
+        report: path of its report on this machine; empty where MLflow keeps it elsewhere.
         address: its candidates side by side, in the MLflow UI.
         candidates: their figures, best on validation first.
         groups: of those that were trained with several seeds, mean and standard deviation.
@@ -51,6 +54,7 @@ class Summary:
     """
 
     run_id: str
+    report: str
     address: str
     candidates: Sequence[Row]
     groups: Sequence[GroupRow]
@@ -80,6 +84,7 @@ def summary(tracking_uri: str, parent_run_id: str) -> Summary:
     rows = rows_of(client, candidates)
     return Summary(
         run_id=parent_run_id,
+        report=str(local_report(parent) or ""),
         address=ui_address(tracking_uri) + view_path(parent.info.experiment_id),
         candidates=rows,
         groups=groups_of(client, candidates),
@@ -169,10 +174,12 @@ def print_summary(found: Summary, console: Console) -> None:
     champion = f"version {found.champion}" if found.champion else "none yet"
     challenger = f"version {found.challenger}" if found.challenger else "none"
     console.print(f"[bold]registry[/]    {found.model}: champion {champion}, challenger {challenger}")
+    report = found.report or f"{command()} report {found.run_id[:SHOWN]}"
+    console.print(f"[bold]report[/]      {escape(report)}", soft_wrap=True, highlight=False)
     console.print(f"[bold]in MLflow[/]   {escape(found.address)}", soft_wrap=True, highlight=False)
     console.print(f"[bold]next[/]        {escape(found.next[0])}")
-    for command in found.next[1:]:
-        console.print(f"            {escape(command)}", highlight=False)
+    for further in found.next[1:]:
+        console.print(f"            {escape(further)}", highlight=False)
 
 
 def find_aliases(client: mlflow.MlflowClient, model: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -29,6 +30,7 @@ def row(**values: object) -> Row:
 def test_brackets_in_names_sentences_and_addresses_are_no_markup() -> None:
     found = Summary(
         run_id="1f",
+        report="/home/[me]/report.html",
         model="facial-expression",
         address="http://[::1]:5000/#/experiments/1",
         candidates=[
@@ -48,6 +50,9 @@ def test_brackets_in_names_sentences_and_addresses_are_no_markup() -> None:
     assert "0.500 ± 0.062" in text
     assert "http://[::1]:5000/#/experiments/1" in text
     assert text.count("/home/[me]/ferpipe") == 2
+    assert "report      /home/[me]/report.html" in text
+    print_summary(replace(found, report=""), console)
+    assert "ferpipe report 1f\n" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_a_candidates_name_is_no_formula_in_a_csv() -> None:

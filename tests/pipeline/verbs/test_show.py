@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ferkit.tracking.owner import Owner
 from ferkit.tracking.store import connect
 from pipeline.cli import cli
 from pipeline.parameters import Parameters
+from pipeline.run_report import fetch_report
 
 LOG = logging.getLogger("test")
 FOREIGN = "[red]a[/red] [/b]"
@@ -113,3 +115,41 @@ def test_what_is_neither_is_refused_in_a_sentence(opened: Opened) -> None:
         refused = opened.ferpipe("show", given)
         assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
         assert said in refused.output
+
+
+def test_report_prints_the_path_for_a_run_and_for_its_candidates(opened: Opened, tmp_path: Path) -> None:
+    opened.client.log_text(opened.parent, "<html>", "report.html")
+    for run in (opened.parent[:7], opened.candidates[0]):
+        printed = opened.ferpipe("report", run, "--home", str(tmp_path / "home"))
+        assert Path(printed.stdout.strip()).read_text() == "<html>", printed.output
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_report_that_is_not_on_this_machine_is_copied(opened: Opened, tmp_path: Path) -> None:
+    opened.client.log_text(opened.parent, "<html>", "report.html")
+    elsewhere = opened.client.get_run(opened.parent)
+    elsewhere.info._artifact_uri = "mlflow-artifacts:/1/elsewhere"  # as a server says
+    copy = fetch_report(opened.client, elsewhere, tmp_path / "reports")
+    assert (copy.name, copy.read_text()) == (f"report-{opened.parent[:8]}.html", "<html>")
+    assert [path.name for path in copy.parent.iterdir()] == [copy.name]
+
+
+def test_a_run_without_a_report_is_said_to_have_none(opened: Opened) -> None:
+    refused = opened.ferpipe("report", opened.parent)
+    assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
+    assert "has no report" in refused.output
+
+
+def test_report_opens_the_browser_when_asked(opened: Opened, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    opened.client.log_text(opened.parent, "<html>", "report.html")
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened\n')
+    browser.chmod(0o755)
+    (tmp_path / "xdg-open").symlink_to(browser)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    path = opened.ferpipe("report", opened.parent, "--open").stdout.strip()
+    for _ in range(200):
+        if (tmp_path / "opened").exists() and (tmp_path / "opened").read_text():
+            break
+        time.sleep(0.05)
+    assert (tmp_path / "opened").read_text().strip() == path
