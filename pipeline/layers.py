@@ -159,8 +159,10 @@ def _read_of_a_run(address: str) -> str:
     import mlflow
     from mlflow.artifacts import load_text
 
+    from ferkit.tracking.short_ids import with_whole_id
+
     try:
-        return load_text(address)
+        return load_text(with_whole_id(mlflow.MlflowClient(), address))
     except (mlflow.MlflowException, OSError) as error:
         said = error.message if isinstance(error, mlflow.MlflowException) else str(error)
         raise UserError(f"{shown(address)}: not in this MLflow ({said}); give runs:/RUN_ID/search/best.yaml") from None

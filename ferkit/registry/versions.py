@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from ferkit.errors import MISSING, UserError
 from ferkit.tracking import names
+from ferkit.tracking.short_ids import RUN_ID, whole_id, with_whole_id
 
 DESCRIPTION = (
     "Tells seven facial expressions apart: angry, disgust, fear, happy, sad, surprise, neutral. `champion` is the "
@@ -97,21 +97,22 @@ def address_of(client: mlflow.MlflowClient, given: str) -> str:
     Args:
         client: of the MLflow that holds it.
         given: an alias or a version's number (of the only registered model of ours), `NAME@ALIAS`, `NAME/NUMBER`, the
-            name of a registered model of ours (for its champion), the id of the run that trained it, a folder, or any
+            name of a registered model of ours (for its champion), the id of the run that trained it (or its first 7
+            characters), a folder, or any
             address that MLflow takes.
 
     Raises:
-        UserError: an alias or a number, and there are several registered models.
+        UserError: an alias or a number, and there are several registered models; or no run's id begins so.
     """
     if ":/" in given or Path(given).is_dir():
-        return given
-    if re.fullmatch("[0-9a-f]{32}", given):
-        return f"runs:/{given}/{names.MODEL_ARTIFACT}"
+        return with_whole_id(client, given)
     if "@" in given or "/" in given:
         return f"models:/{given}"
     models = our_models(client)
     if given in models:
         return f"models:/{given}@{names.CHAMPION}"
+    if RUN_ID.fullmatch(given):
+        return f"runs:/{whole_id(client, given)}/{names.MODEL_ARTIFACT}"
     if len(models) > 1:
         ways = ", ".join(f"{model}{'/' if given.isdecimal() else '@'}{given}" for model in models)
         raise UserError(f"there are {len(models)} registered models; say which with --model: {ways}")

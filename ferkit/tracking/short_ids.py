@@ -36,3 +36,25 @@ def find_run(client: mlflow.MlflowClient, beginning: str) -> Run:
     if len(found) > 1:
         raise UserError(f"{beginning}: more than one run's id begins so; give more of it")
     return found[0]
+
+
+def whole_id(client: mlflow.MlflowClient, given: str) -> str:
+    """A run's whole id; one that is whole already is not looked up.
+
+    Raises:
+        UserError: as `find_run`.
+    """
+    return given if len(given) == 32 else find_run(client, given).info.run_id
+
+
+def with_whole_id(client: mlflow.MlflowClient, address: str) -> str:
+    """An address `runs:/ID/path` with the run's whole id; any other address as it is.
+
+    Raises:
+        UserError: as `find_run`.
+    """
+    scheme, slash, rest = address.partition(":/")
+    run_id, *path = rest.split("/")
+    if scheme != "runs" or not slash or not RUN_ID.fullmatch(run_id):
+        return address
+    return "/".join([f"runs:/{whole_id(client, run_id)}", *path])

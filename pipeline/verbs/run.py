@@ -131,6 +131,7 @@ def start(
 ) -> None:
     """What `run` and `search` do: the second refuses parameters without a search."""
     from ferkit.tracking.labels import Labels
+    from ferkit.tracking.short_ids import whole_id
     from ferkit.tracking.store import connect
     from pipeline.layers import OF_A_RUN, SAMPLE_CONFIG, SEARCH_CONFIG, read_parameters
     from pipeline.local import Home, run_here
@@ -151,6 +152,7 @@ def start(
         print_explained(csv, config, assignments, as_json, usual)
         return
     if resume:
+        resume = whole_id(connect(tracking_uri), resume)
         parameters = parameters_of(tracking_uri, resume, csv)
     else:
         parameters = read_parameters(csv, config, assignments, usual)

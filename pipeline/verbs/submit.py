@@ -111,6 +111,8 @@ def submit(
     ferpipe submit --host http://localhost:8080 --csv s3://faces/fer2013.csv.gz --config cluster.yaml \\
         --image registry.example/fer-pipeline:0123abc --tracking-uri http://mlflow.mlflow.svc:5000 --wait
     """
+    from ferkit.tracking.short_ids import whole_id
+    from ferkit.tracking.store import connect
     from pipeline import kubeflow
     from pipeline.backend import Backend, Request, six_fields
     from pipeline.connection import Login
@@ -130,6 +132,8 @@ def submit(
     images = kubeflow.immutable_images(image, gpu_image)
     kubeflow.check_tracking(tracking_uri)
     if resume:
+        if len(resume) < 32:
+            resume = whole_id(connect(tracking_uri), resume)
         asked = read_resumed(tracking_uri, resume, config, assignments)
     else:
         asked = kubeflow.read_run_config(csv, config, assignments)

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ferkit.data import EMOTIONS
+from ferkit.errors import UserError
 from ferkit.registry import versions
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import NewCandidate, open_candidates
@@ -199,6 +200,11 @@ def test_a_model_is_addressed_in_every_way_a_person_may_name_it(uri: str) -> Non
         assert versions.address_of(client, given) == f"models:/{given}"
     assert versions.address_of(client, "0" * 32) == f"runs:/{'0' * 32}/model"
     assert versions.address_of(client, "models:/other/1") == "models:/other/1"
+    run_id = run_of(uri, "1")
+    for given in (run_id[:7], f"runs:/{run_id[:7]}/model", f"runs:/{run_id}/model"):
+        assert versions.address_of(client, given) == f"runs:/{run_id}/model"
+    with pytest.raises(UserError, match="no such run"):
+        versions.address_of(client, "runs:/0000000/model")
 
 
 def test_what_is_next_is_promote_only_where_the_runs_own_challenger_waits(uri: str) -> None:
