@@ -66,9 +66,7 @@ def test_a_network_is_built_and_scores_a_face(images: Built) -> None:
 
 def test_the_gpu_image_is_the_same_but_for_its_packages(images: Built) -> None:
     """Built with one package of its lock file: every instruction of the target is run, the 3 GB are not fetched."""
-    done = run(
-        images.gpu, "python3", "-c", "import os, numpy, components; print(os.getuid(), numpy.__version__)"
-    )
+    done = run(images.gpu, "python3", "-c", "import os, numpy, components; print(os.getuid(), numpy.__version__)")
     assert done.stdout.startswith("10001 2."), done.stderr
     assert run(images.gpu, "python3", "-c", "import tensorflow").returncode != 0
 
