@@ -65,6 +65,9 @@ class Place:
         query = "tags.`run.kind` = 'candidate'"
         return list(self.client.search_runs([experiment.experiment_id], query, order_by=["start_time ASC"]))
 
+    def architecture_of(self, run_id: str | None) -> str:
+        return self.client.get_run(str(run_id)).data.tags["architecture"]
+
     def alias(self, name: str) -> str:
         return str(self.client.get_model_version_by_alias("facial-expression", name).version)
 
@@ -113,7 +116,7 @@ def made(place: Place, champion: str) -> dict[str, Any]:
     others = [
         str(version.version)
         for version in place.client.search_model_versions("name = 'facial-expression'")
-        if str(version.version) != champion and version.tags["architecture"] != "ensemble"
+        if str(version.version) != champion and place.architecture_of(version.run_id) != "ensemble"
     ]
     generous = ["--set", "floor_macro_f1=0", "--set", "floor_recall=0", "--set", "allowed_loss=1"]
     return json.loads(place.ferpipe("ensemble", champion, *others, "--weights", "fitted", *generous, "--json"))
