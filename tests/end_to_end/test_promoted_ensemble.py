@@ -124,7 +124,7 @@ def made(place: Place, champion: str) -> dict[str, Any]:
 
 def test_it_is_registered_and_gated_against_the_single_champion(place: Place, champion: str, made: dict[str, Any]):
     version = place.client.get_model_version("facial-expression", made["challenger"]["version"])
-    assert version.tags["architecture"] == "ensemble"
+    assert place.architecture_of(version.run_id) == "ensemble"
     assert (version.tags["validation_status"], version.tags["compared_with"]) == ("approved", champion)
     run = place.client.get_run(version.run_id)
     assert (run.info.status, run.data.tags["candidate.state"]) == ("FINISHED", "evaluated")
