@@ -215,13 +215,20 @@ def refuse_rounded(value: Any, where: str) -> None:
         raise UserError(f"{where}: holds what is no text in UTF-8 (received {shorten(value)}); write it in UTF-8")
 
 
+_HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Surrogates that no byte was made into: JSON and YAML may hold them, UTF-8 may not."""
+
+
 def shown(text: object) -> str:
     """Text that is not ours (a path, a name), on one line: bytes that are not UTF-8 and control characters escaped.
 
     >>> shown("a\\nb"), shown(b"caf\\xe9.png".decode("utf-8", "surrogateescape")), shown("café.png")
     ('a\\\\nb', 'caf\\\\xe9.png', 'café.png')
+    >>> shown("half a character: \\ud800")
+    'half a character: \\\\ud800'
     """
-    whole = str(text).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    whole = _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", str(text))
+    whole = whole.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     if whole.isprintable():
         return whole
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in whole)
