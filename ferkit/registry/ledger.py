@@ -22,6 +22,7 @@ import mlflow
 
 from ferkit.errors import UserError
 from ferkit.tracking import names, tree
+from ferkit.tracking.write_once import write_once
 
 LEDGER: Final = "ledger.run_id"
 """Tag of the experiment that names the ledger run."""
@@ -97,19 +98,20 @@ class Ledger:
         run_id = self._run_id or self._find() or self._make()
         name, value = f"{PREFIX}{entry.number}", json.dumps(entry.to_dict())
         try:
-            self._client.log_param(run_id, name, value)
+            won = write_once(self._client, run_id, name, value)
         except mlflow.MlflowException:
-            # The loser is told so by an error; but a lost connection is one, too, and then the write may have arrived.
-            run = self._client.get_run(run_id)
-            if run.info.lifecycle_stage == "deleted":
-                raise UserError(
-                    f"run {run_id}, the record of promotions, was deleted; bring it back with "
-                    f"`mlflow runs restore --run-id {run_id}`"
-                ) from None
-            if name not in run.data.params:
-                raise
-            value = run.data.params[name]
-        return Entry(**json.loads(value))
+            self._refuse_deleted(run_id)
+            raise
+        if won != value:
+            self._refuse_deleted(run_id)
+        return Entry(**json.loads(won))
+
+    def _refuse_deleted(self, run_id: str) -> None:
+        if self._client.get_run(run_id).info.lifecycle_stage == "deleted":
+            raise UserError(
+                f"run {run_id}, the record of promotions, was deleted; bring it back with "
+                f"`mlflow runs restore --run-id {run_id}`"
+            ) from None
 
     def _find(self) -> str:
         place = self._client.get_experiment_by_name(self._place)

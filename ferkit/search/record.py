@@ -7,7 +7,6 @@ read the same history asked for the same values in 89 of 100 tries.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ from ferkit.search.study import Told, next_point
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import NUMBER, NewCandidate, describe, digest, state_of
 from ferkit.tracking.names import State
+from ferkit.tracking.write_once import write_once
 from ferkit.user_input import shorten
 
 ARTIFACT: Final = "search.json"
@@ -151,12 +151,7 @@ def decide(client: mlflow.MlflowClient, trial: Run, log: logging.Logger) -> Run:
         if point is None:
             raise UserError("no point of search.space is left that no other trial has; give fewer trials")
         wanted = Decision(int(trial.data.tags[NUMBER]), run_id, point.space, point.values)
-        name = f"{PREFIX}{len(made) + 1}"
-        # Who loses is told so by an error; but a lost connection is one, too, and then the write may have arrived.
-        with contextlib.suppress(mlflow.MlflowException):
-            client.log_param(record_id, name, _as_text(wanted))
-        if name not in client.get_run(record_id).data.params:
-            client.log_param(record_id, name, _as_text(wanted))
+        write_once(client, record_id, f"{PREFIX}{len(made) + 1}", _as_text(wanted))
     candidate = as_candidate(own.trial, own.point, spaces, plan.identity)
     client.update_run(run_id, name=candidate.name)
     describe(client, run_id, candidate)

@@ -28,6 +28,7 @@ from mlflow.entities import Run
 
 from ferkit.errors import UserError
 from ferkit.tracking import names
+from ferkit.tracking.write_once import write_once
 
 PREFIX: Final = "owner/"
 
@@ -141,13 +142,8 @@ def claim(client: mlflow.MlflowClient, run: Run, owner: Owner) -> None:
     if before and before[-1].id == owner.id:
         return
     name = f"{PREFIX}{len(before) + 1}"
-    # Who loses is told so by an error; but a lost connection is one, too, and then the write may have arrived.
-    with contextlib.suppress(mlflow.MlflowException):
-        client.log_param(run_id, name, owner.to_json())
-    won = client.get_run(run_id).data.params.get(name)
-    if won is None:
-        client.log_param(run_id, name, owner.to_json())
-    elif Owner(**json.loads(won)).id != owner.id:
+    won = write_once(client, run_id, name, owner.to_json())
+    if Owner(**json.loads(won)).id != owner.id:
         raise UserError(f"run {run_id} ({run.info.run_name}): another command took it over at this moment")
     client.set_tag(run_id, names.OWNER, owner.id)
 
