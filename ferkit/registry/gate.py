@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mlflow
 import numpy as np
 
-from ferkit.data import EMOTIONS, Faces, read_profile, read_split
+from ferkit.data import EMOTIONS, Faces, Profile, read_profile, read_split
 from ferkit.errors import UserError
 from ferkit.metrics.classification import (
     accuracy_of_confusions,
@@ -24,7 +24,7 @@ from ferkit.registry.fingerprints import find_trained_on
 from ferkit.registry.promotion import now
 from ferkit.registry.settings import Register
 from ferkit.registry.state import RegistryState
-from ferkit.registry.verdict import APPROVED, REJECTED, Scored, Verdict
+from ferkit.registry.verdict import APPROVED, NO_CHAMPION, REJECTED, Scored, Verdict
 from ferkit.registry.versions import Version
 from ferkit.serving.load import load_face_model
 from ferkit.tracking import names
@@ -86,23 +86,17 @@ def decide(
             seen = _Seen(find_trained_on(client, champion, test.pixels), find_trained_on(client, version, test.pixels))
             unseen = _compare_unseen(test, champion_answers, answers, seen, policy)
             notes += _say_seen(champion, version, seen, unseen)
-    return Verdict(
+    return replace(
+        _uncompared(client, version, profile, len(test), confusion, policy),
         status=REJECTED if rejections else APPROVED,
         reasons=tuple(rejections or grounds),
         notes=tuple(notes),
-        challenger=_scored(client, version, confusion),
         champion=scored,
         compared_with=state.compared_with,
         macro_f1=found.macro_f1 if found else None,
         accuracy=found.accuracy if found else None,
         recall=found.recall if found else {},
         unseen=unseen,
-        rows=len(test),
-        test_digest=profile.splits["test"]["digest"],
-        data_digest=profile.digest,
-        policy=policy.model_dump(),
-        at=now(),
-        model=version.model,
     )
 
 
@@ -110,18 +104,29 @@ def decide_champion(client: mlflow.MlflowClient, version: Version, faces: Path, 
     """The verdict on a version that is the champion: it stays what it is. It is scored, and compared with nothing."""
     profile, test = read_profile(faces), read_split(faces, "test")
     confusion = confusion_matrix(test.emotion, _answers(version, test))
+    return replace(
+        _uncompared(client, version, profile, len(test), confusion, policy),
+        reasons=(f"version {version.number}, the best of this run on validation, is the champion",),
+        compared_with=version.number,
+    )
+
+
+def _uncompared(
+    client: mlflow.MlflowClient, version: Version, profile: Profile, rows: int, confusion: np.ndarray, policy: Register
+) -> Verdict:
+    """A version's figures on the test rows, before it was compared with anything."""
     return Verdict(
         status=APPROVED,
-        reasons=(f"version {version.number}, the best of this run on validation, is the champion",),
+        reasons=(),
         notes=tuple(_say_empty_classes(confusion)),
         challenger=_scored(client, version, confusion),
         champion=None,
-        compared_with=version.number,
+        compared_with=NO_CHAMPION,
         macro_f1=None,
         accuracy=None,
         recall={},
         unseen=None,
-        rows=len(test),
+        rows=rows,
         test_digest=profile.splits["test"]["digest"],
         data_digest=profile.digest,
         policy=policy.model_dump(),

@@ -1,8 +1,8 @@
 """Who is champion and who is challenger. The ledger decides; the aliases and tags in the registry follow it.
 
-`look` reads and says where the registry lags behind the ledger: a promotion was killed half-way, or somebody moved an
-alias by hand. `settle` puts that right, and is for commands that write anyway: whoever may only read an MLflow server
-can still compare, and see the record.
+`read_state` reads and says where the registry lags behind the ledger: a promotion was killed half-way, or somebody
+moved an alias by hand. `reconcile` puts that right, and is for commands that write anyway: whoever may only read an
+MLflow server can still compare, and see the record.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class RegistryState:
         champion: version; None before the first promotion. By the ledger; by the alias while that is empty.
         challenger: version that is approved to take the champion's place; None when there is none.
         entries: the ledger, oldest first.
-        notes: where the registry did not agree with the ledger, a sentence each: what was put right (`settle`), or
-            what lags behind (`look`).
+        notes: where the registry did not agree with the ledger, a sentence each: what was put right (`reconcile`), or
+            what lags behind (`read_state`).
     """
 
     champion: str | None
@@ -201,7 +201,7 @@ def _say_followed(last: Entry, alias: str | None) -> str:
 
 
 def _say_behind(last: Entry, alias: str | None) -> str:
-    """What `look` found."""
+    """What `read_state` found."""
     cure = "`ferpipe repair` puts that right"
     if alias == last.version:
         return f"the tags of version {last.version}, {_since(last)}, are incomplete; {cure}"
