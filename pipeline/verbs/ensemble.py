@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.verbs.options import home_option, json_option, model_option, tracking_option
+from pipeline.verbs.options import home_option, json_option, model_option, policy_option, tracking_option
 
 
 @click.command()
@@ -24,13 +24,7 @@ from pipeline.verbs.options import home_option, json_option, model_option, track
     type=click.Path(file_okay=False, path_type=Path),
     help="Data set folder (the output of balance). Default: the one that the models were registered with.",
 )
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="One parameter of the gate's policy; see `ferpipe run -h`.",
-)
+@policy_option
 @model_option
 @tracking_option
 @home_option

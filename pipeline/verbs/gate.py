@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.verbs.options import json_option, model_option, tracking_option
+from pipeline.verbs.options import json_option, model_option, policy_option, tracking_option
 
 
 @click.command()
@@ -17,13 +17,7 @@ from pipeline.verbs.options import json_option, model_option, tracking_option
     type=click.Path(file_okay=False, path_type=Path),
     help="Data set folder (the output of ingest or balance). Default: the one that VERSION was registered with.",
 )
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="One parameter of the policy; see `ferpipe run -h`.",
-)
+@policy_option
 @model_option
 @tracking_option
 @json_option

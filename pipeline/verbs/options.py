@@ -57,6 +57,14 @@ home_option = click.option(
     help="Folder for what local runs leave: artifacts, cache, training state, logs.",
 )
 
+policy_option = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="One parameter of the gate's policy; see `ferpipe run -h`.",
+)
+
 model_option = click.option(
     "--model", default="", metavar="NAME", help="The registered model. Default: the only one that `ferpipe` made."
 )

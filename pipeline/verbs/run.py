@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 from pydantic.fields import FieldInfo
@@ -86,20 +87,7 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command(cls=WithParameters)
 @run_options
-def run(
-    csv: str | None,
-    config: Path | None,
-    assignments: tuple[str, ...],
-    resume: str | None,
-    name: str,
-    note: str,
-    tags: tuple[str, ...],
-    explain: bool,
-    no_cache: bool,
-    tracking_uri: str,
-    home: Path,
-    as_json: bool,
-) -> None:
+def run(**given: Any) -> None:
     """Run the whole pipeline here, now: no Docker, no cluster.
 
     Prints one line per step, then the candidates, the gate's verdict, the registered versions and where to look. What
@@ -111,7 +99,7 @@ def run(
     ferpipe run --name "mixup, first try" --note "With **mixup**, against last week's best." --tag ticket=FER-12
     ferpipe run --set train.epochs=3 --set 'candidates=[{architecture: lenet, seed: 1}]'
     """
-    start(csv, config, assignments, resume, name, note, tags, explain, no_cache, tracking_uri, home, as_json)
+    start(**given)
 
 
 def start(
