@@ -1,7 +1,12 @@
-"""Run in a process of its own: trains on the faces of argv[1], its state in argv[2], for argv[3] epochs, on argv[4]."""
+"""Run in a process of its own: trains on the faces of argv[1], its state in argv[2], for argv[3] epochs, on argv[4].
+
+It kills itself as the state of epoch argv[5] is about to be saved, so that this epoch is lost; 0: never.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 import numpy as np
@@ -9,7 +14,7 @@ import numpy as np
 from ferkit.data import Faces
 from ferkit.training.candidate import parse_candidate
 from ferkit.training.hardware import choose
-from ferkit.training.state import store_at
+from ferkit.training.state import State, store_at
 
 with np.load(sys.argv[1]) as archive:
     emotion, pixels = archive["emotion"], archive["pixels"]
@@ -22,4 +27,15 @@ hardware = choose(candidate.train)
 
 from ferkit.training.fit import fit  # noqa: E402  (imports keras)
 
-fit(candidate, faces, faces.take(np.arange(40)), hardware, store=store_at(sys.argv[2]))
+store, dies_at = store_at(sys.argv[2]), int(sys.argv[5])
+save = store.save
+
+
+def save_or_die(state: State) -> None:
+    if 0 < len(state.history) == dies_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(state)
+
+
+store.save = save_or_die
+fit(candidate, faces, faces.take(np.arange(40)), hardware, store=store)
