@@ -1,10 +1,9 @@
 """The Argo Workflow that the Kubeflow backend's own compiler makes of our pipeline.
 
-The compiler is the Go package argocompiler at the version in argo/go.mod: v0.0.0-20231208180049-c5658f09ec38, of
-Kubeflow Pipelines 2.0.5, the newest that the module proxy served when this was written. It shows that the backend takes
-the IR, how steps wait for each other, and what the driver of each step is told. It is older than some of what we set:
-it carries retry policies, the loop's parallelism and the newer fields for Kubernetes to the driver without acting on
-them, and refuses the one input that tells the exit task how the pipeline ended (argo/main.go puts a text in its place).
+The compiler is the Go package argocompiler at the version in argo/go.mod: v0.0.0-20250902140602-fc3214d4b4d3, of
+Kubeflow Pipelines 2.14.3, the newest that the module proxy served whole when this was written. It shows that the
+backend takes the IR, how steps wait for each other, what is tried again and side by side, and what the driver of each
+step is told. The messages of the Kubernetes settings are older than it (argo/main.go says what is left out for them).
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from pipeline.cluster import STEPS
 pytestmark = [pytest.mark.go, pytest.mark.timeout(1200)]
 
 ARGO = Path(__file__).resolve().parent / "argo"
-PREFIX = "pipelines.kubeflow.org/"
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +41,20 @@ def workflow(argo: Path, compiled: Compiled) -> dict[str, Any]:
 
 
 def told(workflow: dict[str, Any], kind: str, step: str) -> dict[str, Any]:
-    """What the driver of a step gets: its `components`, `implementations` (container) or `kubernetes` settings."""
-    return json.loads(workflow["metadata"]["annotations"][f"{PREFIX}{kind}-comp-{step}"])
+    """What the driver of a step gets: its `component`, `container` or `kubernetes-config`."""
+    [driver] = [
+        task
+        for template in workflow["spec"]["templates"]
+        for task in template.get("dag", {}).get("tasks", [])
+        if task["name"] == f"{step}-driver"
+    ]
+    given = {one["name"]: one["value"] for one in driver["arguments"]["parameters"]}[kind]
+    name = given.removeprefix("{{workflow.parameters.").removesuffix("}}")
+    return json.loads(parameters(workflow)[name])
+
+
+def parameters(workflow: dict[str, Any]) -> dict[str, str]:
+    return {one["name"]: one["value"] for one in workflow["spec"]["arguments"]["parameters"]}
 
 
 def tasks(workflow: dict[str, Any], template: str) -> dict[str, dict[str, Any]]:
@@ -79,22 +89,31 @@ def test_steps_wait_for_what_they_need(workflow: dict[str, Any]) -> None:
     assert "profile.Succeeded" in training
 
 
-def test_the_exit_handler_runs_whatever_happened(workflow: dict[str, Any]) -> None:
-    waits = set(tasks(workflow, "root")["close-run-driver"]["depends"].split(" || "))
-    assert {f"exit-handler-1.{state}" for state in ("Succeeded", "Skipped", "Failed", "Errored")} == waits
+def test_the_exit_handler_runs_whatever_happened_and_is_told_how_it_ended(workflow: dict[str, Any]) -> None:
+    hook = tasks(workflow, "root")["exit-handler-1"]["hooks"]["exit"]
+    assert "expression" not in hook
+    assert set(tasks(workflow, hook["template"])) == {"close-run-driver", "close-run"}
+    driver = tasks(workflow, hook["template"])["close-run-driver"]
+    task = json.loads({one["name"]: one["value"] for one in driver["arguments"]["parameters"]}["task"])
+    assert task["inputs"]["parameters"]["status"] == {"taskFinalStatus": {"producerTask": "exit-handler-1"}}
+
+
+def test_as_many_candidates_at_once_as_told(workflow: dict[str, Any]) -> None:
+    loops = {one["name"]: one.get("parallelism") for one in workflow["spec"]["templates"] if "-iterator" in one["name"]}
+    assert list(loops.values()) == [3, 3], loops
 
 
 def test_images_are_those_that_were_given(workflow: dict[str, Any]) -> None:
-    assert told(workflow, "implementations", "train")["image"] == f"{IMAGE}-gpu"
+    assert told(workflow, "container", "train")["image"] == f"{IMAGE}-gpu"
     for step in set(STEPS) - {"train"}:
-        assert told(workflow, "implementations", step.replace("_", "-"))["image"] == IMAGE
+        assert told(workflow, "container", step.replace("_", "-"))["image"] == IMAGE
 
 
 def test_the_driver_of_training_is_told_of_gpus_nodes_and_volumes(workflow: dict[str, Any]) -> None:
-    accelerator = told(workflow, "implementations", "train")["resources"]["accelerator"]
+    accelerator = told(workflow, "container", "train")["resources"]["accelerator"]
     assert (accelerator.get("resourceType") or accelerator["type"]) == "nvidia.com/gpu"
     assert int(accelerator.get("resourceCount") or accelerator["count"]) == 2
-    settings = told(workflow, "kubernetes", "train")
+    settings = told(workflow, "kubernetes-config", "train")
     assert settings["nodeSelector"]["labels"] == {"gpu-pool": "a100"}
     assert settings["tolerations"][0]["key"] == "nvidia.com/gpu"
     assert settings["pvcMount"][0]["mountPath"] == "/state"
@@ -102,14 +121,14 @@ def test_the_driver_of_training_is_told_of_gpus_nodes_and_volumes(workflow: dict
 
 
 def test_no_other_driver_is_told_of_gpus(workflow: dict[str, Any]) -> None:
-    for name, value in workflow["metadata"]["annotations"].items():
-        if not name.endswith("-train"):
-            assert "gpu-pool" not in value
-            assert '"accelerator"' not in value
+    for step in set(STEPS) - {"train"}:
+        assert "nodeSelector" not in told(workflow, "kubernetes-config", step.replace("_", "-"))
+        assert "accelerator" not in told(workflow, "container", step.replace("_", "-")).get("resources", {})
+    assert len([name for name, value in parameters(workflow).items() if "gpu-pool" in value]) == 1
 
 
 def test_secrets_go_by_reference(workflow: dict[str, Any]) -> None:
-    secrets = told(workflow, "kubernetes", "locate")["secretAsEnv"]
+    secrets = told(workflow, "kubernetes-config", "locate")["secretAsEnv"]
     assert [secret["secretName"] for secret in secrets] == ["mlflow-credentials", "s3-keys"]
     assert secrets[1]["keyToEnv"] == [
         {"secretKey": "id", "envVar": "AWS_ACCESS_KEY_ID"},
@@ -122,8 +141,9 @@ def test_no_secret_is_in_the_workflow(workflow: dict[str, Any]) -> None:
     assert [name for name, value in SECRETS.items() if value in text] == []
 
 
-def test_retries_reach_the_driver_of_the_dag(workflow: dict[str, Any]) -> None:
-    loops = [value for name, value in workflow["metadata"]["annotations"].items() if "components-comp-for-loop" in name]
-    steps = [json.loads(value)["dag"]["tasks"] for value in loops]
-    [train] = [tasks["train"] for tasks in steps if "train" in tasks]
-    assert train["retryPolicy"]["maxRetryCount"] == 5
+def test_a_failed_step_is_tried_again_as_often_as_told(workflow: dict[str, Any]) -> None:
+    task = tasks(workflow, "comp-for-loop-2")["train"]
+    given = {one["name"]: one["value"] for one in task["arguments"]["parameters"]}
+    assert given["retry-max-count"] == "5"
+    [tried] = [one for one in workflow["spec"]["templates"] if one["name"] == f"{task['template'][:-8]}impl"]
+    assert tried["retryStrategy"]["limit"] == "{{inputs.parameters.retry-max-count}}"

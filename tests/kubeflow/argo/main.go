@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/kubeflow/pipelines/api/v2alpha1/go/pipelinespec"
+	"github.com/kubeflow/pipelines/backend/src/apiserver/config/proxy"
 	"github.com/kubeflow/pipelines/backend/src/v2/compiler/argocompiler"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -32,7 +33,7 @@ func compile(path string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	giveFinalStatusAsText(pipeline)
+	proxy.InitializeConfigWithEmptyForTests() // it would hand an API server's proxies on to the drivers
 	job := &pipelinespec.PipelineJob{PipelineSpec: pipeline}
 	workflow, err := argocompiler.Compile(job, platforms.GetPlatforms()["kubernetes"], nil)
 	if err != nil {
@@ -41,21 +42,6 @@ func compile(path string, out io.Writer) error {
 	encoder := json.NewEncoder(out)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(workflow)
-}
-
-// giveFinalStatusAsText puts a text in the place of the one input that this version of the compiler refuses ("task final
-// status not supported yet"): how the pipeline ended, for an exit task. Backends since 2.5 fill it in.
-func giveFinalStatusAsText(value *structpb.Struct) {
-	for _, field := range value.GetFields() {
-		if inner := field.GetStructValue(); inner != nil {
-			if _, found := inner.GetFields()["taskFinalStatus"]; found {
-				text, _ := structpb.NewStruct(map[string]any{"runtimeValue": map[string]any{"constant": "final status"}})
-				inner.Fields = text.GetFields()
-				continue
-			}
-			giveFinalStatusAsText(inner)
-		}
-	}
 }
 
 // read takes the file apart as the backend's API server does: the first document is the pipeline, the second the
@@ -81,7 +67,7 @@ func read(path string) (*structpb.Struct, *pipelinespec.PlatformSpec, error) {
 	}
 	platforms := &pipelinespec.PlatformSpec{}
 	err = decode(documents, func(document map[string]any) error {
-		leaveOutPipelineConfig(document)
+		leaveOutNewerFields(document)
 		data, err := json.Marshal(document)
 		if err != nil {
 			return err
@@ -102,13 +88,25 @@ func decode(documents *yaml.Decoder, take func(map[string]any) error) error {
 	return take(document)
 }
 
-// leaveOutPipelineConfig takes away the one setting that this version's platform message does not have: a run's time to
-// live, `pipelineConfig`, which newer backends read. Any other unknown field still ends the program.
-func leaveOutPipelineConfig(document map[string]any) {
-	platforms, _ := document["platforms"].(map[string]any)
-	for _, platform := range platforms {
-		if settings, found := platform.(map[string]any); found {
-			delete(settings, "pipelineConfig")
+// newerFields are the settings of our pipelines that kubernetes_platform at the version in go.mod does not have: it is the
+// newest that the module proxy serves, and older than the compiler, which reads them strictly. Most say a name a second
+// time, as a parameter. Any other unknown field ends the program.
+var newerFields = []string{
+	"configMapNameParameter", "pvcNameParameter", "secretNameParameter", "optional", "securityContext", "subPath",
+}
+
+func leaveOutNewerFields(value any) {
+	switch value := value.(type) {
+	case map[string]any:
+		for _, field := range newerFields {
+			delete(value, field)
+		}
+		for _, inner := range value {
+			leaveOutNewerFields(inner)
+		}
+	case []any:
+		for _, inner := range value {
+			leaveOutNewerFields(inner)
 		}
 	}
 }
