@@ -5,6 +5,7 @@ The DAG's defaults, the CLI, the check of a config file and MLproject all take t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -28,6 +29,9 @@ from ferkit.training.candidate import parse_candidate
 from ferkit.training.seeds import expand_seeds
 from ferkit.training.settings import Train
 from ferkit.user_input import shown
+
+LARGEST_CANDIDATES = 120_000
+"""Characters of all candidates as JSON: `open_run` gets them in one argument, of which Linux takes 128 kB."""
 
 SECTIONS: dict[str, type[Settings]] = {
     section.section: section for section in (Search, Ingest, Balance, Train, Evaluate, Ensemble, Register)
@@ -114,6 +118,11 @@ class Parameters(Settings):
                     parse_candidate(seeded, parsed.train.model_dump())
             except UserError as error:
                 raise UserError(f"candidates[{number}]: {error}") from None
+        if (size := len(json.dumps(parsed.candidates))) > LARGEST_CANDIDATES:
+            raise UserError(
+                f"candidates: {len(parsed.candidates):,} of them take {size / 1000:,.0f} kB, and a step gets at most "
+                f"{LARGEST_CANDIDATES // 1000} kB of them; put what all share under train, or start several runs"
+            )
         return parsed
 
     def dump(self) -> dict[str, Any]:

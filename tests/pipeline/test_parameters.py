@@ -276,3 +276,10 @@ def test_the_command_search_wants_something_to_search():
 @pytest.mark.parametrize("name", ["search.yaml", "search-fer2013.yaml"])
 def test_the_searches_that_come_with_the_package_are_read(name: str):
     assert read_parameters(None, ROOT / "configs" / name).search.is_on
+
+
+def test_more_candidates_than_an_argument_holds_are_refused():
+    """Linux's own limit is on the words of a step's command: 128 kB each."""
+    candidates = [{"architecture": "lenet", "seed": seed} for seed in range(4000)]
+    with pytest.raises(UserError, match=r"candidates: 4,000 of them take 163 kB.*put what all share under train"):
+        Parameters.parse({"candidates": candidates})
