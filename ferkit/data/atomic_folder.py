@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ferkit.data.dataset import PROFILE
+from ferkit.disk import writing_to
 from ferkit.errors import UserError
 
 
@@ -25,6 +26,7 @@ def atomic_folder(target: Path | str) -> Iterator[Path]:
 
     Raises:
         UserError: `target` holds something that is no data set, or cannot be made.
+        OutOfReach: its disk takes no more.
     """
     target = Path(target).resolve()  # what a link points to is replaced, not the link
     _refuse_what_is_no_data_set(target)
@@ -38,12 +40,13 @@ def atomic_folder(target: Path | str) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"{target}: cannot be made there ({error.strerror}); give another output folder") from error
     try:
-        yield part
-        part.chmod(0o755)
-        if _holds_something(target):
-            _replace(target, part)
-        else:
-            part.replace(target)
+        with writing_to(target, "another output folder"):
+            yield part
+            part.chmod(0o755)
+            if _holds_something(target):
+                _replace(target, part)
+            else:
+                part.replace(target)
     finally:
         os.close(lock)
         shutil.rmtree(part, ignore_errors=True)

@@ -67,7 +67,10 @@ def read_profile(folder: Path | str) -> Profile:
         raise UserError(
             f"{folder}: not a data set folder (no {PROFILE} in it); give the output folder of ingest or balance"
         )
-    return Profile(**json.loads(path.read_text()))
+    try:
+        return Profile(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path}: no whole profile of a data set ({error}); make the data set anew") from None
 
 
 def split_path(folder: Path | str, split: str) -> Path:

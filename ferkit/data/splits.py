@@ -124,4 +124,9 @@ def _opened(folder: Path | str, split: str) -> pq.ParquetFile:
     # With Arrow's pre_buffer, all that was read of a file is held until its end: memory would grow with the rows.
     # `pq.read_table` imports pandas: 0.2 s and 50 MB. Arrow's threads, which the callers do without, gain nothing where
     # one column is nearly all, and each keeps some memory of its own.
-    return pq.ParquetFile(split_path(folder, split), pre_buffer=False, buffer_size=1 << 20)
+    path = split_path(folder, split)
+    try:
+        return pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+    except pa.ArrowInvalid as error:
+        said = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: no whole Parquet file ({said}); make the data set anew") from None
