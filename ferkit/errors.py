@@ -41,22 +41,3 @@ def nearest(name: str, known: Iterable[str]) -> str:
         return f"did you mean '{close[0]}'?"
     more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
     return f"known: {', '.join(sorted(known)[:MOST_NAMED])}{more}"
-
-
-MISSING: Final = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
-"""MLflow's codes for a thing that it does not have."""
-
-_SERVICES: Final = ("mlflow", "botocore", "boto3", "requests", "urllib3", "sqlalchemy")
-
-
-def is_out_of_reach(error: BaseException) -> bool:
-    """Whether an error says that something did not answer, or a disk took nothing: another try may fare better.
-
-    True of `OutOfReach`, of every operating system's error (a lost connection, a full disk), and of what the libraries
-    that talk with MLflow, its database and S3 raise; but not where MLflow answers that it has no such thing.
-    """
-    if isinstance(error, OutOfReach | OSError):
-        return True
-    if getattr(error, "error_code", "") in MISSING:
-        return False
-    return any(kind.__module__.partition(".")[0] in _SERVICES for kind in type(error).__mro__)

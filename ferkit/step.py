@@ -9,7 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ferkit.code_version import check_step_version
+from ferkit.disk import is_full, no_room
 from ferkit.errors import UserError
+from ferkit.store_errors import explain, is_out_of_reach
 from ferkit.user_input import shown
 
 LOG = logging.getLogger("ferpipe")
@@ -22,6 +24,9 @@ WARNING_MARK = "ferpipe~ "
 
 ERROR_MARK = "ferpipe! "
 """Starts the one sentence a failing step leaves."""
+
+OUT_OF_REACH_MARK = "ferpipe? "
+"""Starts that sentence where the step did not get at something that it needs: another try may."""
 
 PARENT_MARK = "ferpipe= "
 """Starts the line with which `open_run` tells the command that runs the pipeline the id of its MLflow run."""
@@ -55,17 +60,31 @@ def step_context(name: str, code_version: str = "") -> Iterator[logging.Logger]:
         check_step_version(name, code_version)
         yield LOG
     except UserError as error:
-        print(f"{ERROR_MARK}{name}: {shown(error)}", flush=True)
-        _tell_kubernetes(f"{name}: {shown(error)}")
+        _tell(error, f"{name}: {shown(error)}")
         raise SystemExit(1) from None
     except Exception as error:
         # An executor that lost its connection, a full disk: the traceback below says where, this line says what.
-        sentence = f"{name}: {type(error).__name__}: {' '.join(str(error).split())}"
-        print(f"{ERROR_MARK}{sentence}", flush=True)
-        _tell_kubernetes(sentence)
+        _tell(error, f"{name}: {_sentence(error)}")
         raise
     finally:
         LOG.removeHandler(handler)
+
+
+def _tell(error: Exception, sentence: str) -> None:
+    """To the command that runs the pipeline, and to Kubernetes."""
+    print(f"{OUT_OF_REACH_MARK if is_out_of_reach(error) else ERROR_MARK}{sentence}", flush=True)
+    _tell_kubernetes(sentence)
+
+
+def _sentence(error: Exception) -> str:
+    """What an error says that is no `UserError`: MLflow's is known, with its cure, where MLflow was imported."""
+    if type(error).__module__.startswith("mlflow."):
+        from mlflow import get_tracking_uri
+
+        return explain(error, get_tracking_uri())
+    if isinstance(error, OSError) and is_full(error):
+        return no_room(error)
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 class _Marked(logging.Formatter):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from typing import Any, Final
 
 from ferkit.addresses import without_secrets
-from ferkit.errors import MISSING
+from ferkit.errors import OutOfReach
 from ferkit.user_input import shown
 
 
@@ -25,13 +26,15 @@ class StoreError(Enum):
     """It answers that what was asked is wrong."""
 
 
+_MISSING: Final = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
+_SERVICES: Final = ("mlflow", "botocore", "boto3", "requests", "urllib3", "sqlalchemy")
 _STATUS = re.compile(r"(?:error code |too many )(\d{3})\b")
 _REFUSED_CODES = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
 _BUSY_CODES = ("TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED")
 _NO_ANSWER = re.compile(
     r"failed with exception|Max retries exceeded|[Cc]onnection (refused|reset|aborted|broken)|timed? ?out|"
-    r"unable to open database|database is locked|could not connect to server|server closed the connection|"
-    r"OperationalError"
+    r"unable to open database|database is locked|database or disk is full|could not connect to server|"
+    r"server closed the connection|OperationalError"
 )
 _TRASH = re.compile(r"(?:must be in the 'active' state|in (?:the )?'?deleted'? (?:state|lifecycle))", re.IGNORECASE)
 _ID = re.compile(r"\b[0-9a-f]{32}\b")
@@ -41,19 +44,53 @@ def classify(error: BaseException) -> StoreError:
     """What kind of error this is; it needs no MLflow to be imported.
 
     Args:
-        error: what MLflow's client, or its database, raised.
+        error: what MLflow's client, its database, or the client of its files (HTTP, S3) raised.
     """
-    code, said = str(getattr(error, "error_code", "")), str(error)
-    status = _STATUS.search(said)
+    code, said, status = str(getattr(error, "error_code", "")), str(error), _status(error)
     if _TRASH.search(said):
         return StoreError.DELETED
-    if code in MISSING:
+    if code in _MISSING or (status == "404" and _is_from(error, "requests")):
         return StoreError.MISSING
-    if code in _REFUSED_CODES or (status and status[1] in ("401", "403")):
+    if code in _REFUSED_CODES or status in ("401", "403") or _is_a(error, "botocore", "NoCredentialsError"):
         return StoreError.REFUSED
-    if isinstance(error, OSError) or code in _BUSY_CODES or (status and (status[1] == "429" or status[1][0] == "5")):
+    if isinstance(error, OSError | OutOfReach) or code in _BUSY_CODES or status == "429" or status.startswith("5"):
         return StoreError.OUT_OF_REACH
-    return StoreError.OUT_OF_REACH if _NO_ANSWER.search(said) else StoreError.OTHER
+    unanswered = _NO_ANSWER.search(said) or _is_a(error, "botocore", "ConnectionError", "HTTPClientError")
+    return StoreError.OUT_OF_REACH if unanswered else StoreError.OTHER
+
+
+def is_out_of_reach(error: BaseException) -> bool:
+    """Whether the fault lies with something that the work needs, not with the work: another try may fare better.
+
+    True of `OutOfReach`, of every operating system's error (a lost connection, a full disk), and of what the libraries
+    that talk with MLflow, its database and S3 raise; but not where MLflow answers that it has no such thing.
+    """
+    match classify(error):
+        case StoreError.MISSING:
+            return False
+        case StoreError.OTHER:
+            return _is_from(error, *_SERVICES)
+        case _:
+            return True
+
+
+def _is_from(error: BaseException, *libraries: str) -> bool:
+    return any(kind.__module__.partition(".")[0] in libraries for kind in type(error).__mro__)
+
+
+def _is_a(error: BaseException, library: str, *names: str) -> bool:
+    return any(kind.__module__.startswith(f"{library}.") and kind.__name__ in names for kind in type(error).__mro__)
+
+
+def _status(error: BaseException) -> str:
+    """The HTTP status that an error tells of; empty where it tells of none."""
+    answer: Any = getattr(error, "response", None)
+    if isinstance(answer, dict):  # botocore's
+        return str(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
+    if answer is not None:
+        return str(getattr(answer, "status_code", ""))
+    found = _STATUS.search(str(error))
+    return found[1] if found else ""
 
 
 def explain(error: BaseException, address: str) -> str:
@@ -64,6 +101,8 @@ def explain(error: BaseException, address: str) -> str:
         address: of MLflow; secrets in it are not repeated.
     """
     said = " ".join(str(error).split())
+    if "disk is full" in said:
+        return f"{shown(without_secrets(address))}: the disk on which this store lies is full; make room there"
     where = f"MLflow at {shown(without_secrets(address))}" if address else "MLflow"
     match classify(error):
         case StoreError.OUT_OF_REACH:

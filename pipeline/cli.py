@@ -11,8 +11,10 @@ import sys
 import click
 
 from components import __version__
+from ferkit.disk import is_full, no_room
 from ferkit.errors import UserError
 from ferkit.store_errors import explain
+from ferkit.tracking.patience import OF_A_PERSON
 from ferkit.user_input import shown
 
 VERBS = {
@@ -64,6 +66,8 @@ class Verbs(click.Group):
         except UserError as error:
             raise click.ClickException(shown(error)) from None
         except OSError as error:
+            if is_full(error):
+                raise click.ClickException(shown(no_room(error))) from None
             # A disk that is full, a folder that may not be written to: wherever a verb has no sentence of its own.
             if error.errno == errno.EPIPE or error.filename is None:
                 raise
@@ -93,8 +97,8 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     if not {*sys.argv[1:2]} & LONG:
-        # A person waits: 6 seconds of retries per call. What works for an hour bridges a restart of half a minute.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        for name, value in OF_A_PERSON.items():
+            os.environ.setdefault(name, value)
     for stream in (sys.stdout, sys.stderr):  # a name that is not UTF-8, a terminal that is not: escaped, no traceback
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

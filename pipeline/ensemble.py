@@ -24,6 +24,7 @@ from ferkit.registry.settings import Register
 from ferkit.registry.verdict import Verdict
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of
+from ferkit.tracking.doubled import discard_runs
 from ferkit.tracking.names import State
 from ferkit.tracking.owner import claim, local_owner
 from ferkit.tracking.ranking import rank, validation_score
@@ -131,7 +132,9 @@ def _parent(client: mlflow.MlflowClient, experiment_id: str, running: Path) -> I
     with local_owner(running) as owner:
         tags = {names.RUN_KIND: "pipeline", names.OWNER: owner.id}
         name = f"ensemble {datetime.now(UTC):%Y-%m-%d %H:%M}"
-        parent = client.create_run(experiment_id, tags=tags, run_name=name)
+        client.create_run(experiment_id, tags=tags, run_name=name)
+        parent, *others = tree.find_parents(client, experiment_id, owner)
+        discard_runs(client, others)
         claim(client, parent, owner)
         try:
             yield parent

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ferkit.errors import UserError, nearest
 from ferkit.layers import Layer, merge, source_of
 from ferkit.registry.settings import Register
+from ferkit.store_errors import is_out_of_reach
 from ferkit.training.candidate import candidate_layers, parse_candidate
 from ferkit.training.seeds import SEEDS, expand_seeds
 from ferkit.training.settings import Train
@@ -164,6 +165,8 @@ def _read_of_a_run(address: str) -> str:
     try:
         return load_text(with_whole_id(mlflow.MlflowClient(), address))
     except (mlflow.MlflowException, OSError) as error:
+        if isinstance(error, mlflow.MlflowException) and is_out_of_reach(error):
+            raise
         said = error.message if isinstance(error, mlflow.MlflowException) else str(error)
         raise UserError(f"{shown(address)}: not in this MLflow ({said}); give runs:/RUN_ID/search/best.yaml") from None
 

@@ -6,17 +6,13 @@ What kfp prints goes to a log file; a person sees one calm line per step.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
-import sys
-import threading
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import mlflow
 from mlflow.entities import Run
@@ -27,10 +23,14 @@ from ferkit.addresses import WHOLE_ADDRESS, without_secrets
 from ferkit.tracking import names, tree
 from ferkit.tracking.labels import Labels
 from ferkit.tracking.owner import Heart, Owner, local_owner
-from ferkit.tracking.store import connect
+from ferkit.tracking.patience import OF_THE_LAST_WORD, patience
+from ferkit.tracking.store import check_answers, connect
+from ferkit.user_input import shown
 from pipeline.git import git_commit
+from pipeline.local_cache import forget_damaged
 from pipeline.parameters import Parameters
 from pipeline.progress import ANSI, Progress
+from pipeline.worker_process import ending_as_with_ctrl_c, kill, start_worker, stop
 
 INTERRUPTED = "interrupted"
 TAKEN_OVER = "another command took the run over; this one stopped"
@@ -104,12 +104,15 @@ def run_here(
         use_cache: whether ingest and balance may come from an earlier run.
         labels: what the person who starts it says of it.
     """
+    client = connect(tracking_uri)
+    check_answers(client, tracking_uri)
     home.logs.mkdir(parents=True, exist_ok=True)
     log = home.logs / f"{datetime.now():%Y-%m-%d-%H%M%S}-{os.getpid()}.log"
     log.touch()
     console.print(f"[dim]log   {escape(str(log))}[/]", soft_wrap=True)
-    client = connect(tracking_uri)
     progress = Progress(console)
+    for damage in forget_damaged(home.cache) if use_cache else ():
+        console.print(f"[yellow]![/] {escape(shown(damage))}; it is made anew", soft_wrap=True, highlight=False)
     with local_owner(home.running) as owner:
         arguments = {
             **parameters.dump(),
@@ -127,15 +130,17 @@ def run_here(
             "arguments": arguments,
         }
         environment = _environment(parameters.csv, owner, labels or Labels())
-        with _worker(request, environment) as worker, log.open("w") as log_file, _ending_as_with_ctrl_c():
+        with start_worker(request, environment) as worker, log.open("w") as log_file, ending_as_with_ctrl_c():
             try:
                 _follow(worker, progress, log_file, client, owner)
             except KeyboardInterrupt:
                 progress.failure = INTERRUPTED
             finally:
                 progress.close()
-                _stop(worker)
-        return _outcome(client, parameters, progress, worker.returncode, owner, log)
+                stop(worker)
+        # A run that failed may have done so for want of MLflow: nobody waits for that a second time.
+        with patience(OF_THE_LAST_WORD if worker.returncode else {}):
+            return _outcome(client, parameters, progress, worker.returncode, owner, log)
 
 
 def _outcome(
@@ -152,18 +157,24 @@ def _outcome(
             parent = tree.find_parent(client, owner, parameters.experiment, "")
     except mlflow.MlflowException:  # out of reach: what the step said of it is the better sentence
         if failure:
-            return LocalRun(None, failure, log)
+            more = how_to_go_on(progress.parent_run_id, parameters) if progress.parent_run_id else ""
+            return LocalRun(None, failure + more, log)
         raise
     if not status or parent is None or failure == TAKEN_OVER:
         return LocalRun(parent, failure if status else "", log)
-    if failure == INTERRUPTED:
-        csv = "" if without_secrets(parameters.csv) == parameters.csv else " --csv CSV (its whole address once more)"
-        failure += f"; `ferpipe run --resume {parent.info.run_id}{csv}` goes on where it was"
+    if failure == INTERRUPTED or progress.is_out_of_reach:
+        failure += how_to_go_on(parent.info.run_id, parameters)
     with contextlib.suppress(mlflow.MlflowException):
         if tree.is_open(parent):
             tree.close_tree(client, parent, "KILLED" if progress.failure == INTERRUPTED else "FAILED", failure)
         client.set_tag(parent.info.run_id, names.FAILURE, failure[: tree.LONGEST_TAG])
     return LocalRun(parent, failure, log)
+
+
+def how_to_go_on(run_id: str, parameters: Parameters) -> str:
+    """The end of a sentence about a run that was broken off."""
+    csv = "" if without_secrets(parameters.csv) == parameters.csv else " --csv CSV (its whole address once more)"
+    return f"; `ferpipe run --resume {run_id}{csv}` goes on where it was"
 
 
 def _environment(csv: str, owner: Owner, labels: Labels) -> dict[str, str]:
@@ -184,41 +195,6 @@ def _environment(csv: str, owner: Owner, labels: Labels) -> dict[str, str]:
     return environment
 
 
-@contextlib.contextmanager
-def _worker(request: Mapping[str, Any], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """The process that runs kfp, in a session of its own so that all its children can be stopped with it."""
-    with subprocess.Popen(
-        [sys.executable, "-u", "-m", "pipeline.local_worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env=dict(environment),
-        start_new_session=True,
-    ) as worker:
-        assert worker.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            worker.stdin.write(json.dumps(request) + "\n")
-            worker.stdin.flush()  # and is held open: its end is the worker's
-        yield worker
-
-
-@contextlib.contextmanager
-def _ending_as_with_ctrl_c() -> Iterator[None]:
-    """Within it, a request to end (SIGTERM), or the terminal's going away (SIGHUP), is what Ctrl-C is."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signals = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(sign, signal.default_int_handler) for sign in signals]
-    try:
-        yield
-    finally:
-        for sign, handler in zip(signals, before, strict=True):
-            signal.signal(sign, handler)
-
-
 def _follow(
     worker: subprocess.Popen[str], progress: Progress, log_file: TextIO, client: mlflow.MlflowClient, owner: Owner
 ) -> None:
@@ -227,13 +203,14 @@ def _follow(
 
     def on_lost() -> None:
         progress.failure = TAKEN_OVER
-        _kill(worker, signal.SIGKILL)
+        kill(worker, signal.SIGKILL)
 
     assert worker.stdout is not None
     try:
         for line in worker.stdout:
-            log_file.write(ANSI.sub("", line))
-            log_file.flush()
+            with contextlib.suppress(OSError):  # a full disk ends a step, with a sentence, and not what listens to it
+                log_file.write(ANSI.sub("", line))
+                log_file.flush()
             progress.read(line)
             if heart is None and progress.parent_run_id:
                 heart = Heart(client, progress.parent_run_id, owner, on_lost)
@@ -241,18 +218,3 @@ def _follow(
     finally:
         if heart is not None:
             heart.close()
-
-
-def _stop(worker: subprocess.Popen[str]) -> None:
-    """Ends the worker and every step that it left: asked first, killed after five seconds."""
-    if worker.poll() is None:
-        _kill(worker, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            worker.wait(5.0)
-    _kill(worker, signal.SIGKILL)
-    worker.wait()
-
-
-def _kill(worker: subprocess.Popen[str], sign: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(worker.pid, sign)

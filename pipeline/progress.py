@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from ferkit.step import ERROR_MARK, LINE_MARK, PARENT_MARK, WARNING_MARK
+from ferkit.step import ERROR_MARK, LINE_MARK, OUT_OF_REACH_MARK, PARENT_MARK, WARNING_MARK
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 STARTED = re.compile(r"Executing task '(?P<task>[^']+)'")
@@ -34,7 +34,9 @@ class Progress:
 
     console: Console
     failure: str = ""
+    is_out_of_reach: bool = False
     parent_run_id: str = ""
+    failure_is_told: bool = False
     _task: str = ""
     _since: float = 0.0
     _note: str = ""
@@ -60,6 +62,9 @@ class Progress:
             self._line("[yellow]![/]", self._task, "", text.removeprefix(WARNING_MARK))
         elif text.startswith(ERROR_MARK):
             self.failure = self.failure or text.removeprefix(ERROR_MARK)
+        elif text.startswith(OUT_OF_REACH_MARK):
+            self.is_out_of_reach = self.is_out_of_reach or not self.failure
+            self.failure = self.failure or text.removeprefix(OUT_OF_REACH_MARK)
         elif EXCEPTION.match(text):
             self._last_exception = text
         elif found := FINISHED.search(text):
@@ -80,8 +85,11 @@ class Progress:
             step = task.replace("-", "_")
             # What the shell or kfp's wrapper says goes for a step that could not even start.
             said = self._last_exception or self._last_words[:300]
-            self.failure = self.failure or f"{step}: {said or 'ended without a word (killed?)'}"
-            self._line("[red]✗[/]", task, took, "failed")
+            sentence = self.failure or f"{step}: {said or 'ended without a word (killed?)'}"
+            # Said at once: what ends the run after it may take its time.
+            note = "failed" if self.failure_is_told else sentence.removeprefix(f"{step}: ")
+            self.failure, self.failure_is_told = sentence, True
+            self._line("[red]✗[/]", task, took, note)
 
     def _line(self, mark: str, task: str, took: str, note: str) -> None:
         step = task.replace("-", "_")

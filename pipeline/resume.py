@@ -7,7 +7,8 @@ from mlflow.artifacts import load_text
 
 from ferkit.addresses import without_secrets
 from ferkit.errors import UserError
-from ferkit.tracking.store import connect
+from ferkit.store_errors import is_out_of_reach
+from ferkit.tracking.store import check_answers, connect
 from ferkit.user_input import read_yaml
 from pipeline.parameters import Parameters
 
@@ -23,10 +24,14 @@ def parameters_of(tracking_uri: str, parent_run_id: str, csv: str | None = None)
     Raises:
         UserError: there is no such run, it is none of this pipeline's, or it read another CSV.
     """
-    connect(tracking_uri)
+    client = connect(tracking_uri)
+    check_answers(client, tracking_uri)
     try:
+        client.get_run(parent_run_id)  # what `load_text` says of a server that refuses is that there is no such file
         values = read_yaml(load_text(f"runs:/{parent_run_id}/parameters.yaml"), f"run {parent_run_id}")
     except mlflow.MlflowException as error:
+        if is_out_of_reach(error):
+            raise
         raise UserError(f"run {parent_run_id}: not a pipeline run of this MLflow ({error.message})") from None
     parameters = Parameters.parse(values)
     if csv and without_secrets(csv) != parameters.csv:

@@ -20,6 +20,7 @@ from ferkit.addresses import ui_address
 from ferkit.registry import versions
 from ferkit.registry.verdict import APPROVED
 from ferkit.search.trials import SearchRecord, find_search
+from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names
 from ferkit.tracking.names import State
 from ferkit.tracking.short_ids import SHOWN
@@ -187,5 +188,7 @@ def find_aliases(client: mlflow.MlflowClient, model: str) -> dict[str, str]:
     try:
         found = client.get_registered_model(model).aliases
         return {alias: str(number) for alias, number in found.items()}  # whole numbers, from a database
-    except mlflow.MlflowException:
+    except mlflow.MlflowException as error:
+        if is_out_of_reach(error):
+            raise
         return {}

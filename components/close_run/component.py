@@ -27,15 +27,20 @@ def close_run(
         experiment: MLflow experiment of a new parent run.
         tracking_uri: the MLflow that holds it.
     """
+    import os
+
+    from components.close_run.close_run import SUCCEEDED, find_run, tell
     from components.close_run.close_run import close_run as close_pipeline_run
-    from components.close_run.close_run import find_run, tell
     from ferkit.step import step_context
     from ferkit.tracking.owner import Owner
+    from ferkit.tracking.patience import OF_THE_LAST_WORD
     from ferkit.tracking.store import connect
 
     with step_context("close_run") as log:
-        client = connect(tracking_uri)
         whose = Owner.parse(owner, pipeline_run_id)
+        if whose.is_local and status.state not in SUCCEEDED:
+            os.environ.update(OF_THE_LAST_WORD)  # perhaps for want of MLflow; the command that waits tries once more
+        client = connect(tracking_uri)
         parent = find_run(client, whose, parent_run_id, experiment)
         ending = close_pipeline_run(client, parent, whose, status.state, status.error_message or "")
         tell(ending)

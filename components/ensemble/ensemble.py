@@ -21,10 +21,11 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from components.ensemble.parameters import Ensemble
 from ferkit.data import EMOTIONS, Profile, read_profile, read_split
-from ferkit.errors import UserError, is_out_of_reach
+from ferkit.errors import UserError
 from ferkit.metrics.classification import Scores
 from ferkit.metrics.evaluation import FOLDER
 from ferkit.metrics.mixture import cross_fit, fit_weights
+from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import candidates, names, tree
 from ferkit.tracking.candidates import NewCandidate, open_ensemble, state_of
 from ferkit.tracking.markdown import escape

@@ -13,11 +13,11 @@ from components.evaluate.parameters import Evaluate
 from components.evaluate.plots import draw_plots
 from components.evaluate.tables import write_tables
 from ferkit.data import EMOTIONS, ContentDigest, Faces, Profile, read_profile, read_split
-from ferkit.errors import is_out_of_reach
 from ferkit.metrics.classification import Scores
 from ferkit.metrics.evaluation import FILE, FOLDER, Evaluation, Mistake, SplitScores, describe_split
 from ferkit.serving.load import load_face_model
 from ferkit.serving.package import as_base64_png
+from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import candidates, names, tree
 from ferkit.tracking.names import State
 

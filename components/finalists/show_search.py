@@ -10,13 +10,14 @@ import mlflow
 from mlflow.artifacts import load_text
 from mlflow.entities import Metric, Run, RunTag
 
-from ferkit.errors import UserError, is_out_of_reach
+from ferkit.errors import UserError
 from ferkit.report.search_pictures import draw_history, draw_importance, draw_parallel_coordinates, finished_in
 from ferkit.report.search_tables import best_config, trials_csv
 from ferkit.report.style import figure_style
 from ferkit.search.importance import importance_of
 from ferkit.search.study import Told
 from ferkit.search.trials import SearchRecord
+from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking.names import State
 from ferkit.user_input import read_yaml
 

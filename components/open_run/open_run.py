@@ -24,8 +24,10 @@ from ferkit.errors import UserError
 from ferkit.registry.promotion import who
 from ferkit.search.settings import Search
 from ferkit.settings import whole_numbers
+from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import open_candidates
+from ferkit.tracking.doubled import discard_runs
 from ferkit.tracking.labels import Labels
 from ferkit.tracking.owner import Owner, claim, forget, has_stopped, holds_lock, owner_of
 from ferkit.tracking.store import plugins_experiment_id
@@ -148,8 +150,7 @@ def _create(
     told = {**tags, names.RUN_KIND: "pipeline", names.OWNER: owner.id}
     client.create_run(experiment_id, tags=told, run_name=name or _name(str(parameters["csv"])))
     first, *others = tree.find_parents(client, experiment_id, owner)
-    for other in others:
-        client.delete_run(other.info.run_id)
+    discard_runs(client, others)
     return first
 
 
@@ -163,6 +164,8 @@ def _adopt(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: Mapping
     try:
         parent = client.get_run(run_id)
     except mlflow.MlflowException as error:
+        if is_out_of_reach(error):
+            raise
         raise UserError(f"parent run {run_id}: not in this MLflow ({error.message})") from None
     refuse_living(client, parent, pipeline_run.owner)
     # With other code or data, its candidates would begin anew beside what they have.

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from components.profile.profile_data import profile_data
 from ferkit.data import read_profile
-from ferkit.errors import is_out_of_reach
+from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names, tree
 
 FOLDER = "profile"

@@ -28,6 +28,7 @@ from ferkit.registry.state import RegistryState, reconcile
 from ferkit.registry.verdict import NOT_GATED, REJECTED, Verdict
 from ferkit.registry.versions import PARENT_RUN, Version
 from ferkit.report.report import write_report
+from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of
 from ferkit.tracking.markdown import escape
@@ -202,7 +203,9 @@ def _describe_anew(client: mlflow.MlflowClient, version: Version, verdict: Verdi
     """Puts a later verdict into a version's description; one whose run is not here keeps the one it has."""
     try:
         candidate = read_candidate(client, version.run_id)
-    except mlflow.MlflowException:
+    except mlflow.MlflowException as error:
+        if is_out_of_reach(error):
+            raise
         return
     parent = version.tags.get(PARENT_RUN, "")
     name = name_of_data(candidate, data)

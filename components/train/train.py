@@ -18,9 +18,10 @@ import numpy as np
 from mlflow.entities import Metric, Run
 
 from ferkit.data import EMOTIONS, Faces, Profile, read_profile, read_split
-from ferkit.errors import UserError, is_out_of_reach
+from ferkit.errors import UserError
 from ferkit.search.pruning import Pruned, pruner_of
 from ferkit.search.record import decide
+from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import candidates, names, tree
 from ferkit.tracking.names import State
 from ferkit.tracking.tree import close, last_step, log_dataset, writing_to

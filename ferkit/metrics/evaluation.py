@@ -14,6 +14,7 @@ import numpy as np
 from ferkit.data import EMOTIONS
 from ferkit.metrics.classification import Scores, calibration
 from ferkit.metrics.intervals import Interval, bootstrap_intervals
+from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names
 
 FOLDER: Final = "evaluation"
@@ -181,5 +182,7 @@ def read_evaluation(run_id: str) -> Evaluation | None:
     """What `evaluate` wrote to a candidate's run; None where it scored nothing, because the training failed."""
     try:
         return Evaluation.from_json(mlflow.artifacts.load_text(f"runs:/{run_id}/{FILE}"))
-    except mlflow.MlflowException:
+    except mlflow.MlflowException as error:
+        if is_out_of_reach(error):
+            raise
         return None

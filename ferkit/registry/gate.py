@@ -27,6 +27,7 @@ from ferkit.registry.state import RegistryState
 from ferkit.registry.verdict import APPROVED, NO_CHAMPION, REJECTED, Scored, Verdict
 from ferkit.registry.versions import Version
 from ferkit.serving.load import load_face_model
+from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names
 
 TEST_DIGEST = "data.test_digest"
@@ -180,7 +181,9 @@ def name_of(client: mlflow.MlflowClient, version: Version) -> str:
     """The name of the run that a version came from; its number where that run is gone."""
     try:
         return client.get_run(version.run_id).info.run_name or version.number
-    except mlflow.MlflowException:
+    except mlflow.MlflowException as error:
+        if is_out_of_reach(error):
+            raise
         return version.number
 
 

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Final
 
 import mlflow
-from mlflow.entities import Run
+from mlflow.entities import LoggedModelStatus, Run
 from mlflow.entities.model_registry import ModelVersion
 
-from ferkit.errors import MISSING, UserError
+from ferkit.errors import UserError
+from ferkit.store_errors import StoreError, classify
 from ferkit.tracking import names
+from ferkit.tracking.doubled import discard_versions
 from ferkit.tracking.short_ids import RUN_ID, whole_id, with_whole_id
 
 DESCRIPTION = (
@@ -207,12 +209,22 @@ def register_run(
     if not there:
         logging.getLogger("mlflow.tracking._model_registry.fluent").setLevel(logging.ERROR)
         with contextlib.redirect_stderr(io.StringIO()):  # "Successfully registered model ..."
-            made = mlflow.register_model(f"runs:/{run_id}/{names.MODEL_ARTIFACT}", model, tags=dict(tags))
+            mlflow.register_model(_address_of_model(client, run_id), model, tags=dict(tags))
         there = versions(client, run_id, model)
-        if there[-1].number != str(made.version):  # another process registered the run at the same moment, before this
-            client.delete_model_version(model, str(made.version))
+        # A reply was lost, or another process registered the run at the same moment: the first one counts.
+        discard_versions(client, model, [version.number for version in there[:-1]])
     client.update_model_version(model, there[-1].number, description=description)
     return there[-1]
+
+
+def _address_of_model(client: mlflow.MlflowClient, run_id: str) -> str:
+    """Of the newest whole model that a run logged: where a training was killed, another may have been begun."""
+    query = f"source_run_id = '{run_id}' AND name = '{names.MODEL_ARTIFACT}'"
+    found = client.search_logged_models([client.get_run(run_id).info.experiment_id], filter_string=query)
+    ready = [model for model in found if model.status == LoggedModelStatus.READY]
+    if not ready:
+        return f"runs:/{run_id}/{names.MODEL_ARTIFACT}"
+    return f"models:/{max(ready, key=lambda model: model.creation_timestamp).model_id}"
 
 
 def ensure_registered_model(client: mlflow.MlflowClient, model: str = names.REGISTERED_MODEL) -> None:
@@ -232,4 +244,4 @@ def set_tags(client: mlflow.MlflowClient, version: Version, tags: Mapping[str, s
 
 def is_missing(error: mlflow.MlflowException) -> bool:
     """Whether MLflow says that there is no such thing, rather than that something went wrong."""
-    return error.error_code in MISSING
+    return classify(error) is StoreError.MISSING

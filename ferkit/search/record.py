@@ -24,6 +24,7 @@ from ferkit.search.space import Point, Spaces
 from ferkit.search.study import Told, next_point
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import NUMBER, NewCandidate, describe, digest, state_of
+from ferkit.tracking.doubled import discard_runs
 from ferkit.tracking.names import State
 from ferkit.tracking.write_once import write_once
 from ferkit.user_input import shorten
@@ -94,6 +95,8 @@ def open_record(client: mlflow.MlflowClient, parent: Run, plan: Plan) -> str:
         tags = {MLFLOW_PARENT_RUN_ID: parent.info.run_id, names.RUN_KIND: "search"}
         name = f"search: {plan.search.method}, {plan.search.trials} trials"
         run_id = client.create_run(parent.info.experiment_id, tags=tags, run_name=name).info.run_id
+        made = tree.children(client, parent, "search")
+        discard_runs(client, [run for run in made if run.info.run_id != run_id])
     client.log_dict(run_id, plan.dump(), ARTIFACT)
     return run_id
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ferkit.data import EMOTIONS
-from ferkit.errors import OutOfReach, UserError, is_out_of_reach
+from ferkit.errors import OutOfReach, UserError
+from ferkit.store_errors import is_out_of_reach
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from PIL import Image
 
 from ferkit.data import EMOTIONS
 from ferkit.tracking import names
+from ferkit.tracking.doubled import discard_other_models
 from ferkit.tracking.names import MODEL_ARTIFACT
 
 CARRIED = (names.ARCHITECTURE, names.CANDIDATE_ID, names.DATA_DIGEST, names.GIT_COMMIT)
@@ -56,7 +57,8 @@ def log_face_model(keras_path: Path, *, side: int, example: np.ndarray) -> str:
     if run is None:
         raise ValueError("no active run; call log_face_model inside `with writing_to(run_id)`")
     check_only_keras(keras_path)
-    mlflow.pyfunc.log_model(
+    run = mlflow.get_run(run.info.run_id)
+    logged = mlflow.pyfunc.log_model(
         name=MODEL_ARTIFACT,
         python_model=str(PYFUNC),
         artifacts={"network": str(keras_path)},
@@ -64,8 +66,9 @@ def log_face_model(keras_path: Path, *, side: int, example: np.ndarray) -> str:
         signature=SIGNATURE,
         input_example=pd.DataFrame({"face": [as_base64_png(example[0])]}),
         pip_requirements=requirements(),
-        tags=_tags_of(mlflow.get_run(run.info.run_id)),
+        tags=_tags_of(run),
     )
+    discard_other_models(mlflow.MlflowClient(), run, logged.model_id)
     return f"runs:/{run.info.run_id}/{MODEL_ARTIFACT}"
 
 

@@ -16,6 +16,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from ferkit.errors import UserError
 from ferkit.tracking import names, tree
+from ferkit.tracking.doubled import discard_runs
 from ferkit.tracking.names import State
 
 SETTINGS: Final = "candidate.json"
@@ -64,29 +65,36 @@ def open_candidates(
         parameters: of their data, which every run shows beside its candidate's own; none of those bears such a name.
     """
     there: dict[int, Run] = {}
-    for run in tree.children(client, parent):
-        if NUMBER not in run.data.tags:
-            continue
-        number = int(run.data.tags[NUMBER])
-        if number in there:  # the reply to its making was lost, and it was made once more
-            client.delete_run(run.info.run_id)
-        else:
-            there[number] = run
+    for run in _numbered(client, parent):
+        there.setdefault(int(run.data.tags[NUMBER]), run)
     shared = {name: str(value) for name, value in (parameters or {}).items()}
-    return [
+    opened = [
         _open(client, parent, number, candidate, there.get(number), tags or {}, shared)
         for number, candidate in enumerate(candidates)
     ]
+    made = [run for run in _numbered(client, parent) if int(run.data.tags[NUMBER]) < len(opened)]
+    discard_runs(client, [run for run in made if run.info.run_id not in opened])
+    return opened
+
+
+def _numbered(client: mlflow.MlflowClient, parent: Run) -> list[Run]:
+    """The candidates' runs, oldest first, without what later steps made of candidates."""
+    return [run for run in tree.children(client, parent) if NUMBER in run.data.tags]
 
 
 def open_ensemble(client: mlflow.MlflowClient, parent: Run, candidate: NewCandidate) -> str:
     """The run id of what is made of a parent's candidates: the run that is there for an equal one, else a new one."""
-    same = [
-        run
-        for run in tree.children(client, parent)
-        if NUMBER not in run.data.tags and run.data.tags.get(names.CANDIDATE_ID) == candidate.candidate_id
-    ]
-    return _open(client, parent, None, candidate, same[0] if same else None, {}, {})
+
+    def equal() -> list[Run]:
+        return [
+            run
+            for run in tree.children(client, parent)
+            if NUMBER not in run.data.tags and run.data.tags.get(names.CANDIDATE_ID) == candidate.candidate_id
+        ]
+
+    run_id = _open(client, parent, None, candidate, next(iter(equal()), None), {}, {})
+    discard_runs(client, [run for run in equal() if run.info.run_id != run_id])
+    return run_id
 
 
 def _open(

@@ -215,6 +215,6 @@ class Heart:
                 return
 
     def close(self) -> None:
-        """Stops; waits for a beat that is under way."""
+        """Stops; waits for a beat that is under way, but not for an MLflow that does not answer."""
         self._closing.set()
-        self._thread.join(timeout=self._interval)
+        self._thread.join(timeout=min(self._interval, 2.0))

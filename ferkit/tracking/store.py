@@ -11,14 +11,14 @@ from pathlib import Path
 
 import mlflow
 
-from ferkit.errors import UserError
+from ferkit.errors import OutOfReach, UserError
+from ferkit.store_errors import explain, is_out_of_reach
+from ferkit.tracking.patience import OF_A_PERSON, OF_A_RUN, patience
 
 SQLITE = "sqlite:///"
 
 _SETTINGS = {
-    # An unreachable server blocks a client for 4 minutes with MLflow's defaults; half a minute bridges a restart.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    **OF_A_RUN,
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # a server's, into the middle of --json
@@ -44,6 +44,23 @@ def connect(tracking_uri: str) -> mlflow.MlflowClient:
     mlflow.set_tracking_uri(tracking_uri)
     mlflow.set_registry_uri(tracking_uri)
     return mlflow.MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+
+def check_answers(client: mlflow.MlflowClient, tracking_uri: str) -> None:
+    """Asks MLflow something small, so that a server that is not there, or lets nobody in, is known before any work.
+
+    Raises:
+        OutOfReach: it does not answer, or refuses.
+        UserError: what answers is no MLflow.
+    """
+    if sqlite_path(tracking_uri) is not None:
+        return
+    try:
+        with patience(OF_A_PERSON):
+            client.search_experiments(max_results=1)
+    except mlflow.MlflowException as error:
+        kind = OutOfReach if is_out_of_reach(error) else UserError
+        raise kind(explain(error, tracking_uri)) from None
 
 
 def plugins_experiment_id() -> str:

@@ -18,9 +18,11 @@ from mlflow.entities import Param, Run, RunStatus
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from ferkit.errors import UserError
+from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names
 from ferkit.tracking.names import State
 from ferkit.tracking.owner import Owner, owner_of
+from ferkit.tracking.patience import OF_THE_LAST_WORD, patience
 from ferkit.tracking.store import artifact_location
 from ferkit.tracking.views import EXPERIMENT_TAGS, VIEWS
 
@@ -38,7 +40,9 @@ def experiment_id(client: mlflow.MlflowClient, name: str) -> str:
     try:
         location = artifact_location(mlflow.get_tracking_uri())
         return client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS)
-    except mlflow.MlflowException:  # another process was faster
+    except mlflow.MlflowException as error:  # another process was faster, or the reply to its making was lost
+        if is_out_of_reach(error):
+            raise
         found = client.get_experiment_by_name(name)
         if found is None:
             raise
@@ -223,14 +227,16 @@ def writing_to(run_id: str) -> Iterator[None]:
 
     MLflow's own `start_run` block would close the run, and fail it for an error that a retry of the step may overcome.
     """
+    mlflow.start_run(run_id=run_id)
     try:
-        with mlflow.start_run(run_id=run_id):
-            yield
-    except BaseException:
-        with suppress(mlflow.MlflowException):  # out of reach, perhaps: the error at hand says more
-            mlflow.MlflowClient().update_run(run_id, status="RUNNING")
+        yield
+    except BaseException as error:
+        # The error at hand says more than that MLflow is out of reach, which it may have waited for already.
+        is_waiting_in_vain = isinstance(error, mlflow.MlflowException) and is_out_of_reach(error)
+        with patience(OF_THE_LAST_WORD if is_waiting_in_vain else {}), suppress(mlflow.MlflowException):
+            mlflow.end_run("RUNNING")
         raise
-    mlflow.MlflowClient().update_run(run_id, status="RUNNING")
+    mlflow.end_run("RUNNING")
 
 
 def log_picture(path: Path, key: str) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import mlflow
 
+from ferkit.store_errors import is_out_of_reach
+from ferkit.tracking.patience import OF_THE_LAST_WORD, patience
+
 
 def write_once(client: mlflow.MlflowClient, run_id: str, name: str, value: str) -> str:
     """Writes a parameter, unless another process has written it first; on SQLite and through a server alike.
@@ -22,10 +25,11 @@ def write_once(client: mlflow.MlflowClient, run_id: str, name: str, value: str) 
     """
     try:
         client.log_param(run_id, name, value)
-    except mlflow.MlflowException:
+    except mlflow.MlflowException as error:
         # Who loses is told so by an error; but a lost connection is one, too, and then the write may have arrived.
-        won = client.get_run(run_id).data.params.get(name)
-        if won is not None:
-            return won
-        client.log_param(run_id, name, value)
+        with patience(OF_THE_LAST_WORD if is_out_of_reach(error) else {}):
+            won = client.get_run(run_id).data.params.get(name)
+            if won is not None:
+                return won
+            client.log_param(run_id, name, value)
     return value

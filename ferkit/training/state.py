@@ -5,15 +5,22 @@ from __future__ import annotations
 import io
 import json
 import os
+import time
 import uuid
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
+from ferkit.disk import writing_to
 from ferkit.errors import OutOfReach, UserError
+from ferkit.store_errors import StoreError, classify
+
+WAITS: Final = (0.0, 2.0, 6.0, 14.0)
+"""Seconds before S3 is asked again where it does not answer: 22, then the step fails, and goes on at its next try."""
 
 
 @dataclass
@@ -62,7 +69,7 @@ class FolderStore:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_name(f".state-{uuid.uuid4().hex}")
         try:
-            with part.open("xb") as file:
+            with writing_to(self.path, "a state_dir that can be written"), part.open("xb") as file:
                 file.write(state.as_bytes())
                 file.flush()
                 os.fsync(file.fileno())
@@ -86,7 +93,7 @@ class S3Store:
 
         self.bucket, _, prefix = address.removeprefix("s3://").partition("/")
         self.key = f"{prefix.rstrip('/')}/state.npz".lstrip("/")
-        settings = Config(retries={"max_attempts": 5, "mode": "standard"})
+        settings = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
         try:
             self.client: Any = boto3.Session().client("s3", config=settings)
         except (BotoCoreError, ValueError) as error:
@@ -102,7 +109,7 @@ class S3Store:
 
         cure = "give a state_dir that can be read"
         try:
-            return State.from_bytes(self.client.get_object(Bucket=self.bucket, Key=self.key)["Body"].read())
+            return State.from_bytes(self._ask(self._read))
         except ClientError as error:
             code, why = error.response["Error"]["Code"], error
             if code == "NoSuchKey":
@@ -114,8 +121,34 @@ class S3Store:
         raise OutOfReach(f"{self}: {why}; {cure}")
 
     def save(self, state: State) -> None:
-        """Replaces the last one. An error passes on: the step fails, and its retry starts from the last state."""
-        self.client.put_object(Bucket=self.bucket, Key=self.key, Body=state.as_bytes())
+        """Replaces the last one.
+
+        Raises:
+            OutOfReach: S3 does not take it; the step fails, and its next try goes on from the last state.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        data = state.as_bytes()
+        try:
+            self._ask(lambda: self.client.put_object(Bucket=self.bucket, Key=self.key, Body=data))
+        except (BotoCoreError, ClientError) as error:
+            raise OutOfReach(f"{self}: {error}; give a state_dir that can be written") from None
+
+    def _read(self) -> bytes:
+        return self.client.get_object(Bucket=self.bucket, Key=self.key)["Body"].read()
+
+    def _ask(self, ask: Callable[[], Any]) -> Any:
+        """What S3 answers; asked again for a while where it does not, or says that it cannot now."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        for wait in WAITS:
+            try:
+                return ask()
+            except (BotoCoreError, ClientError) as error:
+                if classify(error) is not StoreError.OUT_OF_REACH:
+                    raise
+            time.sleep(wait)
+        return ask()
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
@@ -130,8 +163,6 @@ def open_state(store: Store | None) -> State:
     Raises:
         OutOfReach: the state cannot be read, or not be written.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
-
     if store is None:
         return State()
     try:
@@ -144,7 +175,7 @@ def open_state(store: Store | None) -> State:
         found = State()
         try:
             store.save(found)
-        except (OSError, BotoCoreError, ClientError) as error:
+        except OSError as error:
             raise OutOfReach(f"training's state: {error}; give a state_dir that can be written") from None
     return found
 

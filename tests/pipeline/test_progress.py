@@ -62,7 +62,7 @@ def test_the_failing_steps_own_sentence_is_kept():
         finished("close-run"),
     )
     assert progress.failure == "ingest: fer.csv: no column 'pixels'; the header is 'a,b'"
-    assert "failed" in text
+    assert "✗ ingest        0.0 s  fer.csv: no column 'pixels'; the header is 'a,b'\n" in text
 
 
 def test_a_step_that_dies_without_a_sentence_leaves_its_exception():

@@ -11,7 +11,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,10 +22,19 @@ USER = "postgres"
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A running server with one database."""
+    """A running server with one database.
+
+    Attributes:
+        address: of the database.
+        bin_folder: of PostgreSQL's programs.
+        start: starts the server again after `stop`, at the same address.
+        stop: ends it as a power cut does.
+    """
 
     address: str
     bin_folder: Path
+    start: Callable[[], object]
+    stop: Callable[[], object]
 
     @property
     def store(self) -> str:
@@ -86,11 +95,18 @@ def postgres_server(folder: Path) -> Iterator[PostgresServer]:
     control = [*as_user, bin_folder / "pg_ctl", "-D", data, "-w", "-l", data / "log"]
     # Its output goes nowhere: the server keeps the pipe of whoever starts it open.
     quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
-    subprocess.run([*control, "-o", settings, "start"], **quiet)
+
+    def start() -> None:
+        subprocess.run([*control, "-o", settings, "start"], **quiet)
+
+    def stop() -> None:
+        subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+
+    start()
     try:
         server = f"postgresql://{USER}@127.0.0.1:{port}"
         subprocess.run([bin_folder / "psql", f"{server}/postgres", "-c", "CREATE DATABASE mlflow"], **options)
-        yield PostgresServer(f"{server}/mlflow", bin_folder)
+        yield PostgresServer(f"{server}/mlflow", bin_folder, start, stop)
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], **{**quiet, "check": False})
 

@@ -51,9 +51,12 @@ class Team:
                 patch.setenv(name, value)
             return CliRunner().invoke(cli, words)
 
-    def command(self, user: str, *words: str) -> subprocess.CompletedProcess[str]:
-        """The command as a user types it."""
-        environment = {**environment_of(user, self.address), "FERPIPE_HOME": str(self.folder / f"home-of-{user}")}
+    def command(self, user: str, *words: str, through: str = "") -> subprocess.CompletedProcess[str]:
+        """The command as a user types it; `through` another address, of a proxy before the server."""
+        environment = {
+            **environment_of(user, through or self.address),
+            "FERPIPE_HOME": str(self.folder / f"home-of-{user}"),
+        }
         command = [sys.executable, "-m", "pipeline.cli", *words]
         return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 

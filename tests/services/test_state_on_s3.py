@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from between import DROP, FORWARD, Between, answer
+from swift import S3Server
 
 from ferkit.data import read_split
-from ferkit.errors import UserError
-from ferkit.training.state import S3Store, State, store_for
+from ferkit.errors import OutOfReach, UserError
+from ferkit.training.state import WAITS, S3Store, State, store_for
 
 pytestmark = pytest.mark.services
 RUNNER = Path(__file__).parent.parent / "ferkit" / "training" / "fit_until_killed.py"
@@ -38,6 +40,34 @@ def test_a_state_comes_back_bit_for_bit(s3: Any):
 def test_a_bucket_that_is_not_there_is_one_sentence(s3: Any):
     with pytest.raises(UserError, match=r"s3://nowhere/p/c/state.npz: .*give a state_dir that can be read"):
         S3Store("s3://nowhere/p/c").load()
+
+
+def test_an_s3_that_does_not_answer_for_a_while_is_asked_again(
+    s3: Any, server: S3Server, monkeypatch: pytest.MonkeyPatch
+):
+    """A training of hours does not end for it; nor does it wait for ever, or where S3 has said no."""
+    monkeypatch.setattr("ferkit.training.state.WAITS", (0.0,) * len(WAITS))
+    saved = State(history=[{"train/loss": 1.0}])
+    with Between(server.endpoint) as between:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", between.address)
+        store = S3Store("s3://faces/patient/run")
+        bad = iter([DROP, answer(503), answer(500), DROP])
+        between.behave = lambda _: next(bad, FORWARD)
+        store.save(saved)
+        assert store.load() == saved
+        between.behave = lambda _: answer(503)
+        before = len(between.seen)
+        with pytest.raises(OutOfReach, match=r"s3://faces/patient/run/state.npz: .*503.*that can be written$"):
+            store.save(State())
+        with pytest.raises(OutOfReach, match=r"s3://faces/patient/run/state.npz: .*503.*that can be read$"):
+            store.load()
+        assert len(between.seen) - before == 2 * (len(WAITS) + 1)
+        between.behave = lambda _: answer(403)
+        with pytest.raises(OutOfReach):
+            store.save(State())
+        assert len(between.seen) - before == 2 * (len(WAITS) + 1) + 1
+        between.behave = lambda _: FORWARD
+        assert store.load() == saved
 
 
 def test_killed_and_started_again_on_jax_it_ends_with_the_same_weights(s3: Any, sample_faces: Path, tmp_path: Path):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import boto3
 import mlflow
 import pytest
 import requests
+from between import DROP, FORWARD, LOSE_THE_ANSWER, Behaviour, Between, Request, late
 from mlflow.artifacts import download_artifacts
 from postgres import install
 from team import PASSWORDS, Team, environment_of, team_of_three
@@ -19,16 +22,39 @@ from team import PASSWORDS, Team, environment_of, team_of_three
 from ferkit.registry.ledger import Ledger
 from ferkit.registry.state import reconcile
 from ferkit.tracking import names
+from ferkit.tracking.doubled import DOUBLED
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 
 REJECTED = {names.VALIDATION_STATUS: "rejected"}
 ONE_SMALL_NETWORK = """
 balance: {strategy: none}
-train: {recipe: tuned, epochs: 1, batch_size: 64, tta: none}
+train: {recipe: tuned, epochs: 2, batch_size: 64, tta: none}
 candidates: [{architecture: lenet, width: 0.125}]
 register: {floor_macro_f1: 0.0, floor_recall: 0.0}
 """
+
+
+class BadDay:
+    """Of a server: it is gone for 20 seconds in the midst of training, it is slow, and its replies to what makes
+    something are lost every other time, the first one included.
+    """
+
+    MAKES = ("/runs/create", "/registered-models/create", "/model-versions/create", "/logged-models", "/runs/update")
+
+    def __init__(self) -> None:
+        self._made: Counter[str] = Counter()
+        self._back = 0.0
+
+    def __call__(self, request: Request) -> Behaviour:
+        if request.path.endswith("/log-batch") and b"train/loss" in request.body and not self._back:
+            self._back = time.monotonic() + 20
+        if time.monotonic() < self._back:
+            return DROP
+        if request.path.endswith(self.MAKES) and request.method == "POST":
+            self._made[request.path] += 1
+            return LOSE_THE_ANSWER if self._made[request.path] % 2 else FORWARD
+        return late(2) if request.path.endswith("/experiments/get-by-name") else FORWARD
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +65,11 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
 
 @pytest.fixture(scope="module")
 def trained(team: Team, sample_csv: Path) -> Team:
-    """The server after a trainer's run of the whole pipeline."""
+    """The server after a trainer's run of the whole pipeline, on a bad day."""
     config = team.folder / "config.yaml"
     config.write_text(ONE_SMALL_NETWORK)
-    done = team.command("theo", "run", "--csv", str(sample_csv), "--config", str(config))
+    with Between(team.address, BadDay()) as between:
+        done = team.command("theo", "run", "--csv", str(sample_csv), "--config", str(config), through=between.address)
     assert done.returncode == 0, done.stdout + done.stderr
     return team
 
@@ -53,6 +80,28 @@ def client(trained: Team, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClien
     for name, value in environment_of("admin", trained.address).items():
         monkeypatch.setenv(name, value)
     return mlflow.MlflowClient(trained.address, trained.address)
+
+
+def test_nothing_of_a_run_on_a_bad_day_is_lost_or_doubled(trained: Team, client: mlflow.MlflowClient) -> None:
+    """A trainer may delete nothing: what a lost reply doubled is taken out of the tree, and says what it is."""
+    experiment = client.get_experiment_by_name(names.EXPERIMENT)
+    runs = client.search_runs([experiment.experiment_id])
+    used = [run for run in runs if run.data.tags.get(names.FAILURE) != DOUBLED]
+    assert {(run.data.tags[names.RUN_KIND], run.info.status) for run in used} == {
+        ("pipeline", "FINISHED"),
+        ("candidate", "FINISHED"),
+    }
+    assert len(used) == 2
+    doubled = [run for run in runs if run not in used]
+    assert [(run.info.status, names.RUN_KIND in run.data.tags) for run in doubled] == [("KILLED", False)] * 2
+    [candidate] = [run for run in used if run.data.tags[names.RUN_KIND] == "candidate"]
+    assert candidate.data.tags[names.STATE] == "evaluated"
+    for name in ("train/loss", "val/macro_f1", "learning_rate"):
+        assert [point.step for point in client.get_metric_history(candidate.info.run_id, name)] == [1, 2]
+    models = client.search_logged_models([experiment.experiment_id])
+    assert sorted(model.status for model in models) == ["FAILED", "READY"]
+    versions = client.search_model_versions(f"name = '{names.REGISTERED_MODEL}'")
+    assert {str(version.version): version.description == DOUBLED for version in versions} == {"1": False, "2": True}
 
 
 def test_a_reader_compares_and_reads_the_record(trained: Team) -> None:
