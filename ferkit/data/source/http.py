@@ -11,6 +11,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from ferkit.addresses import split_address
+from ferkit.data.source.redirects import Session
 from ferkit.data.source.remote import RemoteFile, Stream
 from ferkit.errors import UserError
 
@@ -84,14 +85,15 @@ class HttpFile:
         """The response from a byte on.
 
         Raises:
-            UserError: the server says no.
+            UserError: the server says no, or sends us on into a private network.
             ConnectionError: it cannot be reached, or is in trouble.
         """
         headers = {"Accept-Encoding": "identity", "User-Agent": "fer-pipeline"} | (
             {"Range": f"bytes={byte}-"} if byte else {}
         )
         try:
-            response = requests.get(self._url, headers=headers, stream=True, timeout=TIMEOUT)
+            with Session(self.address) as session:
+                response = session.get(self._url, headers=headers, stream=True, timeout=TIMEOUT)
         except requests.exceptions.InvalidURL:
             raise UserError(f"{self.address}: is no address that can be asked for") from None
         except requests.RequestException as error:

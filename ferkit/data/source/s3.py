@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import shlex
+from collections.abc import Mapping
 from typing import Any, BinaryIO, Final, NoReturn, cast
 
 import boto3
@@ -21,6 +24,10 @@ SETTINGS: Final = Config(
     user_agent_extra="fer-pipeline",
 )
 CREDENTIALS: Final = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+PAYER: Final = "AWS_REQUEST_PAYER"
+ARCHIVES: Final = ("GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS")
+"""Storage classes, and states of INTELLIGENT_TIERING, of which nothing can be read until it is asked for."""
+
 BUFFER: Final = 1024 * 1024
 
 
@@ -61,7 +68,7 @@ class S3Object:
                 f"{self.address}: has changed since it was located ({version}, now {_version(head)}); run again"
             )
         size, etag = head["ContentLength"], head["ETag"]
-        pinned: dict[str, Any] = {"IfMatch": etag}
+        pinned: dict[str, Any] = {"IfMatch": etag, **payer()}
         if _keeps_versions(head):
             pinned["VersionId"] = head["VersionId"]
 
@@ -77,16 +84,36 @@ class S3Object:
 
     def _head(self, **which: str) -> dict[str, Any]:
         try:
-            return cast(dict[str, Any], self._client.head_object(Bucket=self._bucket, Key=self._key, **which))
+            head = self._client.head_object(Bucket=self._bucket, Key=self._key, **which, **payer())
         except (BotoCoreError, ClientError) as error:
             self._refuse(error)
+        self._refuse_archived(head)
+        return cast(dict[str, Any], head)
+
+    def _refuse_archived(self, head: Mapping[str, Any]) -> None:
+        """Refuses an object that S3 has to fetch from its archive first, which it does not do by itself."""
+        archive = head.get("ArchiveStatus") or head.get("StorageClass")
+        if archive not in ARCHIVES or 'ongoing-request="false"' in head.get("Restore", ""):
+            return
+        if "Restore" in head:
+            cure = "it is being brought back, which takes hours; run again then"
+        else:
+            cure = (
+                f"bring it back with `aws s3api restore-object --bucket {self._bucket} --key {shlex.quote(self._key)} "
+                "--restore-request Days=7`, which takes hours, and run again"
+            )
+        raise UserError(f"{self.address}: lies in S3's archive ({archive}); {cure}")
 
     def _refuse(self, error: Exception) -> NoReturn:
         kind = type(error).__name__
         if isinstance(error, ClientError):
             code = str(error.response.get("Error", {}).get("Code", kind))
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-            if code == "NoSuchBucket":
+            if status == 301 or code in ("AuthorizationHeaderMalformed", "PermanentRedirect"):
+                sentence = f"the bucket lies in another region; set AWS_DEFAULT_REGION={_region(error)}"
+            elif code == "InvalidObjectState":
+                sentence = "lies in S3's archive; bring it back with `aws s3api restore-object`, and run again"
+            elif code == "NoSuchBucket":
                 sentence = "there is no such bucket; check its name and AWS_ENDPOINT_URL"
             elif status == 404:
                 sentence = "there is no such object; check bucket and key"
@@ -94,6 +121,7 @@ class S3Object:
                 sentence = "has changed while it was read; run again"
             elif status in (400, 401, 403):
                 sentence = f"S3 refuses these credentials ({code}); check {CREDENTIALS}, and their rights to the object"
+                sentence += "" if payer() else f"; of a bucket whose requester pays, set {PAYER}=requester"
             else:
                 sentence = f"S3 answers {code}; try again later"
         elif isinstance(error, ProfileNotFound):
@@ -106,6 +134,18 @@ class S3Object:
         else:
             sentence = f"S3 cannot be reached ({' '.join(str(error).split())}); check AWS_ENDPOINT_URL and the network"
         raise UserError(f"{self.address}: {sentence}") from error
+
+
+def payer() -> dict[str, Any]:
+    """Says that we pay for what we read, where the environment says so, by the variable that GDAL has for it."""
+    return {"RequestPayer": "requester"} if os.environ.get(PAYER) == "requester" else {}
+
+
+def _region(error: ClientError) -> str:
+    """The region that S3 names; a placeholder where it names none."""
+    answer: Any = error.response
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return headers.get("x-amz-bucket-region") or answer.get("Error", {}).get("Region") or "REGION"
 
 
 def _keeps_versions(head: dict[str, Any]) -> bool:

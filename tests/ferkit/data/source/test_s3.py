@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore.stub import Stubber
 
 from ferkit.data.source import find_source
 from ferkit.data.source.s3 import S3Object
@@ -70,3 +72,82 @@ def test_an_endpoint_that_is_no_address_is_one_sentence(endpoint: str, monkeypat
 def test_an_address_without_an_object(address: str):
     with pytest.raises(UserError, match="names no object; give s3://bucket/key"):
         find_source(address)
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[S3Object, Stubber]]:
+    """An object, and what S3 answers: botocore's stub, with the fields that S3's documentation names."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_REQUEST_PAYER", raising=False)
+    source = S3Object("s3://faces/a b.csv")
+    with Stubber(source._client) as answers:
+        yield source, answers
+
+
+@pytest.mark.parametrize(("region", "cure"), [("eu-west-1", "eu-west-1"), ("", "REGION")])
+def test_a_bucket_in_another_region_is_named_with_it(answers: tuple[S3Object, Stubber], region: str, cure: str):
+    source, stub = answers
+    headers = {"x-amz-bucket-region": region} if region else {}
+    stub.add_client_error("head_object", "301", http_status_code=301, response_meta={"HTTPHeaders": headers})
+    with pytest.raises(UserError) as refused:
+        source.version()
+    assert str(refused.value) == (
+        f"s3://faces/a b.csv: the bucket lies in another region; set AWS_DEFAULT_REGION={cure}"
+    )
+
+
+HEAD = {"ETag": '"1f"', "ContentLength": 7}
+RESTORE = "aws s3api restore-object --bucket faces --key 'a b.csv' --restore-request Days=7"
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ({"StorageClass": "GLACIER"}, rf"lies in S3's archive \(GLACIER\); bring it back with `{RESTORE}`"),
+        (
+            {"StorageClass": "DEEP_ARCHIVE", "Restore": 'ongoing-request="true"'},
+            r"\(DEEP_ARCHIVE\); it is being brought",
+        ),
+        (
+            {"StorageClass": "INTELLIGENT_TIERING", "ArchiveStatus": "ARCHIVE_ACCESS"},
+            r"\(ARCHIVE_ACCESS\); bring it back",
+        ),
+    ],
+)
+def test_an_object_in_the_archive_comes_with_the_command_that_brings_it_back(
+    answers: tuple[S3Object, Stubber], head: dict[str, str], said: str
+):
+    source, stub = answers
+    stub.add_response("head_object", {**HEAD, **head})
+    with pytest.raises(UserError, match=said):
+        source.version()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"StorageClass": "GLACIER", "Restore": 'ongoing-request="false", expiry-date="Fri, 21 Dec 2046 00:00:00 GMT"'},
+        {"StorageClass": "GLACIER_IR"},
+        {"StorageClass": "INTELLIGENT_TIERING"},
+    ],
+)
+def test_an_object_that_can_be_read_at_once_is(answers: tuple[S3Object, Stubber], head: dict[str, str]):
+    source, stub = answers
+    stub.add_response("head_object", {**HEAD, **head})
+    assert source.version() == "s3:etag=1f:7"
+
+
+def test_who_pays_is_asked_of_the_environment(answers: tuple[S3Object, Stubber], monkeypatch: pytest.MonkeyPatch):
+    source, stub = answers
+    asked = {"Bucket": "faces", "Key": "a b.csv"}
+    stub.add_client_error("head_object", "403", http_status_code=403, expected_params=asked)
+    with pytest.raises(UserError, match=r"; of a bucket whose requester pays, set AWS_REQUEST_PAYER=requester$"):
+        source.version()
+    monkeypatch.setenv("AWS_REQUEST_PAYER", "requester")
+    stub.add_response("head_object", HEAD, {**asked, "RequestPayer": "requester"})
+    assert source.version() == "s3:etag=1f:7"
+    stub.add_client_error("head_object", "403", http_status_code=403)
+    with pytest.raises(UserError, match=r"and their rights to the object$"):
+        source.version()
