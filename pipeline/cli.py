@@ -37,6 +37,7 @@ VERBS = {
     "export": "write a model as one file for ONNX Runtime or LiteRT",
     "sample": "draw a synthetic data set in FER2013's form",
     "ui": "open the MLflow UI on this machine's runs",
+    "clean": "remove what local runs left behind that nobody needs",
     "doctor": "say what is missing on this machine, and the cure",
 }
 
