@@ -89,11 +89,19 @@ setup: $(READY) ## the environment in .venv, from the hashed lock file
 
 .PHONY: test
 test: $(READY) ## set up, run the tests: all but those that have a target of their own
-	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not mlproject and not docker and not services and not browser and not go and not abuse"
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not mlproject and not docker and not services and not browser and not go and not abuse and not kills"
 
 .PHONY: test-abuse
 test-abuse: $(READY) ## thousands of wrong settings, CSVs, pictures and requests, counted (FERPIPE_ABUSE=0.1: a tenth)
 	@$(BIN)/python -m pytest -m abuse tests/abuse
+
+.PHONY: test-kills
+test-kills: $(READY) ## the whole run killed sixty times and resumed, counted (FERPIPE_ABUSE=0.1: six times)
+	@$(BIN)/python -m pytest -m kills tests/abuse
+
+.PHONY: soak
+soak: $(READY) ## 30 small runs in one folder, and what each leaves behind, as a table (RUNS=30)
+	@$(BIN)/python -m benchmarks.soak --runs $(or $(RUNS),30)
 
 .PHONY: test-mlproject
 test-mlproject: $(READY) ## every entry point of MLproject under a real `mlflow run`
@@ -124,7 +132,7 @@ lint: $(READY) ## ruff and pyright
 .PHONY: bench
 bench: $(READY) ## what is fast, measured beside what people would otherwise do (CSV=FER2013 unpacked; none: no ingest)
 	@$(if $(value CSV),,echo "== ingest: left out, it needs FER2013; make bench CSV=fer2013.csv")
-	@for name in $(filter-out $(if $(value CSV),,ingest),$(sort $(basename $(notdir $(wildcard benchmarks/*.py))))); do \
+	@for name in $(filter-out soak $(if $(value CSV),,ingest),$(sort $(basename $(notdir $(wildcard benchmarks/*.py))))); do \
 		echo "== $$name"; \
 		case $$name in ingest | balance) set -- $(call option,,CSV) ;; *) set -- ;; esac; \
 		$(BIN)/python -m "benchmarks.$$name" "$$@"; \
