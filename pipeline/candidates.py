@@ -147,14 +147,20 @@ def shown_candidates(client: mlflow.MlflowClient, parent: Run) -> list[Run]:
 def find_champion(client: mlflow.MlflowClient, run_ids: Sequence[str], model: str = "") -> str:
     """The run of today's champion; empty when there is none, or it has none.
 
+    Where that is not compared but one that was taken over from it is, that one.
+
     Args:
         client: of the MLflow that holds it.
         run_ids: the candidates that are compared.
         model: the registered model; empty for the one that those candidates are versions of, if it is one.
     """
     registered = versions.versions_by_run(client)
-    models = {registered[run_id].model for run_id in run_ids if run_id in registered}
+    compared = [client.get_run(run_id) for run_id in run_ids]
+    models = {version.model for run in compared if (version := versions.version_of_run(registered, run))}
     model = model or (models.pop() if len(models) == 1 else "")
     number = read_state(client, model).champion if model else None
     version = versions.find_version(client, number, model) if number else None
-    return version.run_id if version else ""
+    if version is None:
+        return ""
+    taken_over = (run.info.run_id for run in compared if run.data.tags.get(names.REUSED_FROM) == version.run_id)
+    return version.run_id if version.run_id in run_ids else next(taken_over, version.run_id)

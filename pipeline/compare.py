@@ -51,6 +51,7 @@ class Row:
         verdict: `approved`, `rejected`, `not_gated`; empty without a version.
         alias: `champion`, `challenger`, or empty.
         failure: the sentence with which it failed.
+        reused_from: id of the run whose model and training it has, where it was not trained itself; else empty.
         group: of candidates that differ in their seed alone, what they have in common; empty for a single one.
         pipeline_run: id of the pipeline run that it belongs to; empty for none.
         started: when that began; UTC, ISO 8601.
@@ -74,6 +75,7 @@ class Row:
     verdict: str
     alias: str
     failure: str
+    reused_from: str
     group: str
     pipeline_run: str
     started: str
@@ -137,7 +139,7 @@ def _row(run: Run, known: _Known) -> Row:
     support = {emotion: figures.get(metric("test", "support", emotion), 1) for emotion in recalls}
     present = [emotion for emotion in recalls if support[emotion]]
     worst = min(present, key=lambda emotion: recalls[emotion], default="")
-    version = known.versions.get(run.info.run_id)
+    version = versions.version_of_run(known.versions, run)
     parent = known.parents.get(tags.get(MLFLOW_PARENT_RUN_ID, ""))
     return Row(
         name=run.info.run_name or run.info.run_id[:SHOWN],
@@ -154,6 +156,7 @@ def _row(run: Run, known: _Known) -> Row:
         verdict=version.tags.get(names.VALIDATION_STATUS, "") if version else "",
         alias=known.aliases.get((version.model, version.number), "") if version else "",
         failure=tags.get(names.FAILURE, ""),
+        reused_from=tags.get(names.REUSED_FROM, ""),
         group=tags.get(names.GROUP, ""),
         pipeline_run=parent.info.run_id if parent else "",
         started=start_of(parent or run),

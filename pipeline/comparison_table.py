@@ -30,7 +30,7 @@ WIDE: Final = 140
 def print_table(rows: Sequence[Row], console: Console) -> None:
     """Prints the candidates of one pipeline run, in the order of the rows: the best on validation first."""
     cells: dict[str, _Cell] = {
-        "candidate": lambda row: escape(row.name),
+        "candidate": _name,
         "macro-F1,\nvalidation": lambda row: _figure(row.val_macro_f1),
         "macro-F1,\ntest": lambda row: _figure(row.macro_f1),
         "accuracy,\ntest": lambda row: _figure(row.accuracy),
@@ -57,7 +57,7 @@ def print_comparison(
     split, rows = by_shown_figure(rows)
     tested = any(row.accuracy is not None for row in rows)
     figures: dict[str, _Cell] = {
-        "candidate": lambda row: escape(row.name),
+        "candidate": _name,
         f"macro-F1,\n{split} ↓": lambda row: _figure(row.macro_f1 if split == "test" else row.val_macro_f1),
     }
     if split == "test":
@@ -103,6 +103,10 @@ def _print_failures(rows: Iterable[Row], console: Console) -> None:
     for row in rows:
         if row.failure:
             console.print(f"[yellow]{escape(row.name)} failed: {escape(row.failure)}[/]", soft_wrap=True)
+
+
+def _name(row: Row) -> str:
+    return escape(row.name) + (f" [dim]reused from {row.reused_from[:SHOWN]}[/]" if row.reused_from else "")
 
 
 def _data(row: Row) -> str:

@@ -31,6 +31,7 @@ from ferkit.tracking.candidates import NewCandidate, open_ensemble, state_of
 from ferkit.tracking.markdown import escape
 from ferkit.tracking.names import State
 from ferkit.tracking.ranking import rank, validation_score
+from ferkit.tracking.reuse import model_address
 
 CARRIED = (
     names.PIPELINE_RUN_ID,
@@ -170,7 +171,7 @@ def _join(
         if cross_fitted is not None:
             mlflow.log_metric(names.CROSS_FITTED, cross_fitted)
         mlflow.log_metric("parameters", _log_network(members, shares, folder))
-    models = [get_model_info(f"runs:/{member.info.run_id}/{names.MODEL_ARTIFACT}").model_id for member in members]
+    models = [get_model_info(model_address(member)).model_id for member in members]
     client.log_inputs(run_id, models=[LoggedModelInput(model_id) for model_id in models if model_id])
     said = ", ".join(f"{share:.2f} {member.info.run_name}" for share, member in zip(shares, members, strict=True))
     score = "" if cross_fitted is None else f"; macro-F1 on validation, cross-fitted, {cross_fitted:.3f}"
@@ -234,7 +235,7 @@ def _log_network(members: Sequence[Run], shares: Sequence[float], folder: Path) 
         networks: list[Any] = []
         for number, run in enumerate(members):
             (place := Path(scratch) / str(number)).mkdir()
-            file = fetch_network(f"runs:/{run.info.run_id}/{names.MODEL_ARTIFACT}", place)
+            file = fetch_network(model_address(run), place)
             networks.append(keras.saving.load_model(file, compile=False))
         network = average_networks(networks, shares)
         path = Path(scratch) / "network.keras"

@@ -20,6 +20,7 @@ from ferkit.serving.package import as_base64_png
 from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import candidates, names, tree
 from ferkit.tracking.names import State
+from ferkit.tracking.reuse import model_address
 
 LOG = logging.getLogger("ferpipe")
 
@@ -78,7 +79,7 @@ def _evaluate(
     parameters: Evaluate,
     log: logging.Logger,
 ) -> Evaluation:
-    model_uri = f"runs:/{run_id}/{names.MODEL_ARTIFACT}"
+    model_uri = model_address(client.get_run(run_id))
     model = load_face_model(model_uri)
     scores = {split: Scores(of.emotion, model.probabilities(of.pixels)) for split, of in faces.items()}
     if "test" in faces:

@@ -17,6 +17,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFL
 
 from components import __version__
 from components.open_run.resolve import resolve_candidates
+from components.open_run.reusable import say_reusable
 from components.open_run.trials import draw_trials, open_trials
 from ferkit.addresses import data_name, without_secrets
 from ferkit.code_version import code_version, weights_version
@@ -82,8 +83,11 @@ def open_run(client: mlflow.MlflowClient, pipeline_run: PipelineRun, log: loggin
     asked = {section: parameters[section] for section in ("ingest", "balance")}
     data = _flat(whole_numbers(asked))
     if drawn:
-        return open_trials(client, parent, drawn, shared, data)
-    return open_candidates(client, parent, candidates, shared, data)
+        run_ids = open_trials(client, parent, drawn, shared, data)
+    else:
+        run_ids = open_candidates(client, parent, candidates, shared, data)
+    say_reusable(client, parent, log)
+    return run_ids
 
 
 def filled_in(parameters: Mapping[str, Any]) -> dict[str, Any]:

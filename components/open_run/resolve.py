@@ -9,7 +9,7 @@ from typing import Any
 from ferkit.errors import UserError
 from ferkit.settings import whole_numbers
 from ferkit.tracking import names
-from ferkit.tracking.candidates import NewCandidate, digest
+from ferkit.tracking.candidates import NewCandidate, identify
 from ferkit.training.candidate import parse_candidate
 from ferkit.training.seeds import SEEDS, expand_seeds
 
@@ -40,7 +40,7 @@ def resolve_candidates(
         for seeded in expand_seeds(given):
             candidate = parse_candidate(seeded, train)
             settings = candidate.dump()
-            candidate_id = digest(settings, *identity)
+            candidate_id = identify(settings, *identity)
             if candidate_id in found:
                 first = places[candidate_id]
                 raise UserError(f"candidates[{number}] is equal to [{first}]; drop one, or give them different seeds")

@@ -15,7 +15,7 @@ from ferkit.addresses import run_address, ui_address
 from ferkit.data import Profile
 from ferkit.metrics.evaluation import CandidateRun, SplitScores
 from ferkit.registry.verdict import NO_CHAMPION, NOT_GATED, Verdict
-from ferkit.registry.versions import Version
+from ferkit.registry.versions import PARENT_RUN, Version
 from ferkit.tracking import names
 from ferkit.tracking.markdown import cut_rows, escape
 
@@ -48,8 +48,9 @@ def tell(
         if (version := registered.get(one.run_id)) is None:
             continue
         own = verdict if one is best else None
-        said = describe_version(one, data, name, own, parent, tracking_uri)
-        client.update_model_version(version.model, version.number, description=said)
+        if own or version.tags.get(PARENT_RUN, "") == parent:  # else an earlier run's version, described by that
+            said = describe_version(one, data, name, own, parent, tracking_uri)
+            client.update_model_version(version.model, version.number, description=said)
         for tag, value in _standing(version, own).items():
             client.set_tag(one.run_id, tag, value)
     if not parent:
@@ -132,7 +133,8 @@ def describe_version(
     lines = [f"**{escape(candidate.name)}**"]
     if candidate.evaluation is not None:
         lines[0] += f": on test, {_figures(candidate.evaluation.scores)}"
-    links = [f"[its run]({run_address(tracking_uri, candidate.experiment_id, candidate.run_id)})"]
+    run_id = candidate.tags.get(names.REUSED_FROM, candidate.run_id)
+    links = [f"[its run]({run_address(tracking_uri, candidate.experiment_id, run_id)})"]
     if parent:
         links.append(f"[pipeline run]({run_address(tracking_uri, candidate.experiment_id, parent)})")
     lines += ["", f"Data: {escape(data_name)} (digest {data.digest[:12]}). {', '.join(links)}", ""]

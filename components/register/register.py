@@ -137,20 +137,24 @@ def register_candidates(
     registered = {
         run.info.run_id: versions.register_run(
             client,
-            run.info.run_id,
+            run,
             _tags(run, profile, data_uri or str(faces.absolute()), parent_run_id, keeper),
             _describe(run),
             model,
         )
         for run in scored
     }
-    best = registered[order(scored)[0].info.run_id]
+    chosen = order(scored)[0]
+    best = registered[chosen.info.run_id]
     state = reconcile(client, model)
     # Registered again, after its best became champion: nothing to compare, and no verdict to take back.
     is_champion = best.number == state.champion
     verdict = (
         decide_champion(client, best, faces, policy) if is_champion else decide(client, best, state, faces, policy)
     )
+    # Its version may be that of an earlier run, from which it was taken over.
+    challenger = replace(verdict.challenger, run_id=chosen.info.run_id, name=str(chosen.info.run_name))
+    verdict = replace(verdict, challenger=challenger)
     verdict = replace(verdict, candidates=tuple(_row(client, run, registered, verdict) for run in order(candidates)))
     told = [read_candidate(client, row["run_id"]) for row in verdict.candidates]
     tell(client, verdict, registered, told, profile, parent_run_id)

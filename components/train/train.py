@@ -17,6 +17,7 @@ import mlflow
 import numpy as np
 from mlflow.entities import Metric, Run
 
+from components.train.take_over import FOLDER, take_over
 from ferkit.data import EMOTIONS, Faces, Profile, read_profile, read_split
 from ferkit.errors import UserError
 from ferkit.search.pruning import Pruned, pruner_of
@@ -47,7 +48,8 @@ def train_candidate(
     A candidate that was trained, or failed for good, is not trained again: its state says so. One that fails for a
     reason of its own (it diverged, a setting does not work, an exception that another try would meet again) ends its
     own run as FAILED, with the sentence; the others go on. A search's trial whose values are still open gets them here;
-    one that falls behind the others is given up, and is FINISHED.
+    one that falls behind the others is given up, and is FINISHED. Where `train.reuse` asks for it, one that an earlier
+    pipeline run trained is taken over.
 
     Args:
         client: of the tracking store that MLflow points at.
@@ -72,6 +74,8 @@ def train_candidate(
     name = str(run.info.run_name)
     settings = candidates.settings_of(run)
     profile = read_profile(folder)
+    if take_over(client, run, settings, profile, log):
+        return
     train, validation = read_split(folder, "train"), read_split(folder, "validation")
     store = store_for(state_dir, tree.parent_of(client, run_id).info.run_id, run_id)
     history = open_state(store).history
@@ -206,7 +210,7 @@ def log_results(candidate: Candidate, trained: Trained, validation: Faces, secon
             rows = csv.DictWriter(file, ["epoch", *trained.history[0]])
             rows.writeheader()
             rows.writerows({"epoch": number, **epoch} for number, epoch in enumerate(trained.history, 1))
-        mlflow.log_artifacts(name, "training")
+        mlflow.log_artifacts(name, FOLDER)
         save_network(trained.network, candidate, validation.side, folder / "network.keras")
         log_face_model(folder / "network.keras", side=validation.side, example=validation.pixels[:1])
 

@@ -18,6 +18,7 @@ from ferkit.errors import UserError
 from ferkit.store_errors import StoreError, classify
 from ferkit.tracking import names
 from ferkit.tracking.doubled import discard_versions
+from ferkit.tracking.reuse import model_address, origin_of
 from ferkit.tracking.short_ids import RUN_ID, whole_id, with_whole_id
 
 DESCRIPTION = (
@@ -114,7 +115,7 @@ def address_of(client: mlflow.MlflowClient, given: str) -> str:
     if given in models:
         return f"models:/{given}@{names.CHAMPION}"
     if RUN_ID.fullmatch(given):
-        return f"runs:/{whole_id(client, given)}/{names.MODEL_ARTIFACT}"
+        return model_address(client.get_run(whole_id(client, given)))
     if len(models) > 1:
         ways = ", ".join(f"{model}{'/' if given.isdecimal() else '@'}{given}" for model in models)
         raise UserError(f"there are {len(models)} registered models; say which with --model: {ways}")
@@ -188,24 +189,34 @@ def versions_by_run(client: mlflow.MlflowClient) -> dict[str, Version]:
     return found
 
 
+def version_of_run(registered: Mapping[str, Version], run: Run) -> Version | None:
+    """The version of a run, of those that `versions_by_run` gives; of one that was taken over, that of its origin."""
+    return registered.get(origin_of(run))
+
+
 def register_run(
     client: mlflow.MlflowClient,
-    run_id: str,
+    run: Run,
     tags: Mapping[str, str],
     description: str,
     model: str = names.REGISTERED_MODEL,
 ) -> Version:
     """Registers the model of a candidate's run; a run that has a version keeps it.
 
+    One that was taken over from another run gets that run's version, as it is; where it has none, it is made.
+
     Args:
         client: of the MLflow that holds the run; `connect` has pointed MLflow's fluent functions at it, too.
-        run_id: the candidate's run.
+        run: the candidate's.
         tags: of a new version.
         description: what a person reads first, in the registry's list.
         model: the registered model, made where there is none.
     """
     ensure_registered_model(client, model)
+    run_id = origin_of(run)
     there = versions(client, run_id, model)
+    if there and run_id != run.info.run_id:
+        return there[-1]
     if not there:
         logging.getLogger("mlflow.tracking._model_registry.fluent").setLevel(logging.ERROR)
         with contextlib.redirect_stderr(io.StringIO()):  # "Successfully registered model ..."

@@ -23,7 +23,7 @@ from ferkit.search.settings import Search
 from ferkit.search.space import Point, Spaces
 from ferkit.search.study import Told, next_point
 from ferkit.tracking import names, tree
-from ferkit.tracking.candidates import NUMBER, NewCandidate, describe, digest, state_of
+from ferkit.tracking.candidates import NUMBER, NewCandidate, describe, identify, state_of
 from ferkit.tracking.doubled import discard_runs
 from ferkit.tracking.names import State
 from ferkit.tracking.write_once import write_once
@@ -178,7 +178,7 @@ def as_candidate(number: int, point: Point, spaces: Spaces, identity: Sequence[A
         raise UserError(f"trial {number + 1}: {error} (in {shorten(dict(point.values))})") from None
     settings = candidate.dump()
     return NewCandidate(
-        digest(settings, *identity), trial_name(number, point, spaces), candidate.architecture, settings
+        identify(settings, *identity), trial_name(number, point, spaces), candidate.architecture, settings
     )
 
 

@@ -32,7 +32,7 @@ class TrialRow:
         accuracy: likewise.
         loss: likewise.
         epoch: the kept one; of a pruned trial the last.
-        seconds: that it trained; None where it did not end by itself.
+        seconds: that it trained; None where it did not end by itself, or was taken over from an earlier run.
         started: when its training began, milliseconds of the epoch.
         failure: the sentence with which it failed.
     """
@@ -120,7 +120,7 @@ def _trial(run: Run, points: Mapping[str, Point]) -> TrialRow:
         point=points.get(run.info.run_id),
         **found,
         epoch=None if epoch is None else int(epoch),
-        seconds=figures.get("train_seconds"),
+        seconds=None if names.REUSED_FROM in run.data.tags else figures.get("train_seconds"),
         started=int(run.info.start_time or 0),
         failure=run.data.tags.get(names.FAILURE, ""),
     )

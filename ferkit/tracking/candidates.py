@@ -147,6 +147,16 @@ def describe(client: mlflow.MlflowClient, run_id: str, candidate: NewCandidate) 
     client.log_dict(run_id, dict(candidate.settings), SETTINGS)
 
 
+def identify(settings: Mapping[str, Any], *identity: Any) -> str:
+    """A candidate's id: equal for trainings that are the same, whatever they are told that changes no result.
+
+    Args:
+        settings: resolved, flat, as JSON types.
+        identity: whatever else makes two trainings different: versions of data and code.
+    """
+    return digest({name: settings[name] for name in settings if name not in names.WITHOUT_EFFECT}, *identity)
+
+
 def digest(*parts: Any) -> str:
     """16 hexadecimal characters of JSON types; the order of keys makes no difference."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -8,6 +8,8 @@ from typing import Final
 
 from mlflow.entities import Run
 
+from ferkit.tracking.names import WITHOUT_EFFECT
+
 IN_NAME: Final = frozenset({"architecture", "recipe", "seed"})
 """Parameters of a candidate that its name always has: `lenet-tuned-s0`."""
 
@@ -18,7 +20,7 @@ def differing_parameters(runs: Iterable[Run]) -> dict[str, dict[str, str]]:
     Parameters of data (`balance.strategy`) are held against all other candidates. Those of a candidate are held against
     others of its architecture and recipe alone: between two architectures nearly all of them differ. A candidate that
     lacks a parameter says nothing about it, so that one of an earlier version, which had other names, does not differ
-    from all others in everything.
+    from all others in everything. What changes no result is left out.
     """
     runs = list(runs)
     values: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
@@ -29,7 +31,7 @@ def differing_parameters(runs: Iterable[Run]) -> dict[str, dict[str, str]]:
         run.info.run_id: {
             name: value
             for name, value in sorted(run.data.params.items())
-            if name not in IN_NAME and len(values[_among(run, name)]) > 1
+            if name not in IN_NAME | WITHOUT_EFFECT and len(values[_among(run, name)]) > 1
         }
         for run in runs
     }

@@ -31,6 +31,8 @@ DATA_NAME: Final = "data.name"
 """A short name of the CSV, for people: `fer2013`."""
 ARCHITECTURE: Final = "architecture"
 CANDIDATE_ID: Final = "candidate_id"
+REUSED_FROM: Final = "reused.from"
+"""Of a candidate that was not trained: the id of the run of an equal one, whose model and figures it has."""
 CANDIDATE: Final = "candidate"
 """Of a logged model: the name of its candidate's run."""
 GROUP: Final = "group"
@@ -90,6 +92,10 @@ class State:
     PRUNED: Final = "pruned"
     FAILED: Final = "failed"
     EVALUATED: Final = "evaluated"
+
+
+WITHOUT_EFFECT: Final = frozenset({"reuse", "require_gpu", "save_every", "tensorboard"})
+"""Parameters of training that change nothing about what is trained: candidates that differ in them alone are equal."""
 
 
 def registered_model(given: str, csv: str) -> str:

@@ -184,6 +184,11 @@ class Train(Settings):
     save_every: int = Field(
         default=1, ge=1, description="epochs between two saved states; what a killed training loses at most"
     )
+    reuse: bool = Field(
+        default=False,
+        description="whether an equal candidate that an earlier run of this MLflow trained and evaluated is taken over "
+        "instead of trained again",
+    )
     tensorboard: bool = Field(
         default=False, description="write TensorBoard's event file to the run's artifacts, live (needs tensorboard)"
     )
@@ -225,4 +230,5 @@ class ResolvedTrain:
     deterministic: bool
     require_gpu: bool
     save_every: int
+    reuse: bool
     tensorboard: bool
