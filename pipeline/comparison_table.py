@@ -106,7 +106,7 @@ def _print_failures(rows: Iterable[Row], console: Console) -> None:
 
 
 def _name(row: Row) -> str:
-    return escape(row.name) + (f" [dim]reused from {row.reused_from[:SHOWN]}[/]" if row.reused_from else "")
+    return escape(row.name) + (f"\n[dim]reused from {row.reused_from[:SHOWN]}[/]" if row.reused_from else "")
 
 
 def _data(row: Row) -> str:

@@ -19,7 +19,9 @@ from mlflow.entities import LoggedModelInput, Param, Run
 from mlflow.models import get_model_info
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
+from components.ensemble.describe import as_markdown
 from components.ensemble.parameters import Ensemble
+from components.ensemble.take_over import take_over
 from ferkit.data import EMOTIONS, Profile, read_profile, read_split
 from ferkit.errors import UserError
 from ferkit.metrics.classification import Scores
@@ -28,7 +30,6 @@ from ferkit.metrics.mixture import cross_fit, fit_weights
 from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import candidates, names, tree
 from ferkit.tracking.candidates import NewCandidate, open_ensemble, state_of
-from ferkit.tracking.markdown import escape
 from ferkit.tracking.names import State
 from ferkit.tracking.ranking import rank, validation_score
 from ferkit.tracking.reuse import model_address
@@ -110,7 +111,8 @@ def join(
         return run_id
     candidates.start(client, run_id)
     try:
-        _join(client, run, members, folder, profile, weights, log)
+        if not take_over(client, run, members, profile, log):
+            _join(client, run, members, folder, profile, weights, log)
     except Exception as error:
         if is_out_of_reach(error):
             raise
@@ -242,17 +244,3 @@ def _log_network(members: Sequence[Run], shares: Sequence[float], folder: Path) 
         network.save(path)
         log_face_model(path, side=validation.side, example=validation.pixels[:1])
     return int(network.count_params())
-
-
-def as_markdown(members: Sequence[Run], shares: Sequence[float]) -> str:
-    """The members with their weights and links to their runs: the description of the ensemble's run."""
-    lines = [
-        "The weighted mean of these models' probabilities, as one network:",
-        "",
-        "| weight | member |",
-        "| --- | --- |",
-    ]
-    for run, share in zip(members, shares, strict=True):
-        link = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
-        lines.append(f"| {share:.3f} | [{escape(str(run.info.run_name))}]({link}) |")
-    return "\n".join([*lines, ""])

@@ -1,20 +1,54 @@
-"""Candidates that an earlier pipeline run trained and evaluated: found again by their id, wherever in this MLflow."""
+"""Candidates that an earlier pipeline run made and evaluated: found by id, wherever in this MLflow, and taken over."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
 
 import mlflow
-from mlflow.entities import Run
+from mlflow.artifacts import list_artifacts
+from mlflow.entities import LoggedModelOutput, Metric, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from ferkit.errors import is_out_of_reach
 from ferkit.tracking import names
 from ferkit.tracking.names import State
-from ferkit.tracking.tree import PAGE
+from ferkit.tracking.short_ids import SHOWN
+from ferkit.tracking.tree import PAGE, parent_of
+
+NOT_TAKEN: Final = ("system/", *(names.metric(split, "") for split in ("validation", "test", "test_clean")))
+"""Beginnings of metrics that are not taken over: the machine's, and those that `evaluate` measures anew."""
+
+CARRIED: Final = (names.DATA_SHA256, names.DATA_DIGEST, "hardware", "precision")
+"""Tags that are taken over."""
+
+BATCH: Final = 1000
+"""Metrics that MLflow takes at once, at most."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A candidate of an earlier pipeline run, whose model is there.
+
+    Attributes:
+        run: the candidate's.
+        model_id: of its logged model.
+    """
+
+    run: Run
+    model_id: str
+
+    def __str__(self) -> str:
+        """For a sentence: its run, that one's pipeline run, and its version where it has one."""
+        tags = self.run.data.tags
+        of = f" of {tags[names.PARENT_NAME]}" if names.PARENT_NAME in tags else ""
+        version = f", version {tags[names.VERSION]}" if names.VERSION in tags else ""
+        return f"run {self.run.info.run_id[:SHOWN]} ({self.run.info.run_name}{of}{version})"
 
 
 def origin_of(run: Run) -> str:
-    """The id of the run that trained a candidate's model: its own, unless it was taken over from another one."""
+    """The id of the run that logged a candidate's model: its own, unless it was taken over from another one."""
     return run.data.tags.get(names.REUSED_FROM, run.info.run_id)
 
 
@@ -23,22 +57,43 @@ def model_address(run: Run) -> str:
     return f"runs:/{origin_of(run)}/{names.MODEL_ARTIFACT}"
 
 
-def find_equal(client: mlflow.MlflowClient, run: Run, model: str) -> list[Run]:
-    """The candidates of other pipeline runs that are equal to one; those with a version of `model` first, then newest.
+def find_origin(client: mlflow.MlflowClient, run: Run, data_digest: str) -> Origin | None:
+    """An equal candidate of another pipeline run; the newest that has a version in this one's registered model, if any.
 
     Args:
         client: of the MLflow that holds them.
         run: of a candidate whose settings are known.
-        model: the registered model that it becomes a version of.
+        data_digest: of the data set that both have to have been made with.
     """
+    model = parent_of(client, run.info.run_id).data.params.get(names.MODEL_PARAMETER, "")
     tags = run.data.tags
     query = f"tags.`{names.CANDIDATE_ID}` = '{tags[names.CANDIDATE_ID]}'"
-    found = find_evaluated(client, query, tags[MLFLOW_PARENT_RUN_ID])
-    return sorted(found, key=lambda one: not one.data.tags.get(names.VERSION, "").startswith(f"{model}/"))
+    found = [
+        one
+        for one in find_evaluated(client, query, tags[MLFLOW_PARENT_RUN_ID])
+        if one.data.tags.get(names.DATA_DIGEST) == data_digest
+    ]
+    found.sort(key=lambda one: not one.data.tags.get(names.VERSION, "").startswith(f"{model}/"))
+    origins = (Origin(one, _model_of(client, one)) for one in found)
+    return next((origin for origin in origins if origin.model_id), None)
+
+
+def _model_of(client: mlflow.MlflowClient, run: Run) -> str:
+    """The id of a run's logged model; empty where it, or what it consists of, was deleted."""
+    logged = client.get_run(run.info.run_id).outputs
+    if not logged or not logged.model_outputs:
+        return ""
+    model_id = logged.model_outputs[0].model_id
+    try:
+        return model_id if list_artifacts(artifact_uri=f"models:/{model_id}") else ""
+    except mlflow.MlflowException as error:
+        if is_out_of_reach(error):
+            raise
+        return ""
 
 
 def find_evaluated(client: mlflow.MlflowClient, query: str, parent_run_id: str) -> Iterator[Run]:
-    """The candidates, newest first, that were trained and evaluated under another parent.
+    """The candidates, newest first, that were made and evaluated under another parent.
 
     Neither those that were pruned or failed, nor those that were themselves taken over.
 
@@ -76,3 +131,21 @@ def _experiments(client: mlflow.MlflowClient) -> Iterator[list[str]]:
         token = page.token
         if not token:
             return
+
+
+def take_figures_and_model(client: mlflow.MlflowClient, run_id: str, origin: Origin) -> None:
+    """Gives a run its origin's figures of training, by epoch, and its model as output, and says where they come from.
+
+    Written once more, it is the same: metrics keep their time and step. The tag `reused.from` comes last.
+    """
+    source_id, source = origin.run.info.run_id, origin.run.data
+    taken = [name for name in source.metrics if not name.startswith(NOT_TAKEN)]
+    points = [point for name in taken for point in client.get_metric_history(source_id, name)]
+    metrics = [Metric(point.key, point.value, point.timestamp, point.step) for point in points]
+    for start in range(0, len(metrics), BATCH):
+        client.log_batch(run_id, metrics=metrics[start : start + BATCH])
+    outputs = client.get_run(run_id).outputs
+    if not outputs or not outputs.model_outputs:  # MLflow refuses a link that it has already
+        client.log_outputs(run_id, [LoggedModelOutput(origin.model_id, 0)])
+    tags = [RunTag(name, source.tags[name]) for name in CARRIED if name in source.tags]
+    client.log_batch(run_id, tags=[*tags, RunTag(names.REUSED_FROM, source_id)])

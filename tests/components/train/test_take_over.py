@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from mlflow.entities import Metric, Run
 
+from components.ensemble.ensemble import join
+from components.ensemble.parameters import Ensemble
 from components.evaluate.evaluate import evaluate_candidate
 from components.evaluate.parameters import Evaluate
 from components.open_run.resolve import resolve_candidates
@@ -145,6 +147,24 @@ def test_a_model_that_has_no_version_here_gets_one(first: Evaluated):
     assert version.run_id == first.members[2].info.run_id
 
 
+def test_so_is_an_ensemble_of_candidates_that_were_taken_over(first: Evaluated):
+    client, run_ids = first.client, [run.info.run_id for run in first.members[:2]]
+    made = first.join(Ensemble(weights="fitted"), run_ids)
+    evaluate_candidate(client, made, first.folder, Evaluate(resamples=100))
+    members = [taken_over(first, id_of(run)) for run in first.members[:2]]
+    parent = client.get_run(members[0].data.tags["mlflow.parentRunId"])
+    for member in members:
+        evaluate_candidate(client, member.info.run_id, first.folder, Evaluate(resamples=100))
+    members = [client.get_run(member.info.run_id) for member in members]
+    before, run = client.get_run(made), client.get_run(join(client, parent, members, first.folder, "fitted", LOG))
+    assert run.data.tags[names.REUSED_FROM] == made
+    assert run.data.params["weight.1"] == before.data.params["weight.1"]
+    assert run.data.metrics[names.CROSS_FITTED] == before.data.metrics[names.CROSS_FITTED]
+    assert members[1].info.run_id in run.data.tags["mlflow.note.content"]
+    mixed = client.get_run(join(client, parent, [members[0], before], first.folder, "equal", LOG))
+    assert names.REUSED_FROM not in mixed.data.tags
+
+
 @pytest.mark.parametrize(
     ("tag", "value"),
     [(names.STATE, "pruned"), (names.STATE, "failed"), (names.DATA_DIGEST, "0" * 32), (names.REUSED_FROM, "1" * 32)],
@@ -178,7 +198,7 @@ def is_taken_over(first: Evaluated, candidate_id: str, monkeypatch: pytest.Monke
 def test_a_model_whose_files_are_gone_is_trained_again(first: Evaluated, monkeypatch: pytest.MonkeyPatch):
     client, source = first.client, first.members[2]
     model_id = client.get_run(source.info.run_id).outputs.model_outputs[0].model_id
-    monkeypatch.setattr("components.train.take_over.list_artifacts", lambda artifact_uri: [])
+    monkeypatch.setattr("ferkit.tracking.reuse.list_artifacts", lambda artifact_uri: [])
     assert not is_taken_over(first, id_of(source), monkeypatch)
     monkeypatch.undo()
     client.delete_logged_model(model_id)
