@@ -26,7 +26,7 @@ from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of
 from ferkit.tracking.doubled import discard_runs
 from ferkit.tracking.names import State
-from ferkit.tracking.owner import claim, local_owner
+from ferkit.tracking.owner import Heart, Owner, claim, local_owner, owner_of
 from ferkit.tracking.ranking import rank, validation_score
 from pipeline.candidates import find_candidates
 
@@ -61,19 +61,21 @@ def join_models(
 
     Raises:
         UserError: fewer than two models, one that was not evaluated, models of different data, or data that is not
-            here; or the ensemble cannot be made or evaluated.
+            here; or the ensemble cannot be made or evaluated; or another command took its parent run over.
     """
     members = find_members(client, given, model)
     model = model or versions.model_of(tree.parent_of(client, members[0].info.run_id))
     version = _version_with_data(client, members) if data is None else None
     with _data(version, data) as (folder, data_uri):
         check_same_data(members, read_profile(folder))
-        with _parent(client, members[0].info.experiment_id, running) as parent:
+        with _parent(client, members[0].info.experiment_id, running) as (parent, owner):
             run_id = join(client, parent, members, folder, parameters.weights, LOG)
             say(f"{client.get_run(run_id).info.run_name}: run {run_id}, of {len(members)} models")
+            tree.enter(client, client.get_run(parent.info.run_id), owner)
             if evaluate_candidate(client, run_id, folder, Evaluate(), LOG) is None:
                 raise UserError(client.get_run(run_id).data.tags[names.FAILURE])
             parent_id = parent.info.run_id
+            tree.enter(client, client.get_run(parent_id), owner)
             client.log_param(parent_id, names.MODEL_PARAMETER, model)
             verdict = register_candidates(client, [run_id], folder, policy, parent_id, data_uri, [run_id], model)
             report_run(client, [run_id], folder, verdict, parent_id)
@@ -127,8 +129,11 @@ def _data(version: versions.Version | None, given: Path | None) -> Iterator[tupl
 
 
 @contextmanager
-def _parent(client: mlflow.MlflowClient, experiment_id: str, running: Path) -> Iterator[Run]:
-    """A parent run of this command's own, ended however the block ends."""
+def _parent(client: mlflow.MlflowClient, experiment_id: str, running: Path) -> Iterator[tuple[Run, Owner]]:
+    """A parent run of this command's own, which beats for it, and its owner; ended however the block ends.
+
+    Unless another command has taken the run over, whose it is then.
+    """
     with local_owner(running) as owner:
         tags = {names.RUN_KIND: "pipeline", names.OWNER: owner.id}
         name = f"ensemble {datetime.now(UTC):%Y-%m-%d %H:%M}"
@@ -136,10 +141,14 @@ def _parent(client: mlflow.MlflowClient, experiment_id: str, running: Path) -> I
         parent, *others = tree.find_parents(client, experiment_id, owner)
         discard_runs(client, others)
         claim(client, parent, owner)
+        heart = Heart(client, parent.info.run_id, owner, lambda: None)
         try:
-            yield parent
+            yield parent, owner
         except BaseException as error:
-            status = "FAILED" if isinstance(error, Exception) else "KILLED"
-            tree.close_tree(client, client.get_run(parent.info.run_id), status, str(error) or "interrupted")
+            run, status = client.get_run(parent.info.run_id), "FAILED" if isinstance(error, Exception) else "KILLED"
+            if owner_of(run) == owner:
+                tree.close_tree(client, run, status, str(error) or "interrupted")
             raise
+        finally:
+            heart.close()
         tree.close_tree(client, client.get_run(parent.info.run_id), "FINISHED")

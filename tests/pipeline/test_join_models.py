@@ -9,6 +9,7 @@ import pytest
 from evaluated import Evaluated
 
 from components.ensemble.parameters import Ensemble
+from components.evaluate.evaluate import evaluate_candidate
 from components.register.register import register_candidates
 from ferkit.data import read_profile
 from ferkit.errors import UserError
@@ -18,7 +19,7 @@ from ferkit.registry.settings import Register
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of
 from ferkit.tracking.names import State
-from ferkit.tracking.owner import holds_lock, owner_of
+from ferkit.tracking.owner import Owner, claim, holds_lock, owner_of
 from pipeline.ensemble import find_members, join_models
 
 POLICY = Register(floor_macro_f1=0, floor_recall=0, resamples=1000)
@@ -58,7 +59,28 @@ def test_versions_and_runs_become_one_model_with_a_verdict(evaluated: Evaluated,
     owner = owner_of(parent)
     assert owner is not None
     assert holds_lock(owner) is None, "its lock is gone with the command"
+    assert parent.data.tags[names.BEAT].startswith(f"{owner.id} "), "its command beat for it"
     assert any(item.path == "report.html" for item in client.list_artifacts(parent.info.run_id))
+
+
+def test_a_command_whose_run_another_one_took_over_registers_nothing_and_leaves_it_to_that(
+    evaluated: Evaluated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    client, ids = evaluated.client, [run.info.run_id for run in evaluated.members[:2]]
+    taken: list[str] = []
+
+    def evaluate(client: Any, run_id: str, *rest: Any) -> Any:
+        parent = tree.parent_of(client, run_id)
+        taken.append(parent.info.run_id)
+        claim(client, parent, Owner("another", str(tmp_path / "lock")))
+        return evaluate_candidate(client, run_id, *rest)
+
+    monkeypatch.setattr("pipeline.ensemble.evaluate_candidate", evaluate)
+    before = versions.versions_by_run(client)
+    with pytest.raises(UserError, match="was taken over by another command"):
+        joined(evaluated, tmp_path, *ids, data=evaluated.folder)
+    assert versions.versions_by_run(client).keys() == before.keys()
+    assert tree.is_open(client.get_run(taken[0]))
 
 
 def test_a_pipeline_run_stands_for_its_candidates_but_not_their_ensemble(evaluated: Evaluated):
