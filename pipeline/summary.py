@@ -8,21 +8,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import mlflow
 from mlflow.entities import Run
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from ferkit.addresses import ui_address
 from ferkit.registry import versions
 from ferkit.registry.verdict import APPROVED
-from ferkit.search.trials import SearchRecord, find_search
+from ferkit.search.trials import find_search
 from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names
-from ferkit.tracking.names import State
 from ferkit.tracking.short_ids import SHOWN
 from ferkit.tracking.store import connect
 from ferkit.tracking.views import view_path
@@ -30,8 +28,8 @@ from pipeline.candidates import shown_candidates
 from pipeline.compare import Row, rows_of
 from pipeline.comparison_table import print_table
 from pipeline.groups import GroupRow, groups_of, print_groups
-from pipeline.progress import duration
 from pipeline.run_report import local_report
+from pipeline.trials_table import describe_search, print_trials, top_trials
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,8 @@ class Summary:
         challenger: version that may be promoted; empty when there is none.
         champion: version that serves; empty when there is none.
         next: the commands that come next.
-        trials: of a search, the best first: number, name, state, macro-F1 on validation, epoch, run_id.
+        trials: of a search, the best first: number, name, state, macro-F1 on validation at the kept epoch, that epoch,
+            run_id; of a finalist also `evaluated`, the exported model's macro-F1 there, and its 95% `interval`.
         searched: how many trials there were, of which how many were pruned and failed; empty without a search.
     """
 
@@ -96,8 +95,8 @@ def summary(tracking_uri: str, parent_run_id: str) -> Summary:
         champion=champion,
         next=[f"{command()} {rest}" for rest in next_commands(client, parent, rows, challenger)]
         + ([f"{command()} run --config runs:/{parent_run_id}/search/best.yaml"] if search else []),
-        trials=_top(search) if search else (),
-        searched=_searched(search) if search else "",
+        trials=top_trials(search) if search else (),
+        searched=describe_search(search) if search else "",
     )
 
 
@@ -114,47 +113,6 @@ def named_model(client: mlflow.MlflowClient, model: str) -> str:
     return f" --model {model}" if len(versions.our_models(client)) > 1 else ""
 
 
-TOP: Final = 5
-"""Trials of a search that the terminal shows."""
-
-
-def _top(search: SearchRecord) -> list[dict[str, Any]]:
-    return [
-        {
-            "trial": trial.number,
-            "name": trial.name,
-            "state": trial.state,
-            "val_macro_f1": trial.macro_f1,
-            "epoch": trial.epoch,
-            "run_id": trial.run_id,
-        }
-        for trial in search.best_first[:TOP]
-    ]
-
-
-def _searched(search: SearchRecord) -> str:
-    finished, pruned, failed = len(search.best_first), search.count(State.PRUNED), search.count(State.FAILED)
-    return (
-        f"{len(search.trials)} trials in {duration(search.seconds)} of training: {finished} finished, {pruned} pruned, "
-        f"{failed} failed"
-    )
-
-
-def print_trials(found: Summary, console: Console) -> None:
-    """The best trials of a search, on validation; nothing without a search."""
-    if not found.searched:
-        return
-    console.print(f"\n[bold]search[/]      {escape(found.searched)}", highlight=False, soft_wrap=True)
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("best trials on validation", overflow="fold")
-    table.add_column("macro-F1", justify="right")
-    table.add_column("epoch", justify="right")
-    table.add_column("run")
-    for trial in found.trials:
-        table.add_row(escape(trial["name"]), f"{trial['val_macro_f1']:.3f}", str(trial["epoch"]), trial["run_id"][:8])
-    console.print(table)
-
-
 def command() -> str:
     """How to call `ferpipe` here: by its path, unless this environment's is the one that the shell would find."""
     here = Path(sys.executable).with_name("ferpipe")
@@ -166,7 +124,7 @@ def command() -> str:
 
 def print_summary(found: Summary, console: Console) -> None:
     """The end of `ferpipe run` on the terminal."""
-    print_trials(found, console)
+    print_trials(found.searched, found.trials, console)
     console.print()
     print_table(found.candidates, console)
     print_groups(found.groups, console)

@@ -1,4 +1,4 @@
-"""What a person sees first in the MLflow UI: an experiment of model training, and two saved views of its runs.
+"""What a person sees first in the MLflow UI: an experiment of model training, and saved views of its runs.
 
 The runs table shows no figures until somebody picks columns. A saved view is an experiment tag (MLflow 3.17 keeps those
 made by hand in the same form), so ours are there from the first run on: under "Views", and by an address.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from ferkit.tracking import names
 from ferkit.tracking.names import metric
@@ -16,6 +16,7 @@ from ferkit.tracking.names import metric
 CANDIDATES: Final = "candidates"
 PIPELINE_RUNS: Final = "pipeline-runs"
 TRIALS: Final = "trials"
+SEEDS: Final = "seeds"
 _MADE_AT: Final = 1_767_225_600_000  # milliseconds; any fixed moment: the tag is the same whoever writes it
 
 
@@ -27,14 +28,22 @@ def _tags(*columns: str) -> list[str]:
     return [f"tags.`{column}`" for column in columns]
 
 
-def _view(name: str, kind: str, order_by: str, columns: Sequence[str], which: str = "") -> str:
-    """A saved view as MLflow keeps it: the runs of one kind, or some of them, by a figure or by time."""
-    state = {
+def _view(name: str, kind: str, order_by: str, columns: Sequence[str], which: str = "", group: str = "") -> str:
+    """A saved view as MLflow keeps it: the runs of one kind, or some of them, by a figure or by time.
+
+    With `group`, a tag, those that share its value are folded into one line, which shows their means.
+    """
+    state: dict[str, Any] = {
         "searchFilter": f"tags.`{names.RUN_KIND}` = '{kind}'{which}",
         "orderByKey": order_by,
         "orderByAsc": False,
         "selectedColumns": list(columns),
     }
+    if group:
+        state["groupBy"] = {
+            "aggregateFunction": "average",
+            "groupByKeys": [{"mode": "tag", "groupByData": group}],
+        }
     return json.dumps({"name": name, "createdAt": _MADE_AT, "updatedAt": _MADE_AT, "state": json.dumps(state)})
 
 
@@ -84,6 +93,22 @@ VIEWS: Final = {
             *_metrics(names.BEST_MACRO_F1, "best_val/accuracy", "best_epoch", names.PRUNED_EPOCH, "train_seconds"),
         ],
         f" AND tags.`{names.SEARCH_RUN}` LIKE '%'",
+    ),
+    f"mlflow.sharedViewState.{SEEDS}": _view(
+        "Seeds: means of groups",
+        "candidate",
+        f"metrics.`{metric('validation', 'macro_f1')}`",
+        [
+            *_tags(names.PARENT_NAME, names.VERDICT, names.VERSION),
+            *_metrics(
+                metric("validation", "macro_f1"),
+                metric("test", "macro_f1"),
+                metric("test", "accuracy"),
+                metric("test", "worst_recall"),
+            ),
+        ],
+        f" AND tags.`{names.GROUP}` LIKE '%'",
+        group=names.GROUP,
     ),
 }
 """The saved views, as tags of an experiment; an older release's are replaced."""

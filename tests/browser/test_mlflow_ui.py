@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mlflow
@@ -18,7 +18,7 @@ import requests
 
 from ferkit.tracking import names, tree
 from ferkit.tracking.store import connect
-from ferkit.tracking.views import view_path
+from ferkit.tracking.views import SEEDS, view_path
 
 pytestmark = pytest.mark.browser
 QUIET = (
@@ -41,16 +41,19 @@ def chromium() -> str:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A store with one pipeline run of two candidates."""
+    """A store with a pipeline run of two candidates, and two seeds of a third."""
     address = f"sqlite:///{tmp_path_factory.mktemp('ui') / 'mlflow.db'}"
     client = connect(address)
     experiment = tree.experiment_id(client, names.EXPERIMENT)
     parent = client.create_run(experiment, tags={names.RUN_KIND: "pipeline"}, run_name="2026-11-21 04:00")
-    for name, accuracy in (("lenet-tuned-s0", 0.9375), ("multi_kernel-tuned-s0", 0.8125)):
+    made = [("lenet-tuned-s0", 0.9375, ""), ("multi_kernel-tuned-s0", 0.8125, "")]
+    made += [(f"lenet-notebook-s{seed}", score, "lenet-notebook") for seed, score in enumerate((0.25, 0.375))]
+    for name, accuracy, group in made:
+        tags = {names.RUN_KIND: "candidate", "mlflow.parentRunId": parent.info.run_id}
         run = client.create_run(
             experiment,
             run_name=name,
-            tags={names.RUN_KIND: "candidate", "mlflow.parentRunId": parent.info.run_id},
+            tags=tags | ({names.GROUP: group} if group else {}),
         )
         for metric in ("test/accuracy", "test/macro_f1", "eval_val/macro_f1", "test_clean/macro_f1"):
             client.log_metric(run.info.run_id, metric, accuracy)
@@ -80,14 +83,29 @@ def ui(store: str) -> Iterator[str]:
         os.killpg(server.pid, 15)
 
 
-def test_the_saved_view_shows_the_candidates_by_what_they_are_compared_by(
-    chromium: str, ui: str, store: str, tmp_path: Path
-):
+@pytest.fixture
+def shown(chromium: str, ui: str, store: str, tmp_path: Path) -> Callable[..., str]:
+    """The text of a saved view's page."""
     [experiment] = mlflow.MlflowClient(store).search_experiments(filter_string=f"name = '{names.EXPERIMENT}'")
-    command = [chromium, *QUIET.split(), f"--user-data-dir={tmp_path}", "--window-size=1800,800"]
-    command += ["--virtual-time-budget=30000", "--dump-dom", ui + view_path(experiment.experiment_id)]
-    page = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    text = re.sub(r"<[^>]+>", " ", page)
+
+    def show(*view: str) -> str:
+        command = [chromium, *QUIET.split(), f"--user-data-dir={tmp_path}", "--window-size=1800,800"]
+        command += ["--virtual-time-budget=30000", "--dump-dom", ui + view_path(experiment.experiment_id, *view)]
+        page = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+        return re.sub(r"<[^>]+>", " ", page)
+
+    return show
+
+
+def test_the_saved_view_of_seeds_shows_the_mean_of_each_group(shown: Callable[..., str]):
+    text = shown(SEEDS)
+    for expected in ("lenet-notebook", "0.3125"):
+        assert expected in text, expected
+    assert "lenet-tuned-s0" not in text, "candidates without seeds are left out"
+
+
+def test_the_saved_view_shows_the_candidates_by_what_they_are_compared_by(shown: Callable[..., str]):
+    text = shown()
     for expected in ("lenet-tuned-s0", "multi_kernel-tuned-s0", "test/accuracy", "test/macro_f1", "0.9375", "0.8125"):
         assert expected in text, expected
     assert text.index("lenet-tuned-s0") < text.index("multi_kernel-tuned-s0"), "best on validation first"

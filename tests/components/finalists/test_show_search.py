@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pytest
 from mlflow.artifacts import download_artifacts, load_text
 from mlflow.entities import Metric
@@ -20,6 +21,8 @@ from components.finalists.finalists import choose_finalists
 from components.finalists.show_search import FOLDER, NOTE, show_search
 from components.open_run.open_run import PipelineRun, open_run
 from ferkit.errors import UserError
+from ferkit.metrics.classification import Scores
+from ferkit.metrics.evaluation import FILE, Evaluation, describe_split
 from ferkit.search.trials import find_search
 from ferkit.tracking import candidates, names, tree
 from ferkit.tracking.names import State
@@ -89,12 +92,23 @@ def test_the_parent_shows_trials_pictures_and_the_best_one_as_a_config_that_runs
     assert candidate["seeds"] == [1, 2, 3]
     assert float(candidate["learning_rate"]) == float(rows[1]["learning_rate"])
 
+    # The best one is evaluated, as a finalist is: 7 of its 14 validation faces are called right.
+    called = np.tile(np.eye(7, dtype=np.float32), (2, 1))
+    called[7:] = np.roll(called[7:], 1, axis=1)
+    scored = describe_split(Scores(np.tile(np.arange(7), 2), called), "", resamples=100, seed=0)
+    client.log_text(run_ids[1], Evaluation(48, "", {"validation": scored}, []).to_json(), FILE)
+    candidates.set_state(client, run_ids[1], State.EVALUATED)
+
     found = summary(mlflow.get_tracking_uri(), parent.info.run_id)
     console = Console(file=io.StringIO(), width=200)
     print_summary(found, console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "24 trials in 46.0 s of training: 23 finished, 0 pruned, 1 failed" in text
     assert [trial["trial"] for trial in found.trials][:2] == [2, 24]
+    low, high = scored.intervals["macro_f1"]
+    assert low < 0.5 < high
+    assert f"0.500 [{low:.3f}, {high:.3f}]" in text
+    assert found.trials[1]["interval"] is None
     assert f"run --config runs:/{parent.info.run_id}/search/best.yaml" in text
 
 
