@@ -28,6 +28,7 @@ from ferkit.tracking.doubled import discard_runs
 from ferkit.tracking.names import State
 from ferkit.tracking.owner import Heart, Owner, claim, local_owner, owner_of
 from ferkit.tracking.ranking import rank, validation_score
+from ferkit.tracking.reuse import origin_of
 from pipeline.candidates import find_candidates
 
 LOG = logging.getLogger("ferpipe")
@@ -110,7 +111,7 @@ def _is_scored(run: Run) -> bool:
 
 def _version_with_data(client: mlflow.MlflowClient, members: Sequence[Run]) -> versions.Version:
     models = versions.our_models(client)
-    found = (one for run in members for model in models for one in versions.versions(client, run.info.run_id, model))
+    found = (one for run in members for model in models for one in versions.versions(client, origin_of(run), model))
     version = next(found, None)
     if version is None:
         raise UserError("none of these models is registered, so nothing says where their data is; give it with --data")

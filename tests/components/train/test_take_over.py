@@ -16,7 +16,9 @@ from components.evaluate.parameters import Evaluate
 from components.open_run.resolve import resolve_candidates
 from components.open_run.reusable import say_reusable
 from components.register.register import register_candidates
+from components.train.take_over import take_over
 from components.train.train import train_candidate
+from ferkit.data import read_profile
 from ferkit.registry import versions
 from ferkit.registry.settings import Register
 from ferkit.tracking import candidates, names
@@ -219,6 +221,13 @@ def test_where_it_is_off_one_line_says_that_it_could_be(first: Evaluated, caplog
     unknown = again(first, "another", reuse=False)
     say_reusable(first.client, first.client.get_run(unknown.data.tags["mlflow.parentRunId"]), LOG)
     assert not caplog.messages
+    caplog.set_level(logging.INFO)
+    first.client.set_tag(run.info.run_id, names.SEARCH_RUN, "a trial whose values were open")
+    trial, profile = first.client.get_run(run.info.run_id), read_profile(first.folder)
+    assert not take_over(first.client, trial, {"reuse": False}, profile, LOG)
+    (line,) = caplog.messages
+    assert line.startswith(f"again: was trained before, as run {source.info.run_id[:8]} (lenet-s")
+    assert "version facial-expression/" in line
 
 
 def test_what_changes_no_result_is_no_part_of_a_candidates_identity():
