@@ -1,6 +1,6 @@
 """TPE with pruning beside the full grid, on a space whose best point the grid finds: epochs and what they bought.
 
-    python -m benchmarks.search [--faces 1400] [--trials 12] [--seeds 5] > benchmarks/search.md
+    python -m benchmarks.search [--faces 5000] [--trials 12] [--seeds 5] > benchmarks/search.md
 
 The drawn sample, with learning rates at which nothing is learnt planted among the good ones. Every point of the grid is
 trained once, without MLflow and without `train.reuse`. A search then decides and prunes by the pipeline's own code
@@ -12,6 +12,7 @@ point came to: trainings are deterministic, so training it again would give the 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -129,9 +130,14 @@ def search_grid(grid: Mapping[str, Point], search: Search, spaces: Spaces) -> Se
     return Searched(epochs, pruned, sum(point.learning_rate in BAD for point in tried), best)
 
 
+def by_chance(points: int, good: int, drawn: int) -> float:
+    """The probability that some of `drawn` different points, of all, are among the good ones."""
+    return 1 - math.comb(points - good, drawn) / math.comb(points, drawn)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--faces", type=int, default=1400)
+    parser.add_argument("--faces", type=int, default=5000)
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--seeds", type=int, default=5)
     asked = parser.parse_args()
@@ -157,6 +163,7 @@ def print_table(
     equal = sum(point.score >= best.interval.low for point in points)
     bad = [point for point in points if point.learning_rate in BAD]
     ratios = [search.epochs / spent for search in searches]
+    chance = by_chance(len(points), equal, asked.trials)
     within = [search.best.score >= best.interval.low for search in searches]
     print("# A search beside the full grid\n")
     print(
@@ -180,7 +187,9 @@ def print_table(
     print(
         f"\nOf {len(searches)} searches {sum(within)} found a point within the interval of the grid's best; they "
         f"trained {statistics.fmean(ratios):.2f} of the grid's epochs in\nthe mean, {max(ratios):.2f} at most. "
-        f"{equal} of the grid's {len(points)} points are within that interval; the best at a planted rate came to "
+        f"{equal} of the grid's {len(points)} points are within that interval, so {asked.trials} points drawn "
+        f"at random and trained to their end would hold one of them\nwith a probability of {chance:.2f}, "
+        f"for {asked.trials / len(points):.2f} of the epochs. The best at a planted rate came to "
         f"{max(point.score for point in bad):.3f}.\n\n"
         "Intervals are bootstrap intervals over validation's faces. n: one training of each point, so one grid; the "
         f"{len(searches)} seeds are those\nof the search alone."
