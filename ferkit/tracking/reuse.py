@@ -8,10 +8,10 @@ from typing import Final
 
 import mlflow
 from mlflow.artifacts import list_artifacts
-from mlflow.entities import LoggedModelOutput, Metric, Run, RunTag
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from ferkit.errors import is_out_of_reach
+from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names
 from ferkit.tracking.names import State
 from ferkit.tracking.short_ids import SHOWN
@@ -81,15 +81,15 @@ def find_origin(client: mlflow.MlflowClient, run: Run, data_digest: str) -> Orig
 def _model_of(client: mlflow.MlflowClient, run: Run) -> str:
     """The id of a run's logged model; empty where it, or what it consists of, was deleted."""
     logged = client.get_run(run.info.run_id).outputs
-    if not logged or not logged.model_outputs:
-        return ""
-    model_id = logged.model_outputs[0].model_id
-    try:
-        return model_id if list_artifacts(artifact_uri=f"models:/{model_id}") else ""
-    except mlflow.MlflowException as error:
-        if is_out_of_reach(error):
-            raise
-        return ""
+    for output in logged.model_outputs if logged else []:
+        try:
+            is_whole = client.get_logged_model(output.model_id).status == LoggedModelStatus.READY
+            if is_whole and list_artifacts(artifact_uri=f"models:/{output.model_id}"):
+                return output.model_id
+        except mlflow.MlflowException as error:
+            if is_out_of_reach(error):
+                raise
+    return ""
 
 
 def find_evaluated(client: mlflow.MlflowClient, query: str, parent_run_id: str) -> Iterator[Run]:

@@ -247,6 +247,22 @@ def test_training_state_was_kept_under_the_prefix(team: Team, finished: Run) -> 
     assert any(finished.info.run_id in key for key in keys)
 
 
+def test_a_search_of_six_trials_is_decided_trial_by_trial(team: Team) -> None:
+    """Each trial is a container of its own, as it is a pod on a cluster."""
+    rates = {"low": 0.0005, "high": 0.01, "log": True}
+    space = {"architecture": "multi_kernel", "width": 0.125, "epochs": 1, "learning_rate": rates}
+    search = {"space": space, "trials": 6, "finalists": 1}
+    assert team.run("search", candidates=[], search=search) == 0, team.log("search").read_text()[-6000:]
+    [parent] = [run for run in _parents(team) if "search/trials" in run.data.metrics]
+    trials = [run for run in _children(team, parent) if names.SEARCH_RUN in run.data.tags]
+    assert (parent.info.status, len(trials), parent.data.metrics["search/trials"]) == ("FINISHED", 6, 6)
+    assert sorted(run.data.tags[names.STATE] for run in trials) == ["evaluated", *["trained"] * 5]
+    assert len({run.data.params["learning_rate"] for run in trials}) == 6
+    [record] = {run.data.tags[names.SEARCH_RUN] for run in trials}
+    decided = [value for name, value in team.client.get_run(record).data.params.items() if "decision/" in name]
+    assert {json.loads(value)["run_id"] for value in decided} == {run.info.run_id for run in trials}
+
+
 def test_a_step_that_fails_fails_the_run_with_its_sentence(team: Team, finished: Run) -> None:
     assert team.run("failing", csv="s3://csvs/absent.csv") != 0
     assert "absent.csv" in team.log("failing").read_text()
