@@ -108,6 +108,7 @@ def ingest_csv(csv: str, output: Path | str, parameters: Ingest | None = None, s
         profile = Profile(
             source={
                 "csv": opened.source.address,
+                "kind": opened.source.kind,
                 **({"member": opened.member, "other_members": list(opened.others)} if opened.member else {}),
                 "sha256": read.sha256,
                 "version": version,

@@ -23,8 +23,8 @@ class Profile:
     """What `profile.json` holds.
 
     Attributes:
-        source: `{"csv": its address, "sha256": of the uncompressed CSV, "version": as `locate` found it, "rows": data
-            rows in it}`.
+        source: `{"csv": its address, "kind": `sample` (drawn faces) or `csv`, "sha256": of the uncompressed CSV,
+            "version": as `locate` found it, "rows": data rows in it}`.
         side: height and width of a face in pixels.
         splits: per split, the entry `SplitWriter.record` gives.
         rejected: rows that could not be used, by reason.
@@ -43,6 +43,11 @@ class Profile:
     def address(self) -> str:
         """The source's address, without secrets."""
         return str(self.source.get("csv", "unknown"))
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether its faces were drawn by this project. A profile of version 0.1 has no kind: its address says so."""
+        return self.source.get("kind", self.address.partition(":")[0]) == "sample"
 
     @property
     def digest(self) -> str:

@@ -21,12 +21,14 @@ class Source(Protocol):
 
     Attributes:
         address: what people see of it, in sentences and records: without keys and signatures.
+        kind: `sample` for faces that this project draws, else `csv`.
         name: the last part of the address.
         member: the file of an archive that is named behind a `#`; empty where the archive's header lines decide.
         pins: whether `open(version)` reads that version or refuses; if not, compare `version()` after reading.
     """
 
     address: str
+    kind: str
     name: str
     member: str
     pins: bool
@@ -83,6 +85,7 @@ def find_source(csv: str) -> Source:
 class LocalFile:
     """A file on this machine."""
 
+    kind = "csv"
     pins = False
 
     def __init__(self, path: str) -> None:
@@ -135,6 +138,7 @@ def _open_at_once(path: str, flags: int) -> int:
 class Sample:
     """The drawn sample: no file at all until it is opened."""
 
+    kind = "sample"
     pins = True
     member = ""
 

@@ -24,6 +24,7 @@ BUFFER: Final = 1024 * 1024
 class HttpFile:
     """A file at `http(s)://`; a name and password in the address are used, and not shown."""
 
+    kind = "csv"
     pins = True
 
     def __init__(self, address: str) -> None:

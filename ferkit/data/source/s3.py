@@ -37,6 +37,7 @@ class S3Object:
     Credentials, profile, region and `AWS_ENDPOINT_URL` are what boto3 finds: environment, ~/.aws, the machine's role.
     """
 
+    kind = "csv"
     pins = True
 
     def __init__(self, address: str) -> None:
