@@ -35,11 +35,13 @@ def draw_plots(folder: Path, faces: Faces, scores: Scores, evaluation: Evaluatio
         figures = {
             "validation/confusion_matrix": confusion_matrices(evaluation.splits["validation"], "validation"),
             f"{shown}/confusion_matrix": confusion_matrices(found, shown),
-            f"{shown}/per_class": figures_per_class(found),
-            f"{shown}/counts": true_against_predicted(found),
-            f"{shown}/reliability": reliability(found),
-            f"{shown}/precision_recall": precision_recall(scores),
-            f"{shown}/faces": faces_with_probabilities(faces, scores, one_right_one_wrong(scores, seed)),
+            f"{shown}/per_class": figures_per_class(found, shown),
+            f"{shown}/counts": true_against_predicted(found, shown),
+            f"{shown}/reliability": reliability(found, shown),
+            f"{shown}/precision_recall": precision_recall(scores, shown),
+            f"{shown}/faces": faces_with_probabilities(
+                faces, scores, one_right_one_wrong(scores, seed), f"Faces of {shown}, drawn by chance: right and wrong"
+            ),
         }
         if evaluation.mistakes:
             mistakes = scores.surest_mistakes(len(evaluation.mistakes))
@@ -72,7 +74,7 @@ def confusion_matrices(found: SplitScores, split: str) -> Figure:
     return figure
 
 
-def figures_per_class(found: SplitScores) -> Figure:
+def figures_per_class(found: SplitScores, split: str) -> Figure:
     """Precision, recall and F1 of every class; recall with its 95% interval."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.add_subplot()
@@ -93,14 +95,15 @@ def figures_per_class(found: SplitScores) -> Figure:
     support = found.per_emotion["support"]
     axes.set_yticks(places, [f"{emotion}\n{count:,.0f}" for emotion, count in zip(EMOTIONS, support, strict=True)])
     axes.invert_yaxis()
-    axes.set(xlim=(0, 1), title=f"Per class on test (faces under the name): macro-F1 {found.figures['macro_f1']:.3f}")
+    title = f"Per class on {split} (faces under the name): macro-F1 {found.figures['macro_f1']:.3f}"
+    axes.set(xlim=(0, 1), title=title)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=3, frameon=False)
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
     return figure
 
 
-def true_against_predicted(found: SplitScores) -> Figure:
+def true_against_predicted(found: SplitScores, split: str) -> Figure:
     """How many faces a class has, and how many were called it."""
     counts = np.array(found.confusion)
     figure = Figure(figsize=(9, 4.2), layout="constrained")
@@ -113,22 +116,29 @@ def true_against_predicted(found: SplitScores) -> Figure:
         bars = axes.bar(places + offset, values, 0.38, label=label, color=colour)
         axes.bar_label(bars, labels=[f"{value:,}" for value in values], padding=2, fontsize=9)
     axes.set_xticks(places, EMOTIONS)
-    axes.set(ylabel="faces", title="True and predicted counts on test")
+    axes.set(ylabel="faces", title=f"True and predicted counts on {split}")
     axes.margins(y=0.12)
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def reliability(found: SplitScores) -> Figure:
-    """Share of right answers against the probability given to them, and how many faces each bin has."""
+def reliability(found: SplitScores, split: str) -> Figure:
+    """Share of right answers against the predicted probability, and how many faces each bin has."""
+    from sklearn.calibration import CalibrationDisplay
+
     bins = found.reliability
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    above.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--", label="perfectly calibrated")
-    above.plot(bins["confidence"], bins["accuracy"], marker="o", color=BLUE, label="this model")
+    display = CalibrationDisplay(np.array(bins["accuracy"]), np.array(bins["confidence"]), None)
+    display.plot(ax=above, name="this model", marker="o", color=BLUE)
     error = found.figures["calibration_error"]
-    above.set(ylabel="share that is right", ylim=(0, 1), title=f"Reliability on test: calibration error {error:.3f}")
+    above.set(
+        xlabel="",
+        ylabel="share that is right",
+        ylim=(0, 1),
+        title=f"Reliability on {split}: calibration error {error:.3f}",
+    )
     above.legend(frameon=False, loc="upper left")
     above.grid(alpha=0.3)
     below.bar(bins["confidence"], bins["faces"], width=0.05, color=SECOND)
@@ -138,21 +148,20 @@ def reliability(found: SplitScores) -> Figure:
     return figure
 
 
-def precision_recall(scores: Scores) -> Figure:
+def precision_recall(scores: Scores, split: str) -> Figure:
     """One curve per class, class against the rest, with its average precision; classes without faces have none."""
-    from sklearn.metrics import average_precision_score, precision_recall_curve
+    from sklearn.metrics import PrecisionRecallDisplay
 
-    figure = Figure(figsize=(7, 6), layout="constrained")
+    figure = Figure(figsize=(8, 5.6), layout="constrained")
     axes = figure.add_subplot()
     for label, emotion in enumerate(EMOTIONS):
-        of_class = scores.truth == label
-        if not of_class.any():
-            continue
-        precision, recall, _ = precision_recall_curve(of_class, scores.probabilities[:, label])
-        average = average_precision_score(of_class, scores.probabilities[:, label])
-        axes.plot(recall, precision, color=EMOTION_COLOURS[emotion], linewidth=1.6, label=f"{emotion} {average:.2f}")
-    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title="Precision and recall on test")
-    axes.legend(title="average precision", frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+        if (of_class := scores.truth == label).any():
+            line = {"color": EMOTION_COLOURS[emotion], "linewidth": 1.6}
+            PrecisionRecallDisplay.from_predictions(
+                of_class, scores.probabilities[:, label], ax=axes, name=emotion, curve_kwargs=line
+            )
+    axes.set(xlabel="recall", ylabel="precision", title=f"Precision and recall on {split}, with average precision (AP)")
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     axes.grid(alpha=0.3)
     return figure
 
@@ -170,9 +179,7 @@ def one_right_one_wrong(scores: Scores, seed: int) -> np.ndarray:
     return np.array(chosen, np.int64)
 
 
-def faces_with_probabilities(
-    faces: Faces, scores: Scores, shown: np.ndarray, title: str = "Faces of test, drawn by chance: right and wrong"
-) -> Figure:
+def faces_with_probabilities(faces: Faces, scores: Scores, shown: np.ndarray, title: str) -> Figure:
     """Each face beside the bars of its seven probabilities, under `predicted (true)`.
 
     Args:
