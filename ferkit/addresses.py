@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import PurePosixPath
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from ferkit.errors import UserError
 from ferkit.user_input import shown
@@ -107,6 +107,17 @@ def run_address(tracking_uri: str, experiment_id: str, run_id: str) -> str:
     return f"{ui_address(tracking_uri)}/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
 
 
+def version_address(tracking_uri: str, model: str, version: str) -> str:
+    """A model version's page in the MLflow UI."""
+    return f"{ui_address(tracking_uri)}/#/models/{quote(model, safe='')}/versions/{version}"
+
+
 def ui_address(tracking_uri: str) -> str:
-    """Where the MLflow UI is: at the server's address, or where `ferpipe ui` serves it."""
-    return "http://127.0.0.1:5000" if tracking_uri.startswith("sqlite:") else tracking_uri.rstrip("/")
+    """Where the MLflow UI is: at the server's address, without user and password, or where `ferpipe ui` serves it.
+
+    >>> ui_address("https://ann:pw@mlflow.example/"), ui_address("sqlite:///mlflow.db")
+    ('https://mlflow.example', 'http://127.0.0.1:5000')
+    """
+    if tracking_uri.startswith("sqlite:"):
+        return "http://127.0.0.1:5000"
+    return without_secrets(tracking_uri).rstrip("/")

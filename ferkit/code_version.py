@@ -26,8 +26,8 @@ WEIGHTS = (
 )
 """The modules, with all they import, on which the weights of a trained candidate depend. Plots are not among them."""
 
-RECIPES = ("ferkit/training/recipes.py", "configs/recipes/*.yaml")
-"""A module, and the files that it reads: a step that imports the one depends on the others."""
+READ_BY = {"ferkit/training/recipes.py": "configs/recipes/*.yaml", "ferkit/report/page.py": "ferkit/report/templates/*"}
+"""Modules, and the files that each reads: a step that imports the one depends on the others."""
 
 FOUND_BY_NAME = "ferkit.networks.architectures"
 """A package whose modules are looked up by name: who imports it depends on all of them."""
@@ -38,14 +38,14 @@ _IMPORT = re.compile(rf"^[ \t]*(?:from {_MODULE} import (\([^)]*\)|.*)|import {_
 
 
 def code_version() -> str:
-    """A digest of every Python file of `PACKAGES`, and of the recipes: 16 hexadecimal characters."""
+    """A digest of every Python file of `PACKAGES`, and of the files that they read: 16 hexadecimal characters."""
     sources = [path for package in PACKAGES for path in (_ROOT / package).rglob("*.py")]
-    return _digest([*sources, *_ROOT.glob(RECIPES[1])])
+    return _digest([*sources, *(path for files in READ_BY.values() for path in _ROOT.glob(files))])
 
 
 def step_version(step: str) -> str:
-    """A digest of what a step's result depends on: its folder, every module of `PACKAGES` that it imports, recipes."""
-    return digest_of(f"components.{step}", recipes=True)
+    """A digest of what a step's result depends on: its folder, the modules of `PACKAGES` it imports, their files."""
+    return digest_of(f"components.{step}", files=True)
 
 
 def weights_version() -> str:
@@ -57,12 +57,12 @@ def weights_version() -> str:
 
 
 @cache
-def digest_of(*roots: str, recipes: bool = False) -> str:
+def digest_of(*roots: str, files: bool = False) -> str:
     """A digest of modules and of all that they import from `PACKAGES`; a package stands for all of its modules.
 
     Args:
         roots: dotted names of modules.
-        recipes: whether recipes count, where a module reads them.
+        files: whether the files count that a module reads: recipes, templates.
     """
     found: set[Path] = set()
     waiting = [path for root in roots for path in _files_of(root)]
@@ -71,8 +71,9 @@ def digest_of(*roots: str, recipes: bool = False) -> str:
         if path not in found:
             found.add(path)
             waiting.extend(_imported(path))
-    if recipes and _ROOT / RECIPES[0] in found:
-        found.update(_ROOT.glob(RECIPES[1]))
+    for module, read in READ_BY.items() if files else ():
+        if _ROOT / module in found:
+            found.update(_ROOT.glob(read))
     return _digest(found)
 
 

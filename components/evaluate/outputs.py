@@ -41,7 +41,7 @@ def write_outputs(
     if confusion:
         classification.log_confusion_matrix(list(EMOTIONS), confusion)
     Path(classification.path).write_text(json.dumps(confusion))
-    Path(report.path).write_text(write_candidate_page(candidate))
+    Path(report.path).write_text(write_candidate_page(candidate, tracking_uri))
     Path(summary.path).write_text(as_markdown(candidate, tracking_uri))
 
 

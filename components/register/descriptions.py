@@ -11,7 +11,7 @@ import mlflow
 from mlflow.entities import Metric
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from ferkit.addresses import run_address, ui_address
+from ferkit.addresses import run_address, version_address
 from ferkit.data import Profile
 from ferkit.metrics.evaluation import CandidateRun, SplitScores
 from ferkit.registry.verdict import NO_CHAMPION, NOT_GATED, Verdict
@@ -170,4 +170,4 @@ def _figures(scores: SplitScores) -> str:
 
 
 def _version_link(model: str, version: str, tracking_uri: str) -> str:
-    return f"[{escape(model)} version {version}]({ui_address(tracking_uri)}/#/models/{model}/versions/{version})"
+    return f"[{escape(model)} version {version}]({version_address(tracking_uri, model, version)})"

@@ -27,12 +27,13 @@ from ferkit.registry.settings import Register
 from ferkit.registry.state import RegistryState, reconcile
 from ferkit.registry.verdict import NOT_GATED, REJECTED, Verdict
 from ferkit.registry.versions import PARENT_RUN, Version
-from ferkit.report.report import write_report
+from ferkit.report.report import Origin, write_report
 from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of
 from ferkit.tracking.markdown import escape
 from ferkit.tracking.names import State, metric
+from ferkit.tracking.owner import is_claim
 from ferkit.tracking.ranking import order, validation_score
 
 REPORT: Final = "report.html"
@@ -170,7 +171,12 @@ def report_run(
 ) -> str:
     """The HTML report of a pipeline run, which is also logged to the parent run (else the chosen candidate's own)."""
     candidates = [read_candidate(client, run_id) for run_id in dict.fromkeys(run_ids)]
-    html = write_report(candidates, verdict.to_dict(), read_profile(faces))
+    origin = Origin(mlflow.get_tracking_uri(), candidates[0].experiment_id)
+    if parent_run_id:
+        parent = client.get_run(parent_run_id)
+        parameters = {name: value for name, value in parent.data.params.items() if not is_claim(name)}
+        origin = replace(origin, run_id=parent_run_id, name=str(parent.info.run_name), parameters=parameters)
+    html = write_report(candidates, verdict.to_dict(), read_profile(faces), origin)
     client.log_text(parent_run_id or verdict.challenger.run_id, html, REPORT)
     return html
 

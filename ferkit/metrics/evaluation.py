@@ -47,6 +47,12 @@ class SplitScores:
     confusion: list[list[int]]
     reliability: dict[str, list[float]]
 
+    @property
+    def worst_class(self) -> str:
+        """The emotion of the lowest recall, of those that have faces."""
+        there = [label for label, faces in enumerate(self.per_emotion["support"]) if faces]
+        return EMOTIONS[min(there, key=lambda label: self.per_emotion["recall"][label])]
+
 
 @dataclass(frozen=True)
 class Mistake:

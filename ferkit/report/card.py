@@ -5,36 +5,36 @@ The form is that of Mitchell et al., "Model Cards for Model Reporting", 2019.
 
 from __future__ import annotations
 
-from html import escape
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ferkit.data import EMOTIONS, Profile
 from ferkit.metrics.evaluation import Evaluation
-from ferkit.report.page import bullets
 
 
-def sections(data: Profile, evaluation: Evaluation | None, model: str, version: str) -> list[str]:
-    """The card's sections, as HTML.
+@dataclass(frozen=True)
+class ModelCard:
+    """A model card's sentences, by section."""
+
+    intended: Sequence[str]
+    faults: Sequence[str]
+    limits: Sequence[str]
+    licence: Sequence[str]
+
+
+def model_card(data: Profile, evaluation: Evaluation | None) -> ModelCard:
+    """The card of a model.
 
     Args:
         data: what the model was trained on.
         evaluation: of the challenger; None where its run no longer has it.
-        model: the registered model's name.
-        version: the challenger's.
     """
-    drawn = str(data.source.get("csv", "")).startswith("sample")
-    return [
-        "<h2>Model card</h2>",
-        "<h3>Intended use</h3>",
-        bullets(_intended(data.side)),
-        "<h3>Known faults of the data, and what they do</h3>",
-        bullets(([DRAWN] if drawn else PHOTOGRAPHS) + _faults(data, evaluation)),
-        "<h3>Limits</h3>",
-        bullets(_limits(data.side)),
-        "<h3>Licence</h3>",
-        bullets([CODE_LICENCE] if drawn else [CODE_LICENCE, DATA_LICENCE]),
-        "<h3>How to use it</h3>",
-        f"<pre><code>{escape(_commands(model, version))}</code></pre>",
-    ]
+    return ModelCard(
+        intended=_intended(data.side),
+        faults=[*([DRAWN] if data.is_drawn else PHOTOGRAPHS), *_faults(data, evaluation)],
+        limits=_limits(data.side),
+        licence=[CODE_LICENCE] if data.is_drawn else [CODE_LICENCE, DATA_LICENCE],
+    )
 
 
 DRAWN = (
@@ -124,13 +124,3 @@ def _limits(side: int) -> list[str]:
         "the calibration error above says, on data like the test split, and further on any other.",
         "The interval under a figure covers the luck of the test faces only: not other data, not another training run.",
     ]
-
-
-def _commands(model: str, version: str) -> str:
-    return (
-        f"ferpipe predict face.png --model models:/{model}/{version}\n"
-        f"mlflow models serve -m models:/{model}/{version} --env-manager local\n\n"
-        "import mlflow, pandas\n"
-        f'model = mlflow.pyfunc.load_model("models:/{model}/{version}")\n'
-        'model.predict(pandas.DataFrame({"face": [open("face.png", "rb").read()]}))'
-    )

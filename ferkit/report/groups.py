@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
+from dataclasses import dataclass
+from typing import Final
 
 from ferkit.metrics.evaluation import CandidateRun
-from ferkit.report.page import table
 from ferkit.tracking import names
-from ferkit.tracking.ranking import spread_of
+from ferkit.tracking.ranking import Spread, spread_of
 
-COLUMNS = (
-    ("macro-F1, validation", "validation", "macro_f1"),
-    ("macro-F1, test", "test", "macro_f1"),
-    ("accuracy, test", "test", "accuracy"),
-    ("worst recall, test", "test", "worst_recall"),
+FIGURES: Final = (
+    ("validation", "macro_f1"),
+    ("test", "macro_f1"),
+    ("test", "accuracy"),
+    ("test", "worst_recall"),
 )
 
 
-def sections(candidates: Sequence[CandidateRun]) -> list[str]:
-    """Mean and standard deviation over the seeds of each group; nothing where no candidate has several.
+@dataclass(frozen=True)
+class SeedGroup:
+    """One candidate, trained once per seed.
+
+    Attributes:
+        name: what its members have in common.
+        members: how many there are.
+        scored: how many of them were evaluated.
+        spreads: mean and standard deviation over those of each of `FIGURES`; None where none has it.
+        stands_for_it: the member that stands for the group before the gate; empty where none was evaluated.
+    """
+
+    name: str
+    members: int
+    scored: int
+    spreads: Sequence[Spread | None]
+    stands_for_it: str
+
+
+def seed_groups(candidates: Sequence[CandidateRun]) -> list[SeedGroup]:
+    """The groups among the candidates of a run; none where no candidate has several seeds.
 
     Args:
         candidates: of the run, the one that stands for a group before its other members.
@@ -28,21 +47,9 @@ def sections(candidates: Sequence[CandidateRun]) -> list[str]:
     for candidate in candidates:
         if name := candidate.tags.get(names.GROUP):
             groups.setdefault(name, []).append(candidate)
-    if not groups:
-        return []
-    rows = []
+    found = []
     for name, members in groups.items():
-        scored = [member.evaluation for member in members if member.evaluation]
-        cells = []
-        for _, split, figure in COLUMNS:
-            spread = spread_of(found.splits[split].figures[figure] for found in scored if split in found.splits)
-            cells.append("" if spread is None else str(spread))
-        stands = members[0].name if scored else ""
-        rows.append([escape(name), f"{len(scored)} of {len(members)}", *cells, escape(stands)])
-    text = (
-        "Each group is one candidate, trained once per seed: mean ± standard deviation (n - 1) over the members that "
-        "were scored. The luck of a seed is no merit, so groups are ranked by their mean on validation, and the member "
-        "nearest to it stands for the group before the gate."
-    )
-    head = ("", "n", *(heading for heading, _, _ in COLUMNS), "stands for it")
-    return ["<h3>Over seeds</h3>", table(head, rows), f'<p class="quiet">{text}</p>']
+        splits = [member.evaluation.splits for member in members if member.evaluation]
+        spreads = [spread_of(of[split].figures[figure] for of in splits if split in of) for split, figure in FIGURES]
+        found.append(SeedGroup(name, len(members), len(splits), spreads, members[0].name if splits else ""))
+    return found

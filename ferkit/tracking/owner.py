@@ -114,11 +114,11 @@ def holds_lock(owner: Owner) -> bool | None:
 
 def owners(run: Run) -> list[Owner]:
     """All owners that a parent run ever had, the present one last."""
-    claims = {int(name.removeprefix(PREFIX)): value for name, value in run.data.params.items() if _is_claim(name)}
+    claims = {int(name.removeprefix(PREFIX)): value for name, value in run.data.params.items() if is_claim(name)}
     return [Owner(**json.loads(claims[number])) for number in sorted(claims)]
 
 
-def _is_claim(name: str) -> bool:
+def is_claim(name: str) -> bool:
     return name.startswith(PREFIX) and name.removeprefix(PREFIX).isdecimal()
 
 

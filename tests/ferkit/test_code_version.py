@@ -24,7 +24,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sources, to be edited."""
     folder = tmp_path_factory.mktemp("copy")
     for package in code_version.PACKAGES:
-        for path in (ROOT / package).rglob("*.py"):
+        for path in [*(ROOT / package).rglob("*.py"), *(ROOT / package).rglob("*.jinja")]:
             target = folder / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
@@ -60,6 +60,7 @@ def changed_by(copy: Path, file: str) -> set[str]:
         ("components/train/pictures.py", {"code", "train"}),
         ("components/evaluate/plots.py", {"code", "evaluate"}),
         ("ferkit/report/page.py", {"code", "evaluate"}),
+        ("ferkit/report/templates/parts.html.jinja", {"code", "evaluate"}),
         ("ferkit/registry/ledger.py", {"code"}),
         ("ferkit/tracking/tree.py", {"code", "train", "evaluate"}),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import statistics
@@ -17,7 +18,7 @@ import pytest
 from ferkit.data import EMOTIONS, Profile
 from ferkit.metrics.classification import Scores
 from ferkit.metrics.evaluation import CandidateRun, Evaluation, Mistake, describe_split
-from ferkit.report.report import write_candidate_page, write_report
+from ferkit.report.report import Origin, write_candidate_page, write_report
 from ferkit.serving.package import as_base64_png
 from ferkit.tracking import names
 
@@ -37,7 +38,9 @@ def evaluation(seed: int, absent: int | None = None) -> Evaluation:
 
 def candidate(run_id: str, name: str, found: Evaluation | None, failure: str = "") -> CandidateRun:
     metrics = {"images_per_second": 431.0}
-    return CandidateRun(run_id, "1", name, "FINISHED", failure, "lenet", {}, metrics, {"git.commit": "c" * 40}, found)
+    parameters = {"epochs": "30", "seed": run_id, "balance.strategy": "none"}
+    tags = {"git.commit": "c" * 40}
+    return CandidateRun(run_id, "1", name, "FINISHED", failure, "lenet", parameters, metrics, tags, found)
 
 
 @pytest.fixture
@@ -96,22 +99,56 @@ def verdict() -> dict[str, Any]:
     }
 
 
+@pytest.fixture
+def origin() -> Origin:
+    return Origin("https://mlflow.example", "17", "4f" * 16, "2026-11-21 04:00 fer", {"csv": "fer.csv", "seeds": "[]"})
+
+
 def without_champion(verdict: dict[str, Any]) -> dict[str, Any]:
     return {**verdict, "champion": None, "macro_f1": None, "accuracy": None, "recall": {}, "compared_with": "none"}
 
 
 def test_nothing_is_fetched_and_nothing_runs(
-    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile
+    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin
 ) -> None:
-    html = write_report(candidates, verdict, data)
+    html = write_report(candidates, verdict, data, origin)
     assert not re.search(r"<script|<link|<iframe|@import|url\(|\son\w+=", html)
-    assert set(re.findall(r'(?:src|href)="([^"]{0,10})', html)) == {"data:image"}
+    assert set(re.findall(r'src="([^"]{0,10})', html)) == {"data:image"}
+    assert set(re.findall(r'<(\w+) href="([^"#]*)', html)) == {("a", "https://mlflow.example/")}
+
+
+def test_parameters_ids_and_links_are_there(
+    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin
+) -> None:
+    html = write_report(candidates, verdict, data, origin)
+    for run_id in ("4f" * 16, "a", "b", "f"):
+        assert f'href="https://mlflow.example/#/experiments/17/runs/{run_id}?' in html, run_id
+    for version in ("8", "7", "3"):
+        assert f'href="https://mlflow.example/#/models/facial-expression/versions/{version}"' in html, version
+    assert f"ferpipe run --config runs:/{'4f' * 16}/parameters.yaml" in html
+    rows = {found[0]: found[1:] for found in map(_cells, re.findall("<tr>(.*?)</tr>", html, re.DOTALL))}
+    assert rows["seed"] == ["a", "b", "f"], "what differs stands side by side, in the order of the verdict"
+    assert rows["epochs"] == ["30"], "what does not, once"
+    assert rows["csv"] == ["fer.csv"]
+
+
+def _cells(row: str) -> list[str]:
+    return [re.sub("<[^>]+>", "", cell).strip() for cell in re.findall("<td.*?>(.*?)</td>", row, re.DOTALL)] or [""]
+
+
+def test_nothing_gives_away_who_may_ask_mlflow_or_leads_elsewhere(
+    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin
+) -> None:
+    html = write_report(candidates, verdict, data, replace(origin, tracking_uri="https://ann:pw@mlflow.example"))
+    assert "ann" not in re.findall('href="([^"]*)', html)[0]
+    assert ":pw@" not in html
+    assert "href" not in write_report(candidates, verdict, data, replace(origin, tracking_uri="javascript:alert(1)"))
 
 
 def test_verdict_candidates_champion_data_and_card_are_all_there(
-    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile
+    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin
 ) -> None:
-    html = write_report(candidates, verdict, data)
+    html = write_report(candidates, verdict, data, origin)
     first = candidates[2].evaluation
     assert first is not None
     test = first.splits["test"]
@@ -119,7 +156,7 @@ def test_verdict_candidates_champion_data_and_card_are_all_there(
         "<h1>Version 8 (first &amp; &lt;best&gt;) is approved</h1>",
         f"{test.figures['macro_f1']:.3f}",
         f"{test.intervals['macro_f1'].low:.3f} to {test.intervals['macro_f1'].high:.3f}",
-        "version 3, champion",
+        "version 3</a>, champion",
         "+0.031",
         "champion version 3 was trained on other data",
         "loss is no number after epoch 2",
@@ -132,12 +169,12 @@ def test_verdict_candidates_champion_data_and_card_are_all_there(
         "is sad 1%",
     ):
         assert expected in html, expected
-    assert html.index("first &amp;") < html.index("second<small>"), "not in the order of the verdict"
+    assert html.index("first &amp;") < html.index("second</a><small>"), "not in the order of the verdict"
     assert "<best>" not in html
     assert "failed <one>" not in html
 
 
-def test_nothing_that_is_not_ours_is_html(verdict: dict[str, Any], data: Profile) -> None:
+def test_nothing_that_is_not_ours_is_html(verdict: dict[str, Any], data: Profile, origin: Origin) -> None:
     """Names of runs, sentences, tags and the CSV's address, all with a script in them."""
     bad = "<script>alert(1)</script>\"'"
     found = evaluation(1)
@@ -155,78 +192,119 @@ def test_nothing_that_is_not_ours_is_html(verdict: dict[str, Any], data: Profile
     }
     spoilt_data = replace(data, source={"csv": bad, "sha256": bad, "version": bad, "rows": 7}, rejected={bad: 3})
     for html in (
-        write_report([spoilt, failed], spoilt_verdict, spoilt_data),
-        write_candidate_page(spoilt),
-        write_candidate_page(failed),
+        write_report([spoilt, failed], spoilt_verdict, spoilt_data, origin),
+        write_candidate_page(spoilt, "sqlite:///mlflow.db"),
+        write_candidate_page(failed, "sqlite:///mlflow.db"),
     ):
         assert "<script" not in html
         assert "&lt;script&gt;" in html
 
 
-def test_without_a_champion_it_says_so(candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile) -> None:
-    html = write_report(candidates, without_champion(verdict), data)
+def test_without_a_champion_it_says_so(
+    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin
+) -> None:
+    html = write_report(candidates, without_champion(verdict), data, origin)
     assert "There was no champion to compare with" in html
 
 
 def test_a_champion_that_could_not_be_scored_is_no_missing_champion(
-    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile
+    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin
 ) -> None:
-    html = write_report(candidates, without_champion(verdict) | {"compared_with": "3"}, data)
+    html = write_report(candidates, without_champion(verdict) | {"compared_with": "3"}, data, origin)
     assert "The champion, version 3, could not be scored" in html
     assert "no champion" not in html
 
 
-def test_the_rule_told_is_the_policys(candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile) -> None:
+def test_the_rule_told_is_the_policys(
+    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin
+) -> None:
     verdict["policy"]["comparison"] = "superiority"
-    assert "has to lie above 0" in write_report(candidates, verdict, data)
+    assert "has to lie above 0" in write_report(candidates, verdict, data, origin)
 
 
 def test_drawn_faces_are_no_photographs_of_people(
-    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile
+    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin
 ) -> None:
-    drawn = replace(data, source={**data.source, "csv": "sample"})
-    assert "ferpipe sample" in write_report(candidates, verdict, drawn)
-    assert "FER2013" not in write_report(candidates, verdict, drawn)
-    assert "FER2013" in write_report(candidates, verdict, data)
+    drawn = {"csv": "sample://?faces=900&seed=0", "kind": "sample"}
+    before_kinds = {"csv": "sample"}
+    for source in (drawn, before_kinds):
+        html = write_report(candidates, verdict, replace(data, source={**data.source, **source}), origin)
+        assert "ferpipe sample" in html
+        assert "FER2013" not in html
+    photographs = {"csv": "samples/fer2013.csv", "kind": "csv"}
+    also_before_kinds = {"csv": "samples/fer2013.csv"}
+    for source in (photographs, also_before_kinds):
+        html = write_report(candidates, verdict, replace(data, source={**data.source, **source}), origin)
+        assert "ferpipe sample" not in html
+        assert "The pictures of FER2013" in html
 
 
 def test_a_class_without_faces_has_no_interval_and_breaks_nothing() -> None:
-    html = write_candidate_page(candidate("a", "one", evaluation(3, absent=1)))
+    html = write_candidate_page(candidate("a", "one", evaluation(3, absent=1)), "sqlite:///mlflow.db")
     assert "nan" not in html.lower().replace("nance", "")
 
 
 def test_the_page_of_a_failed_candidate_gives_its_sentence() -> None:
-    html = write_candidate_page(candidate("f", "failed", None, "loss <is> no number"))
+    html = write_candidate_page(candidate("f", "failed", None, "loss <is> no number"), "sqlite:///mlflow.db")
     assert escape("loss <is> no number") in html
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [390, 1280])
 def test_no_page_is_wider_than_its_window(
-    width: int, candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, tmp_path: Path
+    width: int, candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin, tmp_path: Path
 ) -> None:
+    assert int(ask_browser(write_report(candidates, verdict, data, origin), width, tmp_path, WIDTH)) <= width
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_zero_line_hides_no_minus(
+    width: int, candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin, tmp_path: Path
+) -> None:
+    worse = {"difference": -0.031, "low": -0.06, "high": -0.006}
+    html = write_report(candidates, verdict | {"macro_f1": worse}, data, origin)
+    assert ask_browser(html, width, tmp_path, AT_ZERO) == "\u22120.031 on top"
+
+
+WIDTH = "document.documentElement.scrollWidth"
+
+AT_ZERO = """(() => {
+  const label = document.querySelector(".track em"), zero = document.querySelector(".track .zero")
+  label.scrollIntoView()
+  const text = label.getBoundingClientRect(), line = zero.getBoundingClientRect()
+  if (line.right < text.left || line.left > text.right) return "apart"
+  const top = document.elementFromPoint(line.left + line.width / 2, (text.top + text.bottom) / 2)
+  return label.textContent + (top === label ? " on top" : " under " + top.className)
+})()"""
+"""What lies on top where the first label and the line at zero cross."""
+
+
+def ask_browser(html: str, width: int, folder: Path, question: str) -> str:
+    """What an expression comes to on a page in a window of a width."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no Chromium here")
-    (tmp_path / "report.html").write_text(write_report(candidates, verdict, data))
-    (tmp_path / "frame.html").write_text(
-        f'<iframe src="report.html" style="width:{width}px;height:900px;border:0" onload="'
-        'document.title=this.contentDocument.documentElement.scrollWidth"></iframe>'
+    (folder / "report.html").write_text(html)
+    (folder / "frame.html").write_text(
+        f'<iframe src="report.html" style="width:{width}px;height:900px;border:0"></iframe><script>'
+        f"const frame = document.querySelector('iframe'); frame.onload = () => "
+        f"{{ document.title = frame.contentWindow.eval({json.dumps(question)}) }}</script>"
     )
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--window-size=1400,1000"]
     flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    command = [browser, *flags, "--virtual-time-budget=5000", "--dump-dom", f"file://{tmp_path}/frame.html"]
+    command = [browser, *flags, "--virtual-time-budget=5000", "--dump-dom", f"file://{folder}/frame.html"]
     dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    measured = re.search(r"<title>(\d+)</title>", dom)
-    assert measured, dom[:500]
-    assert int(measured[1]) <= width
+    answered = re.search(r"<title>([^<]+)</title>", dom)
+    assert answered, dom[:500]
+    return answered[1]
 
 
-def test_seeds_of_one_candidate_get_their_mean_and_deviation(candidates, verdict, data):
+def test_seeds_of_one_candidate_get_their_mean_and_deviation(candidates, verdict, data, origin):
     seeded = [replace(each, tags={**each.tags, names.GROUP: "lenet <tuned>"}) for each in candidates]
-    html = write_report(seeded, verdict, data)
+    html = write_report(seeded, verdict, data, origin)
     figures = [each.evaluation.splits["test"].figures["macro_f1"] for each in candidates if each.evaluation]
     assert f"{statistics.fmean(figures):.3f} ± {statistics.stdev(figures):.3f}" in html
     assert "lenet &lt;tuned&gt;" in html
     assert "2 of 3" in html
-    assert "Over seeds" not in write_report(candidates, verdict, data)
+    assert "Over seeds" not in write_report(candidates, verdict, data, origin)
