@@ -53,7 +53,7 @@ def evaluate(
         from components.evaluate.evaluate import evaluate_candidate
         from components.evaluate.outputs import describe, write_outputs
         from components.evaluate.parameters import Evaluate
-        from ferkit.metrics.evaluation import read_candidate, read_evaluation
+        from ferkit.metrics.evaluation import read_candidate
         from ferkit.tracking import candidates, tree
         from ferkit.tracking.names import State
         from ferkit.tracking.owner import Owner
@@ -61,12 +61,11 @@ def evaluate(
 
         client = connect(tracking_uri)
         tree.enter(client, tree.parent_of(client, run_id), Owner.parse(owner, pipeline_run_id))
-        if candidates.state_of(client.get_run(run_id)) == State.EVALUATED:
-            evaluation = read_evaluation(run_id)
-        else:
-            evaluation = evaluate_candidate(client, run_id, faces.path, Evaluate.parse(parameters), log)
-        write_outputs(read_candidate(client, run_id), metrics, classification, report, summary, tracking_uri)
-        if evaluation is None:
+        if candidates.state_of(client.get_run(run_id)) != State.EVALUATED:
+            evaluate_candidate(client, run_id, faces.path, Evaluate.parse(parameters), log)
+        candidate = read_candidate(client, run_id)
+        write_outputs(candidate, metrics, classification, report, summary, tracking_uri)
+        if candidate.evaluation is None:
             return ""
-        log.info("%s", describe(evaluation))
+        log.info("%s: %s", candidate.name, describe(candidate.evaluation))
         return run_id

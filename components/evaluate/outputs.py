@@ -61,7 +61,7 @@ def as_markdown(candidate: CandidateRun, tracking_uri: str) -> str:
     title = f"## {escape(candidate.name)}\n"
     link = f"[in MLflow]({run_address(tracking_uri, candidate.experiment_id, candidate.run_id)})\n"
     if candidate.evaluation is None:
-        return f"{title}\n{escape(candidate.failure or 'not scored')}\n\n{link}"
+        return f"{title}\n{escape(candidate.why_not_evaluated)}\n\n{link}"
     lines = ["| split | faces | accuracy | macro-F1 | worst recall |", "| --- | ---: | --- | --- | --- |"]
     lines += [_row(split, found) for split, found in candidate.evaluation.splits.items()]
     return "\n".join([title, *lines, "", link])

@@ -150,7 +150,7 @@ def _row(candidate: CandidateRun, version: object, tracking_uri: str) -> str:
     name = f"[{escape(candidate.name)}]({run_address(tracking_uri, candidate.experiment_id, candidate.run_id)})"
     found = candidate.evaluation
     if found is None:
-        said = escape(candidate.failure) or "not evaluated"
+        said = escape(candidate.why_not_evaluated)
         return f"| {name} | {said} | | | |"
     cells = [_cell(found.splits["validation"], "macro_f1")]
     cells += [

@@ -95,7 +95,7 @@ def as_markdown(verdict: Verdict, address: str) -> str:
     lines += ["", "| candidate | macro-F1, validation | version | verdict |", "| --- | ---: | --- | --- |"]
     for row in verdict.candidates:
         score = "" if row["val_macro_f1"] is None else f"{row['val_macro_f1']:.3f}"
-        status = row["validation_status"] or "failed"
+        status = row["validation_status"] or "not registered"
         lines.append(f"| {escape(row['name'])} | {score} | {row['version'] or ''} | {status.replace('_', ' ')} |")
     return "\n".join([*lines, "", f"[in MLflow]({address})", ""])
 

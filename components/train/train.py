@@ -200,7 +200,7 @@ def log_results(candidate: Candidate, trained: Trained, validation: Faces, secon
     mlflow.log_metrics({**figures, SPEED: median_speed(trained), "train_seconds": seconds})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        draw_curves(trained.history, trained.best_epoch, folder / "learning_curves.png")
+        draw_curves(trained.history, trained.best_epoch, candidate, folder / "learning_curves.png")
         tree.log_picture(folder / "learning_curves.png", "learning_curves")
         draw_activations(trained.network, validation.pixels[0], folder / "activations.png")
         lines: list[str] = []

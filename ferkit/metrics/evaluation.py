@@ -10,12 +10,17 @@ from typing import Any, Final
 import mlflow
 import mlflow.artifacts
 import numpy as np
+from mlflow.entities import Run
 
+from ferkit.addresses import without_secrets
 from ferkit.data import EMOTIONS
+from ferkit.errors import OutOfReach
 from ferkit.metrics.classification import Scores, calibration
 from ferkit.metrics.intervals import Interval, bootstrap_intervals
 from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names
+from ferkit.tracking.names import State
+from ferkit.user_input import shown
 
 FOLDER: Final = "evaluation"
 """Where a candidate's run keeps what evaluate made."""
@@ -152,7 +157,7 @@ class CandidateRun:
         parameters: as logged.
         metrics: the latest value of each.
         tags: of the run.
-        evaluation: what `evaluate` found out; None where nothing was scored, because the training failed.
+        evaluation: what `evaluate` found out; None where nothing was scored.
     """
 
     run_id: str
@@ -166,9 +171,25 @@ class CandidateRun:
     tags: Mapping[str, str]
     evaluation: Evaluation | None
 
+    @property
+    def state(self) -> str:
+        """One of `State`; of a run of version 0.1, which has none, what its evaluation and its failure say."""
+        known = State.EVALUATED if self.evaluation else State.FAILED if self.failure else State.WAITING
+        return self.tags.get(names.STATE) or known
+
+    @property
+    def why_not_evaluated(self) -> str:
+        """A few words on a candidate without an evaluation: its failure, else how far it came."""
+        reasons = {State.PRUNED: "given up by its search", State.TRAINED: "trained, but not among the finalists"}
+        return self.failure or reasons.get(self.state, "not evaluated")
+
 
 def read_candidate(client: mlflow.MlflowClient, run_id: str) -> CandidateRun:
-    """A candidate with everything that its run holds."""
+    """A candidate with everything that its run holds.
+
+    Raises:
+        OutOfReach: it was evaluated, and its evaluation cannot be read.
+    """
     run = client.get_run(run_id)
     return CandidateRun(
         run_id=run_id,
@@ -180,15 +201,27 @@ def read_candidate(client: mlflow.MlflowClient, run_id: str) -> CandidateRun:
         parameters=run.data.params,
         metrics=run.data.metrics,
         tags=run.data.tags,
-        evaluation=read_evaluation(run_id),
+        evaluation=read_evaluation(run),
     )
 
 
-def read_evaluation(run_id: str) -> Evaluation | None:
-    """What `evaluate` wrote to a candidate's run; None where it scored nothing, because the training failed."""
-    try:
-        return Evaluation.from_json(mlflow.artifacts.load_text(f"runs:/{run_id}/{FILE}"))
-    except mlflow.MlflowException as error:
-        if is_out_of_reach(error):
-            raise
+def read_evaluation(run: Run) -> Evaluation | None:
+    """What `evaluate` wrote to a candidate's run; None where it scored nothing.
+
+    Raises:
+        OutOfReach: it was evaluated, and the file cannot be read. MLflow's code for a store that does not answer is
+            that of a file that is not there.
+    """
+    state = run.data.tags.get(names.STATE, "")
+    if state not in ("", State.EVALUATED):
         return None
+    try:
+        return Evaluation.from_json(mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/{FILE}"))
+    except mlflow.MlflowException as error:
+        if not state and not is_out_of_reach(error):  # how a run of version 0.1 says that it was not evaluated
+            return None
+        raise OutOfReach(
+            f"run {run.info.run_id} ({run.info.run_name}) was evaluated, but {FILE} cannot be read from "
+            f"{shown(without_secrets(str(run.info.artifact_uri)))} ({shown(str(error))[:200]}); see whether that store "
+            "answers, and try again"
+        ) from None

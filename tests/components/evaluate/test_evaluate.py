@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from components.evaluate.nothing import write_nothing
 from components.evaluate.outputs import write_outputs
 from components.evaluate.parameters import Evaluate
 from ferkit.data import EMOTIONS, Faces, read_profile, read_split
-from ferkit.errors import UserError
+from ferkit.errors import OutOfReach, UserError
 from ferkit.metrics.classification import Scores
 from ferkit.metrics.evaluation import Evaluation, describe_split, read_candidate, read_evaluation
 from ferkit.serving.load import load_face_model
@@ -164,7 +165,25 @@ def test_the_classification_report_covers_all_seven(artifacts: Path) -> None:
 
 
 def test_what_was_written_reads_back_as_it_was(run: Any, evaluation: Evaluation) -> None:
-    assert read_evaluation(run.info.run_id) == evaluation
+    assert read_evaluation(run) == evaluation
+
+
+def test_a_store_that_does_not_answer_is_no_failed_training(
+    client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_MAX_ATTEMPTS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with socket.socket() as closed:  # bound, and nobody listens
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", f"http://127.0.0.1:{closed.getsockname()[1]}")
+        experiment_id = client.create_experiment("out of reach", artifact_location="s3://bucket/runs")
+        failed, evaluated = (
+            client.create_run(experiment_id, run_name=state, tags={"candidate.state": state}).info.run_id
+            for state in (State.FAILED, State.EVALUATED)
+        )
+        assert read_candidate(client, failed).evaluation is None
+        with pytest.raises(OutOfReach, match=rf"{evaluated} \(evaluated\) was evaluated, but .* s3://bucket/runs/"):
+            read_candidate(client, evaluated)
 
 
 def test_mistakes_are_wrong_and_the_surest_first(evaluation: Evaluation) -> None:

@@ -67,6 +67,7 @@ def test_every_face_is_the_csvs_own(sample_csv: Path, ingested: Path):
 
 def test_every_row_is_kept_rejected_or_a_duplicate(sample_csv: Path, ingested: Path):
     profile = read_profile(ingested)
+    assert not profile.is_drawn, "a CSV is a CSV, whatever drew it"
     assert balance_sheet(profile) == profile.source["rows"] == len(sample_csv.read_bytes().splitlines()) - 1
     kept = [int(row) for split in SPLITS for row in read_split(ingested, split).row]
     rejected = [int(row["row"]) for row in rows_of(ingested / "rejected.csv")]
@@ -187,6 +188,7 @@ def test_the_digests_of_a_csv_never_change(usage: bool, digests: list[str], tmp_
 def test_the_drawn_sample_is_a_source(tmp_path: Path):
     profile = ingest_csv("sample://?faces=100&seed=1", tmp_path / "faces")
     assert profile.source["csv"] == "sample://?faces=100&seed=1"
+    assert profile.is_drawn
     assert profile.side == 48
 
 

@@ -300,6 +300,15 @@ def ask_browser(html: str, width: int, folder: Path, question: str) -> str:
     return answered[1]
 
 
+def test_a_candidate_that_was_no_finalist_did_not_fail(candidates, verdict, data, origin):
+    trained, pruned = (candidate(run_id, run_id, None) for run_id in ("trained", "pruned"))
+    further = [replace(each, tags={names.STATE: each.run_id}) for each in (trained, pruned)]
+    html = write_report([*candidates, *further], verdict, data, origin)
+    assert "trained, but not among the finalists" in html
+    assert "given up by its search" in html
+    assert html.count('<span class="badge failed">') == 1
+
+
 def test_seeds_of_one_candidate_get_their_mean_and_deviation(candidates, verdict, data, origin):
     seeded = [replace(each, tags={**each.tags, names.GROUP: "lenet <tuned>"}) for each in candidates]
     html = write_report(seeded, verdict, data, origin)
