@@ -25,9 +25,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pipeline.progress import SECOND
+
 EXECUTOR = "executor"
 DRIVER = "-driver"
-SECOND = re.compile(r"-\d+$")
 SUFFIX = re.compile(r"\([^()]*\)$")
 ITEM = re.compile(r"^iteration-iterations\((\d+)")
 STRUCTURE = re.compile(r"root|iteration-item|(exit-handler|for-loop)-\d+")
@@ -204,7 +205,6 @@ def _task(nodes: Mapping[str, Mapping[str, Any]], node: Mapping[str, Any]) -> Ta
     bare = _bare(node)
     step = bare.removesuffix(DRIVER) if bare != EXECUTOR else (_bare(outer[0]) if outer else bare)
     items = [item for one in outer if (item := ITEM.match(str(one.get("displayName") or "")))]
-    # The second task of a step, such as the evaluation of the ensemble, is `evaluate-2`.
     return Task(SECOND.sub("", step), int(items[0][1]) if items else None, _candidate(node))
 
 

@@ -21,6 +21,8 @@ EPOCH = re.compile(r"epoch (?P<done>\d+)/(?P<of>\d+):")
 FINISHED = re.compile(r"Task '(?P<task>[^']+)' finished with status (?P<status>\w+)")
 CACHED = re.compile(r"Task (?P<task>\S+) cache hit")
 EXCEPTION = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b.*")
+SECOND = re.compile(r"-\d+$")
+"""The second task of a step, such as the evaluation of the ensemble, is `evaluate-2` to kfp."""
 KFPS_OWN = re.compile(r"^(?:\d\d:\d\d:\d\d|\[KFP Executor|\d{4}-\d\d-\d\d |[-=]{5,})")
 """Lines that kfp prints around what a step says."""
 
@@ -82,9 +84,9 @@ class Progress:
         if succeeded:
             self._line("[green]✓[/]", task, took, self._note)
         else:
-            step = task.replace("-", "_")
             # What the shell or kfp's wrapper says goes for a step that could not even start.
             said = self._last_exception or self._last_words[:300]
+            step = step_of(task)
             sentence = self.failure or f"{step}: {said or 'ended without a word (killed?)'}"
             # Said at once: what ends the run after it may take its time.
             note = "failed" if self.failure_is_told else sentence.removeprefix(f"{step}: ")
@@ -92,13 +94,14 @@ class Progress:
             self._line("[red]✗[/]", task, took, note)
 
     def _line(self, mark: str, task: str, took: str, note: str) -> None:
-        step = task.replace("-", "_")
-        self.console.print(f"{mark} [bold]{step:<10}[/] {took:>8}  {escape(note)}", soft_wrap=True, highlight=False)
+        self.console.print(
+            f"{mark} [bold]{step_of(task):<10}[/] {took:>8}  {escape(note)}", soft_wrap=True, highlight=False
+        )
 
     def _show_live(self) -> None:
         if not self.console.is_terminal:
             return
-        shown: Any = f"[bold]{self._task.replace('-', '_'):<10}[/] {escape(self._note)}"
+        shown: Any = f"[bold]{step_of(self._task):<10}[/] {escape(self._note)}"
         if epoch := EPOCH.search(self._note):
             bar = ProgressBar(total=int(epoch["of"]), completed=int(epoch["done"]), width=20)
             shown = Columns([Text.from_markup(shown), bar])
@@ -113,6 +116,15 @@ class Progress:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+
+def step_of(task: str) -> str:
+    """The step that a task of kfp's is of.
+
+    >>> step_of("open-run"), step_of("evaluate-2")
+    ('open_run', 'evaluate')
+    """
+    return SECOND.sub("", task).replace("-", "_")
 
 
 def duration(seconds: float) -> str:

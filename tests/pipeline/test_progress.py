@@ -1,6 +1,7 @@
 """What a person sees of kfp's output."""
 
 import io
+import re
 
 from rich.console import Console
 
@@ -45,6 +46,8 @@ def test_a_step_is_one_line_with_its_last_note():
 def test_names_are_the_steps_names_not_kfps():
     text, _ = shown(started("open-run"), finished("open-run"))
     assert "open_run" in text
+    text, _ = shown(started("evaluate-2"), "    ferpipe| ensemble-of-2: 510 test faces\n", finished("evaluate-2"))
+    assert re.match(r"✓ evaluate +[\d.]+ s  ensemble-of-2: 510 test faces", text)
 
 
 def test_a_cached_step_says_so():
