@@ -7,7 +7,6 @@ import io
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import mlflow
@@ -18,8 +17,7 @@ from ferkit.errors import UserError
 from ferkit.store_errors import StoreError, classify
 from ferkit.tracking import names
 from ferkit.tracking.doubled import discard_versions
-from ferkit.tracking.reuse import model_address, origin_of
-from ferkit.tracking.short_ids import RUN_ID, whole_id, with_whole_id
+from ferkit.tracking.reuse import origin_of
 
 DESCRIPTION = (
     "Tells seven facial expressions apart: angry, disgust, fear, happy, sad, surprise, neutral. `champion` is the "
@@ -92,35 +90,6 @@ def choose_model(client: mlflow.MlflowClient, given: str = "") -> str:
 def model_of(parent: Run) -> str:
     """The registered model that a pipeline run was told; version 0.1 knew one alone."""
     return parent.data.params.get(names.MODEL_PARAMETER) or names.REGISTERED_MODEL
-
-
-def address_of(client: mlflow.MlflowClient, given: str) -> str:
-    """The address of a model that a person named.
-
-    Args:
-        client: of the MLflow that holds it.
-        given: an alias or a version's number (of the only registered model of ours), `NAME@ALIAS`, `NAME/NUMBER`, the
-            name of a registered model of ours (for its champion), the id of the run that trained it (or its first 7
-            characters), a folder, or any
-            address that MLflow takes.
-
-    Raises:
-        UserError: an alias or a number, and there are several registered models; or no run's id begins so.
-    """
-    if ":/" in given or Path(given).is_dir():
-        return with_whole_id(client, given)
-    if "@" in given or "/" in given:
-        return f"models:/{given}"
-    models = our_models(client)
-    if given in models:
-        return f"models:/{given}@{names.CHAMPION}"
-    if RUN_ID.fullmatch(given):
-        return model_address(client.get_run(whole_id(client, given)))
-    if len(models) > 1:
-        ways = ", ".join(f"{model}{'/' if given.isdecimal() else '@'}{given}" for model in models)
-        raise UserError(f"there are {len(models)} registered models; say which with --model: {ways}")
-    model = choose_model(client)
-    return f"models:/{model}/{given}" if given.isdecimal() else f"models:/{model}@{given}"
 
 
 def aliases(client: mlflow.MlflowClient, model: str = names.REGISTERED_MODEL) -> dict[str, str]:

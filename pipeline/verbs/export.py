@@ -42,7 +42,7 @@ def export(kind: str, model: str, output: Path | None, tracking_uri: str, as_jso
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters are TensorFlow's, whatever trained the network
     from ferkit.data import EMOTIONS
     from ferkit.errors import UserError
-    from ferkit.registry.versions import address_of
+    from ferkit.registry.model_addresses import address_of
     from ferkit.serving.export import FACES, FORMATS, PROBABILITIES, check_format, export_model
     from ferkit.serving.load import load_face_model
     from ferkit.tracking.store import connect

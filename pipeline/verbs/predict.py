@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import csv as csv_file
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ferkit.user_input import shown
 from pipeline.verbs.options import json_option, tracking_option
+from pipeline.verbs.predict_output import SHOWN, JsonPrinter, RefusalPrinter, bar_over, without_notices
 
-SHOWN = 20
-"""Faces, and refusals, that are printed; `--output` and `--json` have all of them."""
+if TYPE_CHECKING:
+    from ferkit.registry.versions import Version
 
 
 @click.command()
@@ -37,7 +38,8 @@ def predict(
 
     A picture shows ONE face, cut out closely; of one that is not square the middle square counts. A CSV needs no
     labels, and may lie at s3:// or http(s)://. Files are told by their first bytes, not by their names. What is not
-    answered is named on standard error; the others are answered, and the exit status is 1.
+    answered is named on standard error; the others are answered, and the exit status is 1. Any number of faces: they
+    are read, answered and written some at a time.
 
     \b
     ferpipe predict face.png
@@ -45,38 +47,47 @@ def predict(
     ferpipe predict test.csv --output answers.csv
     """
     from ferkit.errors import UserError
-    from ferkit.registry.versions import address_of
+    from ferkit.registry.model_addresses import address_of, version_at
     from ferkit.serving.load import load_face_model
     from ferkit.serving.predict import predict as answer
     from ferkit.tracking.store import connect
-    from ferkit.user_input import shown
 
     client = connect(tracking_uri)
+    _refuse_to_overwrite(output, faces)
     try:
-        loaded = load_face_model(address_of(client, model))
+        address = address_of(client, model)
+        version = version_at(client, address)  # an alias may move while the model is loaded
+        with without_notices():
+            loaded = load_face_model(version.uri if version else address)
     except UserError as error:
         raise UserError(f"{error}; make one champion with `ferpipe promote`, or give --model a version") from None
 
-    refused: list[str] = []
-    kept: list[dict[str, Any]] = []
     counts: Counter[str] = Counter()
-    _refuse_to_overwrite(output, faces)
-    with _writing(output) as write:
-        for some in answer(loaded, faces, refused):
+    first: list[dict[str, Any]] = []
+    refused: list[str] = []
+    printer = JsonPrinter({"model": address, **_named(version)}) if as_json else RefusalPrinter()
+    with _writing(output) as write, printer, bar_over(faces) as on_read:
+        for some in answer(loaded, faces, refused, on_read):
             records = some.records()
             counts.update(record["emotion"] for record in records)
-            kept += records if as_json else records[: SHOWN - len(kept)]
+            first += records[: SHOWN - len(first)]
             write(records)
-    if as_json:
-        click.echo(json.dumps({"model": loaded.uri, "faces": kept, "refused": refused}, indent=2))
-    else:
-        _print_table(kept, counts)
-        for sentence in refused[:SHOWN]:
-            click.echo(shown(sentence), err=True)
-        if len(refused) > SHOWN:
-            click.echo(f"and {len(refused) - SHOWN:,} more; --json names them all", err=True)
-    if refused:
+            printer.add(records, refused)
+            refused.clear()
+        printer.add([], refused)
+    if not as_json:
+        _print_table(first, counts)
+        answered = f"{version.model} version {version.number}" if version else address
+        click.echo(f"answered by {shown(answered)}" + (f", run {version.run_id[:8]}" if version else ""))
+    if printer.refused:
         ctx.exit(1)
+
+
+def _named(version: Version | None) -> dict[str, str | None]:
+    """Which version answers, for programs; None each for a model that is none."""
+    if version is None:
+        return {"registered_model": None, "version": None, "run_id": None}
+    return {"registered_model": version.model, "version": version.number, "run_id": version.run_id}
 
 
 def _refuse_to_overwrite(output: Path | None, faces: tuple[str, ...]) -> None:
@@ -114,8 +125,6 @@ def _print_table(records: list[dict[str, Any]], counts: Mapping[str, int]) -> No
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
-
-    from ferkit.user_input import shown
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("face", overflow="fold")

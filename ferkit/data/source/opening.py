@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
@@ -22,6 +22,7 @@ class OpenCsv:
         packed: whether it is compressed there, or in an archive.
         member: which file of an archive it is; empty where there is none.
         others: files of the archive that would have done as well, or that have fewer of the columns.
+        bytes_read: how far into the file, as it lies, reading has come.
     """
 
     stream: BufferedReader
@@ -30,6 +31,7 @@ class OpenCsv:
     packed: bool
     member: str = ""
     others: tuple[str, ...] = ()
+    bytes_read: Callable[[], int] = int
 
 
 @contextmanager
@@ -46,4 +48,4 @@ def open_csv(csv: str, version: str = "") -> Iterator[OpenCsv]:
     source = find_source(csv)
     with source.open(version) as raw, unpacked(raw, source.address, source.member) as found:
         packed = found.stream.raw is not raw
-        yield OpenCsv(found.stream, found.name, source, packed, found.member, found.others)
+        yield OpenCsv(found.stream, found.name, source, packed, found.member, found.others, raw.tell)

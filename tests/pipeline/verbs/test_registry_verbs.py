@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from ferkit.data import EMOTIONS
 from ferkit.errors import UserError
 from ferkit.registry import versions
+from ferkit.registry.model_addresses import address_of
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import NewCandidate, open_candidates
 from ferkit.tracking.names import metric
@@ -192,19 +193,19 @@ def test_a_command_without_model_takes_the_only_one_or_names_them_all(uri: str) 
 
 def test_a_model_is_addressed_in_every_way_a_person_may_name_it(uri: str) -> None:
     client = connect(uri)
-    assert versions.address_of(client, "champion") == "models:/facial-expression@champion"
-    assert versions.address_of(client, "3") == "models:/facial-expression/3"
+    assert address_of(client, "champion") == "models:/facial-expression@champion"
+    assert address_of(client, "3") == "models:/facial-expression/3"
     versions.ensure_registered_model(client, names.SAMPLE_MODEL)
-    assert versions.address_of(client, names.SAMPLE_MODEL) == "models:/facial-expression-sample@champion"
+    assert address_of(client, names.SAMPLE_MODEL) == "models:/facial-expression-sample@champion"
     for given in ("facial-expression/2", "facial-expression@challenger"):
-        assert versions.address_of(client, given) == f"models:/{given}"
-    assert versions.address_of(client, "0" * 32) == f"runs:/{'0' * 32}/model"
-    assert versions.address_of(client, "models:/other/1") == "models:/other/1"
+        assert address_of(client, given) == f"models:/{given}"
+    assert address_of(client, "0" * 32) == f"runs:/{'0' * 32}/model"
+    assert address_of(client, "models:/other/1") == "models:/other/1"
     run_id = run_of(uri, "1")
     for given in (run_id[:7], f"runs:/{run_id[:7]}/model", f"runs:/{run_id}/model"):
-        assert versions.address_of(client, given) == f"runs:/{run_id}/model"
+        assert address_of(client, given) == f"runs:/{run_id}/model"
     with pytest.raises(UserError, match="no such run"):
-        versions.address_of(client, "runs:/0000000/model")
+        address_of(client, "runs:/0000000/model")
 
 
 def test_what_is_next_is_promote_only_where_the_runs_own_challenger_waits(uri: str) -> None:

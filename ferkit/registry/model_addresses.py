@@ -1,0 +1,67 @@
+"""What people call a model, as an address of MLflow's; and the version that answers there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import mlflow
+
+from ferkit.errors import UserError
+from ferkit.registry.versions import Version, choose_model, find_version, is_missing, our_models
+from ferkit.tracking import names
+from ferkit.tracking.reuse import model_address
+from ferkit.tracking.short_ids import RUN_ID, whole_id, with_whole_id
+
+_REGISTERED: Final = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))")
+
+
+def address_of(client: mlflow.MlflowClient, given: str) -> str:
+    """The address of a model that a person named.
+
+    Args:
+        client: of the MLflow that holds it.
+        given: an alias or a version's number (of the only registered model of ours), `NAME@ALIAS`, `NAME/NUMBER`, the
+            name of a registered model of ours (for its champion), the id of the run that trained it (or its first 7
+            characters), a folder, or any address that MLflow takes.
+
+    Raises:
+        UserError: an alias or a number, and there are several registered models; or no run's id begins so.
+    """
+    if ":/" in given or Path(given).is_dir():
+        return with_whole_id(client, given)
+    if "@" in given or "/" in given:
+        return f"models:/{given}"
+    models = our_models(client)
+    if given in models:
+        return f"models:/{given}@{names.CHAMPION}"
+    if RUN_ID.fullmatch(given):
+        return model_address(client.get_run(whole_id(client, given)))
+    if len(models) > 1:
+        ways = ", ".join(f"{model}{'/' if given.isdecimal() else '@'}{given}" for model in models)
+        raise UserError(f"there are {len(models)} registered models; say which with --model: {ways}")
+    model = choose_model(client)
+    return f"models:/{model}/{given}" if given.isdecimal() else f"models:/{model}@{given}"
+
+
+def version_at(client: mlflow.MlflowClient, address: str) -> Version | None:
+    """The version that an address of a registered model leads to now; None where it leads to none.
+
+    Args:
+        client: of the MLflow that holds it.
+        address: as `address_of` gives it.
+    """
+    registered = _REGISTERED.fullmatch(address)
+    if not registered:
+        return None
+    model, alias, number = registered.groups()
+    try:
+        if alias:
+            number = str(client.get_model_version_by_alias(model, alias).version)
+        return find_version(client, number, model)
+    except mlflow.MlflowException as error:
+        # Of an alias that is not there, MLflow says that the parameter is invalid.
+        if is_missing(error) or error.error_code == "INVALID_PARAMETER_VALUE":
+            return None
+        raise
