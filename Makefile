@@ -123,6 +123,10 @@ test-docker: $(READY) ## build the images, and run the whole DAG in them (instal
 test-browser: $(READY) ## the MLflow UI and the report in a headless browser (installs Chromium; needs root)
 	@$(BIN)/python -m pytest -m browser
 
+.PHONY: screenshots
+screenshots: $(READY) ## take the pictures of docs/screenshots anew (needs Chromium; runs the sample twice)
+	@$(BIN)/python tests/browser/take_screenshots.py
+
 .PHONY: lint
 lint: $(READY) ## ruff and pyright
 	@$(BIN)/ruff check .
