@@ -215,6 +215,17 @@ def test_a_champion_that_could_not_be_scored_is_no_missing_champion(
     assert "no champion" not in html
 
 
+def test_a_label_is_put_where_its_interval_leaves_room(
+    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin
+) -> None:
+    ends = {"sad": (-0.4, -0.3), "fear": (0.3, 0.4), "angry": (-0.4, 0.4)}
+    recall = {emotion: {"difference": sum(pair) / 2, "low": pair[0], "high": pair[1]} for emotion, pair in ends.items()}
+    html = write_report(candidates, verdict | {"recall": recall}, data, origin)
+    assert 'style="left:14.50%">\u22120.350</em>' in html
+    assert 'style="right:13.50%">+0.350</em>' in html
+    assert 'style="right:0">+0.000</em>' in html
+
+
 def test_the_rule_told_is_the_policys(
     candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin
 ) -> None:
