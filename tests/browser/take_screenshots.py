@@ -82,8 +82,7 @@ def pages(client: mlflow.MlflowClient, address: str, folder: Path) -> dict[str, 
         **{name: (address + path, 560) for name, path in views.items()},
         "pipeline-run": (run_address(address, experiment_id, parent.info.run_id), 1100),
         "compare": (f'{address}/#/compare-runs?runs={compared}&experiments=["{experiment_id}"]', 1300),
-        "image-grid": (f"{address}{views['candidates']}&compareRunsMode=CHART", 900),
-        "version": (version_address(address, model, judged), 900),
+        "version": (version_address(address, model, judged), 770),
         "report": (report.as_uri(), 1500),
     }
 
@@ -95,7 +94,8 @@ def serve(folder: Path, tracking_uri: str) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "pipeline.cli", "ui", "--port", str(port), "--tracking-uri", tracking_uri]
-    environment = {**os.environ, "MLFLOW_SERVER_ALLOWED_HOSTS": f"{HOST}:{port},127.0.0.1:{port}"}
+    hosts = {"ALLOWED_HOSTS": f"{HOST}:{port},127.0.0.1:{port}", "CORS_ALLOWED_ORIGINS": f"http://{HOST}:{port}"}
+    environment = {**os.environ, **{f"MLFLOW_SERVER_{name}": value for name, value in hosts.items()}}
     with (folder / "ui.log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
     try:
