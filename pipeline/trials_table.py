@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import mlflow
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -37,7 +38,7 @@ def top_trials(search: SearchRecord) -> list[dict[str, Any]]:
 
 def _evaluated(trial: TrialRow) -> dict[str, Any]:
     """What the exported model of a finalist scores on validation; nothing of a trial that is none."""
-    evaluation = read_evaluation(trial.run_id) if trial.state == State.EVALUATED else None
+    evaluation = read_evaluation(mlflow.get_run(trial.run_id)) if trial.state == State.EVALUATED else None
     if evaluation is None:
         return {"evaluated": None, "interval": None}
     scores = evaluation.splits["validation"]

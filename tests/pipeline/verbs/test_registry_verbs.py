@@ -199,10 +199,9 @@ def test_a_model_is_addressed_in_every_way_a_person_may_name_it(uri: str) -> Non
     assert address_of(client, names.SAMPLE_MODEL) == "models:/facial-expression-sample@champion"
     for given in ("facial-expression/2", "facial-expression@challenger"):
         assert address_of(client, given) == f"models:/{given}"
-    assert address_of(client, "0" * 32) == f"runs:/{'0' * 32}/model"
     assert address_of(client, "models:/other/1") == "models:/other/1"
     run_id = run_of(uri, "1")
-    for given in (run_id[:7], f"runs:/{run_id[:7]}/model", f"runs:/{run_id}/model"):
+    for given in (run_id, run_id[:7], f"runs:/{run_id[:7]}/model", f"runs:/{run_id}/model"):
         assert address_of(client, given) == f"runs:/{run_id}/model"
     with pytest.raises(UserError, match="no such run"):
         address_of(client, "runs:/0000000/model")
