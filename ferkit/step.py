@@ -51,14 +51,10 @@ def step_context(name: str, code_version: str = "") -> Iterator[logging.Logger]:
         SystemExit: status 1, after the sentence of a `UserError` was printed. Any other exception passes on, so that
             its traceback is in the log.
     """
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_Marked())
-    LOG.addHandler(handler)
-    LOG.setLevel(logging.INFO)
-    LOG.propagate = False
     try:
-        check_step_version(name, code_version)
-        yield LOG
+        with lines_on_stdout(_Marked()):
+            check_step_version(name, code_version)
+            yield LOG
     except UserError as error:
         _tell(error, f"{name}: {shown(error)}")
         raise SystemExit(1) from None
@@ -66,6 +62,18 @@ def step_context(name: str, code_version: str = "") -> Iterator[logging.Logger]:
         # An executor that lost its connection, a full disk: the traceback below says where, this line says what.
         _tell(error, f"{name}: {_sentence(error)}")
         raise
+
+
+@contextmanager
+def lines_on_stdout(formatter: logging.Formatter | None = None) -> Iterator[logging.Logger]:
+    """Prints what a step's work logs, each line as it is unless a formatter says otherwise; errors pass on."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(formatter)
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    LOG.propagate = False
+    try:
+        yield LOG
     finally:
         LOG.removeHandler(handler)
 

@@ -77,7 +77,9 @@ def find_named_run(client: mlflow.MlflowClient, name: str, model: str = "") -> R
         UserError: there is no such run or version.
     """
     if RUN_ID.fullmatch(name):
-        return find_run(client, name)
+        run = find_run(client, name)
+        meant = run.data.tags.get(names.STANDS_FOR)
+        return client.get_run(meant) if meant else run
     version = versions.version_of(client, name, versions.choose_model(client, model))
     if not version.run_id:
         raise UserError(f"version {version.number} was not registered from a run; give run ids")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
-from components.open_run.open_run import IMAGE_VARIABLE
+from components.open_run.origin_tags import IMAGE_VARIABLE
 from pipeline.cluster import READS_CSV, TRAIN, Claim, Cluster, Step
 
 LONGEST_SECONDS = 10 * 365 * 24 * 3600

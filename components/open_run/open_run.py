@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import mlflow
 from mlflow.entities import Run
-from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE, MLFLOW_USER
 
-from components import __version__
+from components.open_run.origin_tags import origin_tags
 from components.open_run.resolve import resolve_candidates
 from components.open_run.reusable import say_reusable
 from components.open_run.trials import draw_trials, open_trials
 from ferkit.addresses import data_name, without_secrets
-from ferkit.code_version import code_version, weights_version
+from ferkit.code_version import weights_version
 from ferkit.errors import UserError
-from ferkit.registry.promotion import who
 from ferkit.search.settings import Search
 from ferkit.settings import whole_numbers
 from ferkit.store_errors import is_out_of_reach
@@ -31,9 +26,8 @@ from ferkit.tracking.candidates import open_candidates
 from ferkit.tracking.doubled import discard_runs
 from ferkit.tracking.labels import Labels
 from ferkit.tracking.owner import Owner, claim, forget, has_stopped, holds_lock, owner_of
+from ferkit.tracking.run_names import dated_name, is_drawn
 from ferkit.tracking.store import plugins_experiment_id
-
-IMAGE_VARIABLE = "FERPIPE_IMAGE"
 
 
 @dataclass(frozen=True)
@@ -72,7 +66,11 @@ def open_run(client: mlflow.MlflowClient, pipeline_run: PipelineRun, log: loggin
     """
     parameters = filled_in(pipeline_run.parameters)
     pipeline_run = replace(pipeline_run, parameters=parameters)
-    tags = _tags(pipeline_run)
+    tags = {
+        **pipeline_run.labels.tags,
+        names.PIPELINE_RUN_ID: pipeline_run.pipeline_run_id,
+        **origin_tags(str(parameters["csv"]), pipeline_run.source_version, pipeline_run.git_commit),
+    }
     identity = (pipeline_run.source_version, parameters["ingest"], parameters["balance"], weights_version())
     search = Search.parse(parameters["search"])
     drawn = draw_trials(search, parameters["train"], identity, tags, log) if search.is_on else None
@@ -97,26 +95,6 @@ def filled_in(parameters: Mapping[str, Any]) -> dict[str, Any]:
     if recipe:
         given["train"] = {**given["train"], "recipe": recipe}
     return given | {names.MODEL_PARAMETER: names.registered_model(given.get(names.MODEL_PARAMETER, ""), given["csv"])}
-
-
-def _tags(pipeline_run: PipelineRun) -> dict[str, str]:
-    tags = {
-        **pipeline_run.labels.tags,
-        names.PIPELINE_RUN_ID: pipeline_run.pipeline_run_id,
-        names.GIT_COMMIT: pipeline_run.git_commit,
-        names.CODE_VERSION: code_version(),
-        names.WEIGHTS_VERSION: weights_version(),
-        names.DATA_VERSION: pipeline_run.source_version,
-        names.DATA_NAME: data_name(str(pipeline_run.parameters["csv"])),
-        names.PIPELINE_VERSION: __version__,
-        names.IMAGE: os.environ.get(IMAGE_VARIABLE, ""),
-        # What the UI shows as a run's source.
-        MLFLOW_SOURCE_NAME: "fer-pipeline",
-        MLFLOW_SOURCE_TYPE: "JOB",
-        MLFLOW_USER: who(),
-        MLFLOW_GIT_COMMIT: pipeline_run.git_commit,
-    }
-    return {name: value for name, value in tags.items() if value}
 
 
 def _open_parent(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: Mapping[str, str]) -> Run:
@@ -152,7 +130,7 @@ def _create(
     """A new parent run. Where the reply to its making is lost, MLflow's client asks again, and makes a second one."""
     experiment_id = tree.experiment_id(client, parameters["experiment"])
     told = {**tags, names.RUN_KIND: "pipeline", names.OWNER: owner.id}
-    client.create_run(experiment_id, tags=told, run_name=name or _name(str(parameters["csv"])))
+    client.create_run(experiment_id, tags=told, run_name=name or dated_name(data_name(str(parameters["csv"]))))
     first, *others = tree.find_parents(client, experiment_id, owner)
     discard_runs(client, others)
     return first
@@ -182,8 +160,8 @@ def _adopt(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: Mapping
             )
     if names.CODE_VERSION in parent.data.tags and names.WEIGHTS_VERSION not in parent.data.tags:
         raise UserError(f"run {run_id} began with version 0.1 of this pipeline, which goes on with it; start a new run")
-    if _DRAWN_NAME.fullmatch(str(parent.info.run_name)):  # `mlflow run` opened it
-        client.update_run(run_id, name=_name(str(pipeline_run.parameters["csv"])))
+    if is_drawn(parent.info.run_name):  # `mlflow run` opened it
+        client.update_run(run_id, name=dated_name(data_name(str(pipeline_run.parameters["csv"]))))
         return client.get_run(run_id)
     return parent
 
@@ -210,15 +188,6 @@ def refuse_living(client: mlflow.MlflowClient, parent: Run, owner: Owner) -> Non
         )
     if not has_stopped(client, parent):
         raise UserError(f"{named} is still running, by another command; wait for it, or stop that one first")
-
-
-_DRAWN_NAME = re.compile(r"[a-z]+-[a-z]+-\d{1,4}")
-"""What MLflow calls a run that nobody named: `worried-robin-823`."""
-
-
-def _name(csv: str) -> str:
-    """The parent's name: when, so that names sort, and what data."""
-    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} {data_name(csv)}"
 
 
 def _flat(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
 import mlflow
-from mlflow.entities import Metric
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from ferkit.addresses import run_address, version_address
@@ -17,6 +15,7 @@ from ferkit.metrics.evaluation import CandidateRun, SplitScores
 from ferkit.registry.verdict import NO_CHAMPION, NOT_GATED, Verdict
 from ferkit.registry.versions import PARENT_RUN, Version
 from ferkit.tracking import names
+from ferkit.tracking.candidates import log_scores
 from ferkit.tracking.markdown import cut_rows, escape
 
 LONGEST: Final = 5_000
@@ -62,10 +61,7 @@ def tell(
     }
     for tag, value in tags.items():
         client.set_tag(parent, tag, value)
-    shown = (names.metric("validation", ""), names.metric("test", ""))
-    now = int(time.time() * 1000)
-    figures = [Metric(key, value, now, 0) for key, value in best.metrics.items() if key.startswith(shown)]
-    client.log_batch(parent, metrics=figures)
+    log_scores(client, parent, best.metrics)
 
 
 def _standing(version: Version, verdict: Verdict | None) -> dict[str, str]:

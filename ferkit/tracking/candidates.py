@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import mlflow
 from mlflow.artifacts import load_dict
-from mlflow.entities import Param, Run, RunTag
+from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from ferkit.errors import UserError
@@ -196,6 +197,14 @@ def start(client: mlflow.MlflowClient, run_id: str) -> None:
         client.delete_tag(run_id, names.FAILURE)
     client.update_run(run_id, status="RUNNING")
     set_state(client, run_id, State.RUNNING)
+
+
+def log_scores(client: mlflow.MlflowClient, run_id: str, metrics: Mapping[str, float]) -> None:
+    """Logs to another run what a candidate's exported model scores, so that it compares with others of its kind."""
+    shown = (names.metric("validation", ""), names.metric("test", ""))
+    now = int(time.time() * 1000)
+    scores = [Metric(name, value, now, 0) for name, value in metrics.items() if name.startswith(shown)]
+    client.log_batch(run_id, metrics=scores)
 
 
 def settings_of(run: Run) -> dict[str, Any]:

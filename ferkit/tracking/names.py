@@ -66,6 +66,8 @@ BEST_CANDIDATE: Final = "best"
 """Of a parent: the name of the candidate that the gate judged."""
 NOTE: Final = "note"
 """Of a parent: what the person who started it said of it; the description begins with it."""
+STANDS_FOR: Final = "run.stands_for"
+"""Of a run that `mlflow run` opened: the id of the run that has what it did, and that commands take in its place."""
 STATE: Final = "candidate.state"
 """Of a candidate: how far it is, see `State`. It alone decides; MLflow's status is for display."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.entities import Run
 
+from components.ingest.parameters import Ingest
 from ferkit.data import read_profile
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -26,10 +29,9 @@ class Project:
         self.tracking_uri = tracking_uri
         self.client = mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
 
-    def start(self, entry: str, **parameters: str) -> subprocess.CompletedProcess[str]:
+    def start(self, entry: str, *options: str, **parameters: str) -> subprocess.CompletedProcess[str]:
         """`mlflow run . -e ENTRY -P name=value …`."""
-        command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "--env-manager", "local", "-e", entry]
-        command += ["--experiment-name", "facial-expression"]
+        command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "--env-manager", "local", "-e", entry, *options]
         for name, value in parameters.items():
             command += ["-P", f"{name.replace('__', '.')}={value}"]
         environment = {
@@ -41,11 +43,23 @@ class Project:
         }
         return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=self.folder, check=False)
 
-    def run(self, entry: str, **parameters: str) -> str:
-        """The same, which has to succeed; what it printed."""
-        done = self.start(entry, **parameters)
+    def run(self, entry: str, *options: str, **parameters: str) -> str:
+        """The same, which has to succeed; what the entry point printed, free of marks that are not for people."""
+        done = self.start(entry, *options, **parameters)
         assert done.returncode == 0, done.stdout + done.stderr
+        assert not re.search(r"ferpipe[|~!=] ", done.stdout)
         return done.stdout
+
+    def opened(self, entry: str) -> Run:
+        """The last run that MLflow itself opened for an entry point: the one that its last line names."""
+        experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        return self.client.search_runs(experiments, f"tags.`mlflow.project.entryPoint` = '{entry}'")[0]
+
+    def next(self, printed: str) -> dict[str, str]:
+        """The parameters in an entry point's last line, which says what comes next."""
+        last = printed.splitlines()[-1]
+        assert last.startswith("next: mlflow run . -e ")
+        return dict(given.split("=", 1) for given in shlex.split(last) if "=" in given)
 
 
 @pytest.fixture(scope="module")
@@ -54,47 +68,71 @@ def project(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathF
     return Project(folder, new_store(folder))
 
 
+OURS = ("--experiment-name", "facial-expression")
+
+
 def test_the_single_steps_pass_folders_and_run_ids_on(project: Project, sample_csv: Path):
     faces, balanced = project.folder / "faces", project.folder / "balanced"
-    project.run("ingest", csv=str(sample_csv), output=str(faces), duplicates="keep")
+    printed = project.run("ingest", *OURS, csv=str(sample_csv), output=str(faces), duplicates="keep")
+    assert project.next(printed)["data"] == str(faces)
     assert read_profile(faces).duplicates["policy"] == "keep"
+    run = project.opened("ingest")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d ingest \w+", str(run.info.run_name))
+    assert run.data.params == {
+        **{"csv": str(sample_csv), "output": str(faces), "duplicates": "keep"},
+        **{name: str(default) for name, default in Ingest().model_dump().items() if name != "duplicates"},
+    }
 
-    project.run("balance", data=str(faces), output=str(balanced), strategy="oversample")
+    printed = project.run("balance", *OURS, **project.next(printed) | {"output": str(balanced)}, strategy="oversample")
     per_emotion = read_profile(balanced).splits["train"]["per_emotion"]
     assert len(set(per_emotion.values())) == 1
+    assert project.opened("balance").data.params["blur"] == "[0.5, 1.5]"
 
-    printed = project.run(
-        "train", data=str(balanced), architecture="multi_kernel", epochs="1", width="0.125", recipe="tuned"
-    )
-    [run_id] = re.findall(r"^run ([0-9a-f]{32})$", printed, re.MULTILINE)
-    candidate = project.client.get_run(run_id)
+    asked = project.next(printed) | {"architecture": "multi_kernel"}
+    printed = project.run("train", *OURS, **asked, epochs="1", width="0.125", recipe="tuned")
+    [run_id] = [project.next(printed)["run_id"]]
+    candidate, outer = project.client.get_run(run_id), project.opened("train")
     assert candidate.data.params["width"] == "0.125"
-    outer = project.client.get_run(candidate.data.tags["mlflow.parentRunId"])
+    assert candidate.data.tags["mlflow.parentRunId"] == outer.info.run_id
+    assert candidate.data.tags["pipeline.run"] == outer.info.run_name
     assert (outer.info.status, outer.data.params["epochs"]) == ("FINISHED", "1")
 
-    project.run("evaluate", data=str(balanced), run_id=run_id)
-    scored = project.client.get_run(run_id)
+    # The id in MLflow's own last line does as well.
+    printed = project.run("evaluate", *OURS, data=str(balanced), run_id=outer.info.run_id)
+    assert project.next(printed)["run_ids"] == run_id
+    scored, outer = project.client.get_run(run_id), project.opened("evaluate")
     assert scored.info.status == "FINISHED"
-    assert "test/recall/disgust" in scored.data.metrics
+    shown = {name: value for name, value in scored.data.metrics.items() if name.startswith(("eval_val/", "test/"))}
+    assert "test/recall/disgust" in shown
+    assert outer.data.metrics == shown
 
-    refused = project.start("ensemble", data=str(balanced), run_ids=run_id)
+    refused = project.start("ensemble", *OURS, data=str(balanced), run_ids=outer.info.run_id)
     assert refused.returncode != 0
     assert "Error: ensemble: nothing was joined" in refused.stderr
+    assert project.opened("ensemble").data.tags["failure"].startswith("ensemble: nothing was joined")
 
-    project.run("register", data=str(balanced), run_ids=run_id, floor_macro_f1="0", floor_recall="0")
+    asked = {"data": str(balanced), "run_ids": outer.info.run_id, "floor_macro_f1": "0", "floor_recall": "0"}
+    printed = project.run("register", *OURS, **asked)
+    assert printed.splitlines()[-1] == "next: ferpipe promote 1 --model facial-expression"
     [version] = project.client.search_model_versions("name = 'facial-expression'")
     assert (version.run_id, version.tags["validation_status"]) == (run_id, "approved")
+    outer = project.opened("register")
+    assert {file.path for file in project.client.list_artifacts(outer.info.run_id)} >= {"report.html", "gate"}
+    assert outer.data.metrics == shown
+    assert "**approved**" in outer.data.tags["mlflow.note.content"]
 
 
 def test_the_whole_pipeline_adopts_the_run_that_mlflow_opened(project: Project, sample_csv: Path):
     candidates = "[{architecture: multi_kernel, width: 0.125, epochs: 1}]"
-    project.run("main", csv=str(sample_csv), candidates=candidates, train__tta="none")
+    printed = project.run("main", *OURS, csv=str(sample_csv), candidates=candidates, train__tta="none")
     experiment = project.client.get_experiment_by_name("facial-expression")
-    query = "tags.`mlflow.project.entryPoint` = 'main'"
-    [parent] = project.client.search_runs([experiment.experiment_id], query)
+    parent = project.opened("main")
+    assert parent.info.experiment_id == experiment.experiment_id
+    assert parent.info.run_id[:8] in printed
     assert parent.info.status == "FINISHED"
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d sample", str(parent.info.run_name)), "MLflow's own name stayed"
     assert parent.data.params["train.tta"] == "none"
+    assert [name for name, value in parent.data.params.items() if value in ("''", '""')] == []
     assert {"run.kind", "kfp.pipeline_run_id", "gate.verdict"} <= set(parent.data.tags)
     query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
     [child] = project.client.search_runs([experiment.experiment_id], query)
@@ -125,6 +163,16 @@ def test_a_search_and_an_ensemble_of_its_finalists(project: Project, sample_csv:
     assert {ensemble.data.params["member.1"], ensemble.data.params["member.2"]} == set(ids)
 
 
+def test_without_an_experiment_the_work_lies_in_ours(project: Project, sample_csv: Path):
+    project.run("ingest", csv=str(sample_csv), output=str(project.folder / "again"))
+    opened = project.opened("ingest")
+    assert opened.info.experiment_id == "0"
+    ours = project.client.get_run(opened.data.tags["run.stands_for"])
+    assert project.client.get_experiment(ours.info.experiment_id).name == "facial-expression"
+    assert (ours.info.status, ours.info.run_name) == ("FINISHED", opened.info.run_name)
+    assert ours.info.run_id in opened.data.tags["mlflow.note.content"]
+
+
 @pytest.mark.parametrize(
     ("entry", "parameters", "sentence"),
     [
@@ -133,7 +181,9 @@ def test_a_search_and_an_ensemble_of_its_finalists(project: Project, sample_csv:
     ],
 )
 def test_bad_input_is_one_sentence_and_a_failed_run(project: Project, entry: str, parameters: dict, sentence: str):
-    done = project.start(entry, **parameters)
+    done = project.start(entry, *OURS, **parameters)
     assert done.returncode != 0
     [error] = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
     assert sentence in error
+    run = project.opened(entry)
+    assert (run.info.status, run.data.tags["failure"]) == ("FAILED", error.removeprefix("Error: "))

@@ -14,6 +14,7 @@ import pytest
 from filelock import FileLock
 
 from components.open_run import open_run as module
+from components.open_run import origin_tags
 from components.open_run.open_run import PipelineRun, open_run
 from components.open_run.resolve import resolve_candidates
 from ferkit.errors import UserError
@@ -121,7 +122,7 @@ def test_a_run_is_not_resumed_with_other_code_of_the_weights_or_other_data(clien
     tree.close_tree(client, parent, "KILLED")
     later = pipeline_run("later", parent_run_id=parent.info.run_id)
     if changed == "code":
-        monkeypatch.setattr(module, "weights_version", lambda: "0123456789abcdef")
+        monkeypatch.setattr(origin_tags, "weights_version", lambda: "0123456789abcdef")
     else:
         later = replace(later, source_version="0123456789abcdef")
     with pytest.raises(UserError, match=rf"began with other {what} \(.*; now 0123456789abcdef\), .*start a new run"):
@@ -132,7 +133,7 @@ def test_a_run_is_not_resumed_with_other_code_of_the_weights_or_other_data(clien
 def test_other_code_of_plots_or_report_makes_no_run_unresumable(client, monkeypatch):
     parent, run_ids = opened(client, pipeline_run("before the typo was mended"))
     tree.close_tree(client, parent, "FAILED", "evaluate: a typo")
-    monkeypatch.setattr(module, "code_version", lambda: "0123456789abcdef")
+    monkeypatch.setattr(origin_tags, "code_version", lambda: "0123456789abcdef")
     assert open_run(client, pipeline_run("after", parent_run_id=parent.info.run_id), LOG) == run_ids
 
 
