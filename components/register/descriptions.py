@@ -13,7 +13,7 @@ from ferkit.addresses import run_address, version_address
 from ferkit.data import Profile
 from ferkit.metrics.evaluation import CandidateRun, SplitScores
 from ferkit.registry.verdict import NO_CHAMPION, NOT_GATED, Verdict
-from ferkit.registry.versions import PARENT_RUN, Version
+from ferkit.registry.versions import Version
 from ferkit.tracking import names
 from ferkit.tracking.candidates import log_scores
 from ferkit.tracking.markdown import cut_rows, escape
@@ -47,7 +47,7 @@ def tell(
         if (version := registered.get(one.run_id)) is None:
             continue
         own = verdict if one is best else None
-        if own or version.tags.get(PARENT_RUN, "") == parent:  # else an earlier run's version, described by that
+        if own or version.run_id == one.run_id:  # else an earlier run's version, described by that
             said = describe_version(one, data, name, own, parent, tracking_uri)
             client.update_model_version(version.model, version.number, description=said)
         for tag, value in _standing(version, own).items():

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import mlflow
 from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from components.register.descriptions import describe_version, name_of_data, tell
 from components.register.groups import log_groups
@@ -20,13 +21,14 @@ from ferkit.errors import UserError
 from ferkit.metrics.evaluation import read_candidate
 from ferkit.registry import versions
 from ferkit.registry.data import DATA_URI, data_of
-from ferkit.registry.fingerprints import KEPT_IN, keep_training_faces
-from ferkit.registry.gate import TEST_DIGEST, decide, decide_champion
+from ferkit.registry.fingerprints import keep_training_faces
+from ferkit.registry.gate import decide, decide_champion
+from ferkit.registry.origins import pipeline_run_of
 from ferkit.registry.promotion import who
 from ferkit.registry.settings import Register
 from ferkit.registry.state import RegistryState, reconcile
 from ferkit.registry.verdict import NOT_GATED, REJECTED, Verdict
-from ferkit.registry.versions import PARENT_RUN, Version
+from ferkit.registry.versions import Version
 from ferkit.report.report import Origin, write_report
 from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names, tree
@@ -132,14 +134,14 @@ def register_candidates(
     if not scored:
         reasons = {run.data.tags.get(names.FAILURE, f"{run.info.run_name} was not evaluated") for run in candidates}
         raise UserError(f"none of {len(candidates)} candidates can be registered: {'; '.join(sorted(reasons))}")
-    keeper = parent_run_id or scored[0].info.run_id
-    keep_training_faces(client, keeper, faces)
+    keepers = {run.data.tags.get(MLFLOW_PARENT_RUN_ID, run.info.run_id) for run in scored}
+    keep_training_faces(client, keepers, faces)
     profile = read_profile(faces)
     registered = {
         run.info.run_id: versions.register_run(
             client,
             run,
-            _tags(run, profile, data_uri or str(faces.absolute()), parent_run_id, keeper),
+            _tags(run, profile, data_uri or str(faces.absolute())),
             _describe(run),
             model,
         )
@@ -205,7 +207,7 @@ def gate_version(
     with data_of(chosen, faces) as folder:
         verdict = decide(client, chosen, state, folder, policy)
         _describe_anew(client, chosen, verdict, read_profile(folder))
-    record_verdict(client, chosen, verdict, chosen.tags.get(PARENT_RUN, ""))
+    record_verdict(client, chosen, verdict, pipeline_run_of(client, chosen))
     return verdict
 
 
@@ -217,7 +219,7 @@ def _describe_anew(client: mlflow.MlflowClient, version: Version, verdict: Verdi
         if is_out_of_reach(error):
             raise
         return
-    parent = version.tags.get(PARENT_RUN, "")
+    parent = pipeline_run_of(client, version)
     name = name_of_data(candidate, data)
     said = describe_version(candidate, data, name, verdict, parent, mlflow.get_tracking_uri())
     client.update_model_version(version.model, version.number, description=said)
@@ -278,16 +280,13 @@ def _row(client: mlflow.MlflowClient, run: Run, versions: dict[str, Version], ve
     }
 
 
-def _tags(run: Run, profile: Profile, data_uri: str, parent_run_id: str, keeper: str) -> dict[str, str]:
+def _tags(run: Run, profile: Profile, data_uri: str) -> dict[str, str]:
     """Tags of a new version: where it came from, and that the gate has not looked at it."""
     tags = {
         names.GIT_COMMIT: run.data.tags.get(names.GIT_COMMIT, ""),
         names.VALIDATION_STATUS: NOT_GATED,
         names.DATA_DIGEST: profile.digest,
-        TEST_DIGEST: profile.splits["test"]["digest"],
         DATA_URI: data_uri,
-        PARENT_RUN: parent_run_id,
-        KEPT_IN: keeper,
     }
     return {name: value for name, value in tags.items() if value}
 

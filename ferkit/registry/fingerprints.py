@@ -8,6 +8,7 @@ them.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +16,10 @@ import mlflow
 import numpy as np
 
 from ferkit.data import DIGEST, READ_AT_A_TIME, digest_pixels, read_split_in_chunks
+from ferkit.registry.origins import keeper_of_training_faces
 from ferkit.registry.versions import Version
 
 ARTIFACT: Final = "data/training_faces.npy"
-
-KEPT_IN: Final = "data.training_faces"
-"""Tag of a version: the run that keeps `ARTIFACT`."""
 
 
 def digest_faces(pixels: np.ndarray) -> np.ndarray:
@@ -38,13 +37,14 @@ def digest_training_faces(folder: Path) -> np.ndarray:
     return np.unique(np.concatenate(digests))
 
 
-def keep_training_faces(client: mlflow.MlflowClient, run_id: str, faces: Path) -> None:
-    """Logs the digests of a data set's training faces to a run."""
+def keep_training_faces(client: mlflow.MlflowClient, run_ids: Iterable[str], faces: Path) -> None:
+    """Logs the digests of a data set's training faces to runs."""
     digests = digest_training_faces(faces)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / Path(ARTIFACT).name
         np.save(path, digests)
-        client.log_artifact(run_id, str(path), str(Path(ARTIFACT).parent))
+        for run_id in run_ids:
+            client.log_artifact(run_id, str(path), str(Path(ARTIFACT).parent))
 
 
 def find_trained_on(client: mlflow.MlflowClient, version: Version, pixels: np.ndarray) -> np.ndarray | None:
@@ -58,7 +58,7 @@ def find_trained_on(client: mlflow.MlflowClient, version: Version, pixels: np.nd
     Returns:
         bool (n,); None where its run keeps no list of its training faces.
     """
-    run_id = version.tags.get(KEPT_IN)
+    run_id = keeper_of_training_faces(client, version)
     if not run_id:
         return None
     with tempfile.TemporaryDirectory() as folder:

@@ -21,6 +21,7 @@ from ferkit.metrics.paired import Difference, compare_on_same_rows
 from ferkit.registry import versions
 from ferkit.registry.criteria import below_floors, worse_than_allowed
 from ferkit.registry.fingerprints import find_trained_on
+from ferkit.registry.origins import test_digest_of
 from ferkit.registry.promotion import now
 from ferkit.registry.settings import Register
 from ferkit.registry.state import RegistryState
@@ -29,9 +30,6 @@ from ferkit.registry.versions import Version
 from ferkit.serving.load import load_face_model
 from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names
-
-TEST_DIGEST = "data.test_digest"
-"""Tag of a version: content digest of the test split that its run had."""
 
 
 def decide(
@@ -196,7 +194,7 @@ def _say_empty_classes(confusion: np.ndarray) -> list[str]:
 
 def _say_other_data(champion: Version, data_digest: str, test_digest: str) -> list[str]:
     """What differs between the champion's data and today's, a sentence each."""
-    trained_on, judged_on = champion.tags.get(names.DATA_DIGEST, ""), champion.tags.get(TEST_DIGEST, "")
+    trained_on, judged_on = champion.tags.get(names.DATA_DIGEST, ""), test_digest_of(champion)
     sentences = []
     if trained_on and trained_on != data_digest:
         sentences.append(

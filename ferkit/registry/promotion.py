@@ -18,10 +18,11 @@ import mlflow
 from ferkit.errors import UserError
 from ferkit.registry import versions
 from ferkit.registry.ledger import Entry, Ledger
+from ferkit.registry.origins import pipeline_run_of
 from ferkit.registry.rights import check_may_promote
 from ferkit.registry.state import RegistryState, read_state, reconcile
 from ferkit.registry.verdict import APPROVED, NO_CHAMPION, NOT_GATED
-from ferkit.registry.versions import PARENT_RUN, Version
+from ferkit.registry.versions import Version
 from ferkit.tracking import names
 
 USER_VARIABLE: Final = "FERPIPE_USER"
@@ -81,7 +82,7 @@ def promote(
         return PromotionResult(chosen.number, False, f"version {chosen.number} is the champion already{_since(state)}")
     if not force:
         _check_approved(chosen, state)
-    entry = _entry(state, "promote", chosen, by or who(user), reason, force)
+    entry = _entry(state, "promote", chosen, pipeline_run_of(client, chosen), by or who(user), reason, force)
     sentence = f"version {chosen.number} is champion{_instead_of(state.champion)}"
     if dry_run:
         return PromotionResult(chosen.number, False, f"dry run: {sentence}")
@@ -125,7 +126,7 @@ def roll_back(
     sentence = f"version {chosen.number} is champion again{_instead_of(state.champion)}"
     if dry_run:
         return PromotionResult(chosen.number, False, f"dry run: {sentence}")
-    entry = _entry(state, "rollback", chosen, by or who(user), reason, forced=False)
+    entry = _entry(state, "rollback", chosen, pipeline_run_of(client, chosen), by or who(user), reason, forced=False)
     held = Ledger(client, model).claim(entry)
     if held.claim != entry.claim:
         raise UserError(
@@ -212,7 +213,13 @@ def _named(compared_with: str) -> str:
 
 
 def _entry(
-    state: RegistryState, action: Literal["promote", "rollback"], chosen: Version, by: str, reason: str, forced: bool
+    state: RegistryState,
+    action: Literal["promote", "rollback"],
+    chosen: Version,
+    pipeline_run: str,
+    by: str,
+    reason: str,
+    forced: bool,
 ) -> Entry:
     return Entry(
         number=len(state.entries) + 1,
@@ -221,7 +228,7 @@ def _entry(
         previous=state.champion or "",
         by=by,
         at=now(),
-        pipeline_run=chosen.tags.get(PARENT_RUN, ""),
+        pipeline_run=pipeline_run,
         reason=reason,
         forced=forced,
     )

@@ -28,10 +28,6 @@ PROMOTED_BY: Final = "promoted_by"
 PROMOTED_AT: Final = "promoted_at"
 PROMOTED_FROM: Final = "promoted_from"
 PREVIOUS_CHAMPION: Final = "previous_champion"
-PROMOTION: Final = "promotion"
-PROMOTION_REASON: Final = "promotion_reason"
-ROLLED_BACK_BY: Final = "rolled_back_by"
-ROLLED_BACK_AT: Final = "rolled_back_at"
 
 
 @dataclass(frozen=True)
@@ -152,7 +148,11 @@ def _take_down_challenger(client: mlflow.MlflowClient, model: str) -> bool:
 
 
 def _is_behind(version: Version, last: Entry, alias: str | None) -> bool:
-    return alias != last.version or version.tags.get(PROMOTION) != str(last.number)
+    return alias != last.version or _lacks_tags(version, last)
+
+
+def _lacks_tags(version: Version, last: Entry) -> bool:
+    return any(version.tags.get(name) != value for name, value in _tags(last).items())
 
 
 def _follow(client: mlflow.MlflowClient, model: str, last: Entry, alias: str | None) -> bool:
@@ -164,23 +164,18 @@ def _follow(client: mlflow.MlflowClient, model: str, last: Entry, alias: str | N
         return False
     if alias != last.version:
         client.set_registered_model_alias(model, names.CHAMPION, last.version)
-    if version.tags.get(PROMOTION) != str(last.number):
-        before = versions.find_version(client, last.previous, model) if last.action == "rollback" else None
-        if before is not None:
-            versions.set_tags(client, before, {ROLLED_BACK_BY: last.by, ROLLED_BACK_AT: last.at})
+    if _lacks_tags(version, last):
         versions.set_tags(client, version, _tags(last))
     return True
 
 
 def _tags(entry: Entry) -> dict[str, str]:
-    """What an entry says on its version. PROMOTION comes last: it says that the others are there."""
+    """What an entry says on its version; the rest is in the record."""
     tags = {
         PROMOTED_BY: entry.by,
         PROMOTED_AT: entry.at,
         PROMOTED_FROM: entry.pipeline_run,
         PREVIOUS_CHAMPION: entry.previous or NO_CHAMPION,
-        PROMOTION_REASON: ("forced: " if entry.forced else "") + entry.reason,
-        PROMOTION: str(entry.number),
     }
     return {name: value for name, value in tags.items() if value}
 

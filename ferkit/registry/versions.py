@@ -14,23 +14,16 @@ from mlflow.entities import LoggedModelStatus, Run
 from mlflow.entities.model_registry import ModelVersion
 
 from ferkit.errors import UserError
+from ferkit.registry.model_page import OF_0_1, describe_model
 from ferkit.store_errors import StoreError, classify
 from ferkit.tracking import names
 from ferkit.tracking.doubled import discard_versions
 from ferkit.tracking.reuse import origin_of
 
-DESCRIPTION = (
-    "Tells seven facial expressions apart: angry, disgust, fear, happy, sad, surprise, neutral. `champion` is the "
-    "version to use, `challenger` the last one approved to take its place. A version's tags say how it was judged."
-)
-
 OURS: Final = "made_by"
 """Tag of a registered model that this pipeline made; its value is `BY`."""
 
 BY: Final = "fer-pipeline"
-
-PARENT_RUN = "pipeline.mlflow_run_id"
-"""Tag of a version: the parent run it came from."""
 
 
 @dataclass(frozen=True)
@@ -208,12 +201,16 @@ def _address_of_model(client: mlflow.MlflowClient, run_id: str) -> str:
 
 
 def ensure_registered_model(client: mlflow.MlflowClient, model: str = names.REGISTERED_MODEL) -> None:
-    """Makes the registered model when there is none."""
+    """Makes the registered model when there is none; one that nobody described gets a description."""
+    description = describe_model(model)
     try:
-        client.create_registered_model(model, tags={OURS: BY}, description=DESCRIPTION)
+        client.create_registered_model(model, tags={OURS: BY}, description=description)
     except mlflow.MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+        if client.get_registered_model(model).description in (None, "", OF_0_1):
+            client.update_registered_model(model, description)
+            client.set_registered_model_tag(model, OURS, BY)
 
 
 def set_tags(client: mlflow.MlflowClient, version: Version, tags: Mapping[str, str]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from ferkit.registry.state import read_state
 from ferkit.tracking import names
 from ferkit.tracking.store import connect
 from pipeline.cli import cli
@@ -59,6 +60,8 @@ def test_its_runs_are_compared_gated_promoted_and_rolled_back(uri: str) -> None:
     assert sorted(row["version"] for row in rows) == ["1", "2", "3", "4"]
     assert {row["alias"] for row in rows} == {"", "champion"}
     assert all(row["against"]["rows"] > 0 for row in rows if row["alias"] != "champion")
+
+    assert read_state(connect(uri)).notes == ()
 
     verdict = ferpipe(uri, "gate", "3", *LENIENT)
     assert (verdict["status"], verdict["compared_with"]) == ("approved", "2")

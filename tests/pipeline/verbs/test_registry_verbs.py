@@ -47,7 +47,7 @@ def finished(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPath
         client.log_text(run_id, predictions(right), "evaluation/test/predictions.csv")
         tree.close(client, run_id)
         compared_with = "none" if number == 0 else "1"
-        tags = {names.VALIDATION_STATUS: "approved", names.COMPARED_WITH: compared_with, versions.PARENT_RUN: parent}
+        tags = {names.VALIDATION_STATUS: "approved", names.COMPARED_WITH: compared_with}
         client.create_model_version(names.REGISTERED_MODEL, "s3://nowhere", run_id, tags=tags)
     tree.close(client, parent)
     return folder / "mlflow.db"
@@ -146,7 +146,7 @@ def test_compare_holds_against_the_champion(uri: str) -> None:
 
 def test_compare_takes_runs_versions_and_parents(uri: str) -> None:
     client = connect(uri)
-    parent = client.get_model_version(names.REGISTERED_MODEL, "1").tags[versions.PARENT_RUN]
+    parent = client.get_run(run_of(uri, "1")).data.tags["mlflow.parentRunId"]
     candidate = run_of(uri, "1")
     for given, expected in (([parent], 2), ([candidate], 1), ([parent[:7]], 2), ([candidate[:12]], 1), (["1", "2"], 2)):
         assert len(json.loads(ferpipe(uri, "compare", *given, "--json").stdout)) == expected
@@ -209,7 +209,7 @@ def test_a_model_is_addressed_in_every_way_a_person_may_name_it(uri: str) -> Non
 
 def test_what_is_next_is_promote_only_where_the_runs_own_challenger_waits(uri: str) -> None:
     client = connect(uri)
-    parent = client.get_model_version(names.REGISTERED_MODEL, "1").tags[versions.PARENT_RUN]
+    parent = client.get_run(run_of(uri, "1")).data.tags["mlflow.parentRunId"]
     client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHALLENGER, "2")
     assert [line.split("ferpipe ")[1].split()[0] for line in summary(uri, parent).next] == ["promote", "compare", "ui"]
     other = client.create_run(tree.experiment_id(client, names.EXPERIMENT), tags={names.RUN_KIND: "pipeline"})
