@@ -12,6 +12,7 @@ from mlflow.entities import Run
 from ferkit.errors import UserError
 from ferkit.registry import versions
 from ferkit.registry.state import read_state
+from ferkit.registry.versions import Version
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of
 from ferkit.tracking.names import State
@@ -84,6 +85,35 @@ def find_named_run(client: mlflow.MlflowClient, name: str, model: str = "") -> R
     if not version.run_id:
         raise UserError(f"version {version.number} was not registered from a run; give run ids")
     return client.get_run(version.run_id)
+
+
+def named_version(client: mlflow.MlflowClient, name: str, model: str = "") -> Version:
+    """The version that a person named.
+
+    Args:
+        client: of the MLflow that holds it.
+        name: number or alias; or the id, whole or 7 characters or more, of the candidate's run that it came from, or of
+            a pipeline run, whose best candidate is meant.
+        model: the registered model that it is of; empty for the only one of ours, or, of a run, whichever it is.
+
+    Raises:
+        UserError: there is no such version or run, or the run was not registered.
+    """
+    if not RUN_ID.fullmatch(name):
+        return versions.version_of(client, name, versions.choose_model(client, model))
+    run = find_named_run(client, name)
+    told = run.data.tags.get(names.VERSION, "")
+    if told and not model:
+        of, _, number = told.rpartition("/")
+        return versions.version_of(client, number, of)
+    of_model = [model] if model else versions.our_models(client)
+    found = [one for each in of_model for one in versions.versions(client, run.info.run_id, each)]
+    if not found:
+        raise UserError(
+            f"run {run.info.run_id} ({run.info.run_name}) is no version of {model or 'a registered model'}; `ferpipe "
+            "show` says what became of it"
+        )
+    return found[0]
 
 
 def find_last_candidates(client: mlflow.MlflowClient, last: int) -> Found:

@@ -89,6 +89,7 @@ def pipeline_for(
         state_dir: str = "",
         git_commit: str = "",
         parent_run_id: str = "",
+        labels: dict[str, Any] = {},  # noqa: B006 (kfp takes it as a constant)
         owner: str = "",
     ):
         """From a CSV of faces to registered models and a verdict on which may become champion.
@@ -123,6 +124,7 @@ def pipeline_for(
             state_dir: where training keeps its state, so that a retried or resumed run goes on where it was.
             git_commit: commit of the code this was made from.
             parent_run_id: an MLflow run to adopt as the parent; empty for a new one.
+            labels: a name, a note and tags of the run in MLflow, which change no result.
             owner: the command that runs this on its own machine; empty on Kubeflow, where a run owns itself.
         """
         # Only artifacts, parameters of the pipeline and the run's id pass unharmed into a loop, in kfp's local runner.
@@ -148,6 +150,7 @@ def pipeline_for(
                     source_version=located.output,
                     git_commit=git_commit,
                     parent_run_id=parent_run_id,
+                    labels=labels,
                     **whose,
                     code_version=step_version("open_run"),
                 ),

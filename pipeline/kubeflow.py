@@ -14,6 +14,7 @@ import yaml
 from ferkit.addresses import without_secrets
 from ferkit.errors import UserError
 from ferkit.layers import merge
+from ferkit.tracking.labels import Labels
 from ferkit.user_input import read_yaml, shown, split_assignment
 from pipeline.cluster import Cluster, take_outdated
 from pipeline.git import git_commit
@@ -181,13 +182,16 @@ def check_tracking(tracking_uri: str) -> None:
         )
 
 
-def arguments(asked: RunConfig, tracking_uri: str, parent_run_id: str = "") -> dict[str, Any]:
+def arguments(
+    asked: RunConfig, tracking_uri: str, parent_run_id: str = "", labels: Labels | None = None
+) -> dict[str, Any]:
     """The pipeline's arguments, every one of them, for a run on the cluster.
 
     Args:
         asked: parameters and cluster settings.
         tracking_uri: the MLflow server, as pods reach it.
         parent_run_id: the MLflow run in which a resumed run goes on; empty for a new one.
+        labels: what the person who starts it says of it.
     """
     return {
         **asked.parameters.dump(),
@@ -195,6 +199,7 @@ def arguments(asked: RunConfig, tracking_uri: str, parent_run_id: str = "") -> d
         "state_dir": asked.cluster.state_dir,
         "git_commit": git_commit(),
         "parent_run_id": parent_run_id,
+        "labels": (labels or Labels()).dump(),
     }
 
 

@@ -121,6 +121,7 @@ def run_here(
             "state_dir": str(home.state.absolute()),
             "git_commit": git_commit(),
             "parent_run_id": parent_run_id,
+            "labels": (labels or Labels()).dump(),
             "owner": owner.to_json(),
         }
         request = {
@@ -129,7 +130,7 @@ def run_here(
             "use_cache": use_cache,
             "arguments": arguments,
         }
-        environment = _environment(parameters.csv, owner, labels or Labels())
+        environment = _environment(parameters.csv, owner)
         with start_worker(request, environment) as worker, log.open("w") as log_file, ending_as_with_ctrl_c():
             try:
                 _follow(worker, progress, log_file, client, owner)
@@ -177,14 +178,13 @@ def how_to_go_on(run_id: str, parameters: Parameters) -> str:
     return f"; `ferpipe run --resume {run_id}{csv}` goes on where it was"
 
 
-def _environment(csv: str, owner: Owner, labels: Labels) -> dict[str, str]:
+def _environment(csv: str, owner: Owner) -> dict[str, str]:
     """Of the worker and its steps.
 
     What gives access to the CSV goes by here: a command line can be read by every user of the machine.
     """
     environment = {
         **os.environ,
-        **labels.environment,
         "PYTHONUNBUFFERED": "1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PIP_NO_INDEX": "1",  # what kfp's task wrapper would ask pip for is here already

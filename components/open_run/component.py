@@ -24,6 +24,7 @@ def open_run(
     source_version: str,
     git_commit: str,
     parent_run_id: str,
+    labels: dict[str, Any],
     pipeline_run_id: str,
     owner: str,
     tracking_uri: str,
@@ -47,6 +48,7 @@ def open_run(
         source_version: which version of the CSV this is, as `locate` found it.
         git_commit: commit of the code that the pipeline was made from.
         parent_run_id: an MLflow run to adopt as the parent; empty for a new one.
+        labels: what the person who started it says of it: name, note, tags; see ferkit/tracking/labels.py.
         pipeline_run_id: Kubeflow's id of this pipeline run; on the parent run as tag `kfp.pipeline_run_id`.
         owner: the command that runs this on its own machine; empty on Kubeflow, where the pipeline run owns itself.
         tracking_uri: the MLflow to log to.
@@ -59,7 +61,7 @@ def open_run(
     from components.open_run.open_run import open_run as open_pipeline_run
     from ferkit.step import PARENT_MARK, step_context
     from ferkit.tracking import tree
-    from ferkit.tracking.labels import read_labels
+    from ferkit.tracking.labels import Labels
     from ferkit.tracking.owner import Owner
     from ferkit.tracking.store import connect
 
@@ -88,7 +90,7 @@ def open_run(
                 source_version=source_version,
                 git_commit=git_commit,
                 parent_run_id=parent_run_id,
-                labels=read_labels(),
+                labels=Labels.load(labels),
             ),
             log,
         )

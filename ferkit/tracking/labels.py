@@ -1,26 +1,21 @@
 """What a person says about a pipeline run that changes none of its results: a name, a note, tags.
 
-They are no parameters of the pipeline, so that neither kfp's cache nor a candidate's id sees them; the step that opens
-the run reads them from its environment.
+One argument of the pipeline holds them, which `open_run` alone takes: neither the cache of the other steps nor a
+candidate's id sees them.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from ferkit.errors import UserError
 from ferkit.tracking import names
 from ferkit.user_input import shown
-
-LABELS: Final = "FERPIPE_LABELS"
-"""Environment variable with the labels of the pipeline run that a step belongs to, as JSON."""
 
 LONGEST_NAME: Final = 250
 LONGEST_NOTE: Final = 1_000
@@ -84,18 +79,16 @@ class Labels:
             found[key] = value
         return cls(name.strip(), note.strip(), found)
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """What hands them to the step that opens the run."""
-        return {LABELS: json.dumps(asdict(self))}
+    def dump(self) -> dict[str, Any]:
+        """As JSON types; nothing for none."""
+        return asdict(self) if self != Labels() else {}
+
+    @classmethod
+    def load(cls, dump: Mapping[str, Any]) -> Self:
+        """What `dump` gave."""
+        return cls(**dump)
 
     @property
     def of_the_run(self) -> dict[str, str]:
         """Tags of the pipeline run alone: its note, also where MLflow shows a description."""
         return {names.NOTE: self.note, MLFLOW_RUN_NOTE: self.note} if self.note else {}
-
-
-def read_labels() -> Labels:
-    """The labels in this process's environment; none where it has none."""
-    given = os.environ.get(LABELS)
-    return Labels(**json.loads(given)) if given else Labels()

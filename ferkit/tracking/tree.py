@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow.data.http_dataset_source import HTTPDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Param, Run, RunStatus
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -20,6 +19,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from ferkit.errors import UserError
 from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names
+from ferkit.tracking.dataset_sources import dataset_source
 from ferkit.tracking.names import State
 from ferkit.tracking.owner import Owner, owner_of
 from ferkit.tracking.patience import OF_THE_LAST_WORD, patience
@@ -259,6 +259,6 @@ def log_dataset(source: str, name: str, digest: str, context: str) -> MetaDatase
     Returns:
         The dataset, to attach to metrics (`mlflow.log_metric(..., dataset=...)`).
     """
-    dataset = MetaDataset(HTTPDatasetSource(source), name=name, digest=digest)
+    dataset = MetaDataset(dataset_source(source), name=name, digest=digest)
     mlflow.log_input(dataset, context=context)
     return dataset

@@ -26,21 +26,24 @@ def gate(
 ) -> None:
     """Score VERSION and today's champion on the same test rows, and say whether VERSION may take over.
 
+    VERSION is a number or an alias; or the id of the run that it came from, or of a pipeline run, whose best is meant.
     The verdict replaces the one that VERSION had. Approved, it becomes the challenger, for `ferpipe promote`. Ends with
     status 0 whatever the verdict is.
 
     \b
     ferpipe gate 7
+    ferpipe gate 3f2a91c0                                a run that was registered, or a pipeline run's best
     ferpipe gate 7 --data faces --set register.comparison=superiority
     """
     from components.register.register import gate_version
-    from ferkit.registry.versions import choose_model
     from ferkit.tracking.store import connect
+    from pipeline.candidates import named_version
     from pipeline.layers import read_policy
     from pipeline.summary import named_model
 
     client = connect(tracking_uri)
-    verdict = gate_version(client, version, data, read_policy(assignments), choose_model(client, model))
+    chosen = named_version(client, version, model)
+    verdict = gate_version(client, chosen.number, data, read_policy(assignments), chosen.model)
     if as_json:
         click.echo(json.dumps(verdict.to_dict(), indent=2))
         return

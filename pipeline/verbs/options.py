@@ -57,6 +57,14 @@ home_option = click.option(
     help="Folder for what local runs leave: artifacts, cache, training state, logs.",
 )
 
+note_option = click.option(
+    "--note", default="", metavar="TEXT", help="What the run's description in MLflow begins with."
+)
+
+tag_option = click.option(
+    "--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Of the run and its candidates; may be repeated."
+)
+
 policy_option = click.option(
     "--set",
     "assignments",

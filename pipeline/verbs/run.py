@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from ferkit.errors import UserError
 from ferkit.user_input import shown
-from pipeline.verbs.options import home_option, json_option, tracking_option
+from pipeline.verbs.options import home_option, json_option, note_option, tag_option, tracking_option
 
 
 def parameter_help() -> str:
@@ -68,10 +68,8 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
             help="Go on with this parent run: its parameters, its state. With --csv where that has a key in it.",
         ),
         click.option("--name", default="", help="Of the run in MLflow. Default: time and data."),
-        click.option("--note", default="", metavar="TEXT", help="What its description in MLflow begins with."),
-        click.option(
-            "--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Of the run and its candidates; may be repeated."
-        ),
+        note_option,
+        tag_option,
         click.option("--explain", is_flag=True, help="Print where each value comes from, and run nothing."),
         click.option(
             "--no-cache", is_flag=True, help="Do ingest and balance again even if nothing they see has changed."

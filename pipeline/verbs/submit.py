@@ -24,7 +24,7 @@ from pipeline.verbs.compile import (
     set_option,
     warn,
 )
-from pipeline.verbs.options import json_option
+from pipeline.verbs.options import json_option, note_option, tag_option
 from pipeline.verbs.run import WithParameters
 
 if TYPE_CHECKING:
@@ -67,7 +67,14 @@ CANCELED_STATUS = 3
     default=None,
     help="PEM file of the certificate authorities to trust.",
 )
-@click.option("--name", default="", help="Of the run, or of the schedule. Default: experiment, commit and time.")
+@click.option(
+    "--name",
+    default="",
+    help="Of the run in Kubeflow and in MLflow (default: experiment, commit and time; time and data), or of the "
+    "schedule.",
+)
+@note_option
+@tag_option
 @click.option("--cron", default="", metavar="'M H D M W'", help="Start runs by this schedule instead of now.")
 @click.option(
     "--resume",
@@ -95,6 +102,8 @@ def submit(
     cookies_file: Path | None,
     authorities: str | None,
     name: str,
+    note: str,
+    tags: tuple[str, ...],
     cron: str,
     resume: str | None,
     no_cache: bool,
@@ -111,6 +120,7 @@ def submit(
     ferpipe submit --host http://localhost:8080 --csv s3://faces/fer2013.csv.gz --config cluster.yaml \\
         --image registry.example/fer-pipeline:0123abc --tracking-uri http://mlflow.mlflow.svc:5000 --wait
     """
+    from ferkit.tracking.labels import Labels
     from ferkit.tracking.short_ids import whole_id
     from ferkit.tracking.store import connect
     from pipeline import kubeflow
@@ -129,6 +139,10 @@ def submit(
         six_fields(cron)
     if resume and (csv or upload):
         raise click.UsageError("--resume goes on with the run's own CSV; leave --csv and --upload away")
+    if resume and (note or tags):
+        raise click.UsageError("--resume goes on with a run as it is; leave --note and --tag away")
+    # A schedule starts many runs, whose names are to differ; and a resumed one has its name.
+    labels = Labels.parse("" if cron or resume else name, note, tags)
     images = kubeflow.immutable_images(image, gpu_image)
     kubeflow.check_tracking(tracking_uri)
     if resume:
@@ -159,7 +173,7 @@ def submit(
             warn("trainings that had not ended begin anew: neither cluster.state nor cluster.state_prefix kept them")
     # A schedule is replaced by the next one of its name, so its name does not hold the time.
     name = name or experiment if cron else name or f"{experiment} {commit[:8]} {datetime.now():%Y-%m-%d %H:%M:%S}"
-    arguments = kubeflow.arguments(asked, tracking_uri, resume or "")
+    arguments = kubeflow.arguments(asked, tracking_uri, resume or "", labels)
     request = Request(name, experiment, arguments, asked.cluster.service_account, adopts=bool(resume))
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / f"{PIPELINE}.yaml"

@@ -37,6 +37,22 @@ def test_a_run_is_started_with_every_parameter(submit: Submit, api: KubeflowApi)
     assert api.experiments[0].display_name == "facial-expression"
 
 
+def test_name_note_and_tags_reach_the_mlflow_run_and_make_no_new_version(submit: Submit, api: KubeflowApi) -> None:
+    submit("--name", "mixup", "--note", "Against **last week's**.", "--tag", "ticket=FER-12")
+    submit()
+    assert api.runs[0].runtime_config["parameters"]["labels"] == {
+        "name": "mixup",
+        "note": "Against **last week's**.",
+        "tags": {"ticket": "FER-12"},
+    }
+    assert api.runs[1].runtime_config["parameters"]["labels"] == {}
+    assert len(api.versions) == 1
+    refused = submit("--tag", "mlflow.user=ann")
+    assert refused.exit_code != 0
+    assert "mlflow.user is a tag that the pipeline or MLflow sets" in refused.output
+    assert len(api.runs) == 2
+
+
 def test_the_run_names_the_version_that_was_uploaded(submit: Submit, api: KubeflowApi) -> None:
     submit()
     reference = api.runs[0].pipeline_version_reference

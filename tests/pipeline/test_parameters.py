@@ -18,7 +18,7 @@ from pipeline.layers import explain, layers_of, read_assignment, read_config, re
 from pipeline.parameters import SECTIONS, Parameters, describe
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-WHERE = {"tracking_uri", "state_dir", "git_commit", "parent_run_id", "owner"}
+WHERE = {"tracking_uri", "state_dir", "git_commit", "parent_run_id", "labels", "owner"}
 """DAG parameters that say where a run lives, not what it does."""
 
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from ferkit.errors import UserError
-from ferkit.tracking.labels import LABELS, Labels, read_labels
+from ferkit.tracking.labels import Labels
 
 
-def test_labels_come_out_of_the_environment_as_they_went_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_come_out_of_the_pipelines_argument_as_they_went_in() -> None:
     labels = Labels.parse(" first try ", "With **mixup**.\n\nSecond.", ["ticket=FER-12", "team/why=a=b", "empty="])
-    monkeypatch.setenv(LABELS, labels.environment[LABELS])
-    assert read_labels() == labels
+    assert Labels.load(json.loads(json.dumps(labels.dump()))) == labels
     assert (labels.name, labels.tags) == ("first try", {"ticket": "FER-12", "team/why": "a=b", "empty": ""})
 
 
-def test_without_any_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(LABELS, raising=False)
-    assert read_labels() == Labels()
+def test_without_any_there_are_none() -> None:
+    assert Labels().dump() == {}
+    assert Labels.load({}) == Labels()
 
 
 @pytest.mark.parametrize(

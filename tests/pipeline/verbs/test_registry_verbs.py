@@ -21,6 +21,7 @@ from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import NewCandidate, open_candidates
 from ferkit.tracking.names import metric
 from ferkit.tracking.store import connect
+from pipeline.candidates import named_version
 from pipeline.cli import cli
 from pipeline.summary import summary
 
@@ -215,6 +216,19 @@ def test_what_is_next_is_promote_only_where_the_runs_own_challenger_waits(uri: s
     other = client.create_run(tree.experiment_id(client, names.EXPERIMENT), tags={names.RUN_KIND: "pipeline"})
     found = summary(uri, other.info.run_id)
     assert [line.split("ferpipe ")[1].split()[0] for line in found.next] == ["compare", "ui"]
+
+
+def test_a_version_is_named_by_its_number_an_alias_its_run_or_the_pipeline_run_whose_best_it_is(uri: str) -> None:
+    client = connect(uri)
+    client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHALLENGER, "2")
+    candidate = run_of(uri, "2")
+    parent = client.get_run(candidate).data.tags["mlflow.parentRunId"]
+    for given in ("2", names.CHALLENGER, candidate, candidate[:8]):
+        assert named_version(client, given).number == "2"
+    with pytest.raises(UserError, match="is no version of a registered model"):
+        named_version(client, parent)
+    client.set_tag(parent, names.VERSION, f"{names.REGISTERED_MODEL}/2")
+    assert named_version(client, parent[:8]).number == "2"
 
 
 def test_runs_lists_good_and_bad_ones_newest_first(uri: str) -> None:
