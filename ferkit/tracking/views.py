@@ -7,10 +7,12 @@ made by hand in the same form), so ours are there from the first run on: under "
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from ferkit.tracking import names
+from ferkit.tracking.charts import OF_CANDIDATES, OF_PIPELINE_RUNS
 from ferkit.tracking.names import metric
 
 CANDIDATES: Final = "candidates"
@@ -18,6 +20,7 @@ PIPELINE_RUNS: Final = "pipeline-runs"
 TRIALS: Final = "trials"
 SEEDS: Final = "seeds"
 _MADE_AT: Final = 1_767_225_600_000  # milliseconds; any fixed moment: the tag is the same whoever writes it
+NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 def _metrics(*columns: str) -> list[str]:
@@ -28,8 +31,16 @@ def _tags(*columns: str) -> list[str]:
     return [f"tags.`{column}`" for column in columns]
 
 
-def _view(name: str, kind: str, order_by: str, columns: Sequence[str], which: str = "", group: str = "") -> str:
-    """A saved view as MLflow keeps it: the runs of one kind, or some of them, by a figure or by time.
+def _view(
+    name: str,
+    kind: str,
+    order_by: str,
+    columns: Sequence[str],
+    which: str = "",
+    group: str = "",
+    charts: Mapping[str, Any] = NONE,
+) -> str:
+    """A saved view as MLflow keeps it: the runs of one kind, or some of them, by a figure or by time; and charts.
 
     With `group`, a tag, those that share its value are folded into one line, which shows their means.
     """
@@ -38,6 +49,7 @@ def _view(name: str, kind: str, order_by: str, columns: Sequence[str], which: st
         "orderByKey": order_by,
         "orderByAsc": False,
         "selectedColumns": list(columns),
+        **charts,
     }
     if group:
         state["groupBy"] = {
@@ -67,6 +79,7 @@ VIEWS: Final = {
             "params.`ingest.duplicates`",
             "params.`epochs`",
         ],
+        charts=OF_CANDIDATES,
     ),
     f"mlflow.sharedViewState.{PIPELINE_RUNS}": _view(
         "Pipeline runs",
@@ -83,6 +96,7 @@ VIEWS: Final = {
             "params.`balance.strategy`",
             "params.`train.recipe`",
         ],
+        charts=OF_PIPELINE_RUNS,
     ),
     f"mlflow.sharedViewState.{TRIALS}": _view(
         "Trials of searches",

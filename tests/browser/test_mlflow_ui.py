@@ -17,6 +17,7 @@ import pytest
 import requests
 
 from ferkit.tracking import names, tree
+from ferkit.tracking.charts import SETTINGS
 from ferkit.tracking.store import connect
 from ferkit.tracking.views import SEEDS, view_path
 
@@ -110,3 +111,21 @@ def test_the_saved_view_shows_the_candidates_by_what_they_are_compared_by(shown:
         assert expected in text, expected
     assert text.index("lenet-tuned-s0") < text.index("multi_kernel-tuned-s0"), "best on validation first"
     assert "2026-11-21" not in text, "parents are left out"
+
+
+def test_the_saved_view_of_candidates_has_charts(chromium: str, ui: str, store: str, tmp_path: Path):
+    client = mlflow.MlflowClient(store)
+    [experiment] = client.search_experiments(filter_string=f"name = '{names.EXPERIMENT}'")
+    for run in client.search_runs([experiment.experiment_id], f"tags.`{names.RUN_KIND}` = 'candidate'"):
+        client.log_metric(run.info.run_id, "test/recall/disgust", 0.5)
+        for name in SETTINGS:  # the plot leaves out a run that lacks one
+            client.log_param(run.info.run_id, name, run.info.run_name)
+    address = f"{ui}{view_path(experiment.experiment_id)}&compareRunsMode=CHART"
+    command = [chromium, *QUIET.split(), f"--user-data-dir={tmp_path}", "--window-size=1800,2400"]
+    command += ["--virtual-time-budget=60000", "--dump-dom", address]
+    page = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True).stdout
+    places = [page.find(heading) for heading in ("Settings and scores", "Recall of each class, test", "Side by side")]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert "Parallel Coordinates" in page
+    assert "test/recall/disgust" in page
