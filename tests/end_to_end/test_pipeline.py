@@ -164,6 +164,21 @@ def test_the_inputs_carry_the_digests_of_the_data(place: Place, printed: str):
     }.values()
     assert inputs["test"] == profile.splits["test"]["digest"]
     assert child.data.tags["data.digest"] == profile.digest
+    for run in (parent, child):
+        kinds = {item.dataset.name: item.dataset.source_type for item in run.inputs.dataset_inputs}
+        assert kinds.items() >= {"train": "local", "validation": "local", "test": "local"}.items()
+
+
+def test_a_logged_model_says_which_candidate_it_is(place: Place, printed: str):
+    [parent] = place.parents()
+    for child in place.children(parent):
+        query = f"source_run_id = '{child.info.run_id}'"
+        [model] = place.client.search_logged_models([child.info.experiment_id], query)
+        assert model.tags["candidate"] == child.info.run_name
+        assert model.tags["data.digest"] == child.data.tags["data.digest"]
+        assert model.params
+        assert model.params.items() <= child.data.params.items()
+        assert "epochs" in model.params or child.data.tags["architecture"] == "ensemble"
 
 
 def test_every_candidate_is_registered_and_one_is_gated(place: Place, printed: str):
@@ -173,6 +188,10 @@ def test_every_candidate_is_registered_and_one_is_gated(place: Place, printed: s
     by_status = {version.tags["validation_status"]: version for version in versions}
     assert set(by_status) == {"approved", "not_gated"}
     assert len(versions) == 3
+    of_all = {"validation_status", "data.digest", "data.uri", "git.commit"}
+    for version in versions:
+        judged = {"validation_reasons", "compared_with"} if version is by_status["approved"] else set()
+        assert set(version.tags) == of_all | judged
     figures = {version.run_id: place.client.get_run(version.run_id).data.metrics for version in versions}
     assert figures[by_status["approved"].run_id]["eval_val/macro_f1"] == max(
         of["eval_val/macro_f1"] for of in figures.values()
