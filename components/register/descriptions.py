@@ -109,7 +109,7 @@ def describe_pipeline_run(
         "| candidate | macro-F1, validation | macro-F1, test | accuracy, test | version |",
         "| --- | --- | --- | --- | ---: |",
     ]
-    numbers = {str(row["run_id"]): row["version"] for row in verdict.candidates}
+    numbers = {row.run_id: row.version for row in verdict.candidates}
     return cut_rows(head, [_row(one, numbers.get(one.run_id), tracking_uri) for one in candidates], LONGEST)
 
 

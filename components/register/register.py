@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import mlflow
 from mlflow.entities import Run
@@ -27,7 +27,7 @@ from ferkit.registry.origins import pipeline_run_of
 from ferkit.registry.promotion import who
 from ferkit.registry.settings import Register
 from ferkit.registry.state import RegistryState, reconcile
-from ferkit.registry.verdict import NOT_GATED, REJECTED, Verdict
+from ferkit.registry.verdict import NOT_GATED, REJECTED, Contender, Verdict
 from ferkit.registry.versions import Version
 from ferkit.report.report import Origin, write_report
 from ferkit.store_errors import is_out_of_reach
@@ -96,9 +96,9 @@ def as_markdown(verdict: Verdict, address: str) -> str:
     lines += [f"- {escape(sentence)}" for sentence in (*verdict.reasons, *verdict.notes)]
     lines += ["", "| candidate | macro-F1, validation | version | verdict |", "| --- | ---: | --- | --- |"]
     for row in verdict.candidates:
-        score = "" if row["val_macro_f1"] is None else f"{row['val_macro_f1']:.3f}"
-        status = row["validation_status"] or "not registered"
-        lines.append(f"| {escape(row['name'])} | {score} | {row['version'] or ''} | {status.replace('_', ' ')} |")
+        score = "" if row.val_macro_f1 is None else f"{row.val_macro_f1:.3f}"
+        status = row.validation_status or "not registered"
+        lines.append(f"| {escape(row.name)} | {score} | {row.version or ''} | {status.replace('_', ' ')} |")
     return "\n".join([*lines, "", f"[in MLflow]({address})", ""])
 
 
@@ -159,7 +159,7 @@ def register_candidates(
     challenger = replace(verdict.challenger, run_id=chosen.info.run_id, name=str(chosen.info.run_name))
     verdict = replace(verdict, challenger=challenger)
     verdict = replace(verdict, candidates=tuple(_row(client, run, registered, verdict) for run in order(candidates)))
-    told = [read_candidate(client, row["run_id"]) for row in verdict.candidates]
+    told = [read_candidate(client, row.run_id) for row in verdict.candidates]
     tell(client, verdict, registered, told, profile, parent_run_id)
     if is_champion:
         log_verdict(client, verdict, parent_run_id)
@@ -264,20 +264,14 @@ def is_evaluated(run: Run) -> bool:
     )
 
 
-def _row(client: mlflow.MlflowClient, run: Run, versions: dict[str, Version], verdict: Verdict) -> dict[str, Any]:
+def _row(client: mlflow.MlflowClient, run: Run, versions: dict[str, Version], verdict: Verdict) -> Contender:
     version = versions.get(run.info.run_id)
     number = version.number if version else None
     if number == verdict.challenger.version:
         status = verdict.status
     else:
         status = version.tags.get(names.VALIDATION_STATUS, NOT_GATED) if version else None
-    return {
-        "run_id": run.info.run_id,
-        "name": run.info.run_name,
-        "version": number,
-        "validation_status": status,
-        "val_macro_f1": validation_score(run),
-    }
+    return Contender(run.info.run_id, str(run.info.run_name), number, status, validation_score(run))
 
 
 def _tags(run: Run, profile: Profile, data_uri: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 from ferkit.metrics.paired import Difference
@@ -37,6 +37,25 @@ class Scored:
 
 
 @dataclass(frozen=True)
+class Contender:
+    """A candidate of the pipeline run that a verdict is about.
+
+    Attributes:
+        run_id: its run.
+        name: that run's name.
+        version: that it became; None for one that was not registered.
+        validation_status: that version's; None for none.
+        val_macro_f1: macro-F1 on validation; None for one that was not scored.
+    """
+
+    run_id: str
+    name: str
+    version: str | None
+    validation_status: str | None
+    val_macro_f1: float | None
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What the gate said about one version.
 
@@ -55,8 +74,7 @@ class Verdict:
         test_digest: their content digest.
         data_digest: of all splits of that data set.
         policy: the parameters it was decided by.
-        candidates: every candidate of the pipeline run, best on validation first: `run_id`, `name`, `version`,
-            `validation_status`, `val_macro_f1` (None for one that was not scored).
+        candidates: every candidate of the pipeline run, best on validation first.
         at: UTC, ISO 8601.
         model: the registered model that the versions are of.
     """
@@ -76,7 +94,7 @@ class Verdict:
     data_digest: str
     policy: Mapping[str, Any]
     at: str
-    candidates: tuple[Mapping[str, Any], ...] = field(default=())
+    candidates: tuple[Contender, ...] = ()
     model: str = names.REGISTERED_MODEL
 
     @property

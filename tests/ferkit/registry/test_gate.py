@@ -176,7 +176,7 @@ def test_every_candidate_is_registered_and_only_the_best_on_validation_is_judged
     ids = [case.evaluate(BAD, 0.9), case.evaluate(GOOD, 0.8), diverged]
     verdict = register_candidates(case.client, ids, case.data, POLICY, case.parent)
     assert verdict.challenger.name == "bad"  # by validation, though test would have picked the other
-    status = {row["name"]: (row["version"], row["validation_status"]) for row in verdict.candidates}
+    status = {row.name: (row.version, row.validation_status) for row in verdict.candidates}
     assert status["good"] == ("2", "not_gated")
     assert status["bad"] == ("1", verdict.status)
     assert {version.number for version in versions.versions(case.client)} == {"1", "2"}
@@ -277,7 +277,7 @@ def test_a_candidate_that_diverged_after_some_epochs_is_passed_over(case: Case) 
     good = case.evaluate(GOOD, 0.9)
     verdict = register_candidates(case.client, [diverged, good], case.data, POLICY, case.parent)
     assert verdict.challenger.run_id == good
-    assert {row["run_id"]: row["version"] for row in verdict.candidates} == {good: "1", diverged: None}
+    assert {row.run_id: row.version for row in verdict.candidates} == {good: "1", diverged: None}
 
 
 @pytest.mark.parametrize("state", ["", "trained"])
@@ -301,7 +301,7 @@ def test_registering_again_when_its_best_is_champion_is_a_verdict_and_takes_noth
     assert case.client.get_model_version(names.REGISTERED_MODEL, "1").tags == before
     assert reconcile(case.client).champion == "1"
     assert case.client.get_run(case.parent).data.tags["gate.verdict"] == str(verdict)
-    assert [(row["version"], row["validation_status"]) for row in verdict.candidates] == [
+    assert [(row.version, row.validation_status) for row in verdict.candidates] == [
         ("1", "approved"),
         ("2", "not_gated"),
     ]
