@@ -81,7 +81,7 @@ def decide(
                 f"clears the floors, and against champion version {champion.number} macro-F1 is {found.macro_f1}, "
                 "with no class ruined"
             ]
-            notes += _say_other_data(champion, profile.digest, profile.splits["test"]["digest"])
+            notes += _say_other_data(client, champion, profile.digest, profile.splits["test"]["digest"])
             seen = _Seen(find_trained_on(client, champion, test.pixels), find_trained_on(client, version, test.pixels))
             unseen = _compare_unseen(test, champion_answers, answers, seen, policy)
             notes += _say_seen(champion, version, seen, unseen)
@@ -192,9 +192,9 @@ def _say_empty_classes(confusion: np.ndarray) -> list[str]:
     return [f"no test row is {' or '.join(absent)}: nothing is known about that, and it counts as 0 in macro-F1"]
 
 
-def _say_other_data(champion: Version, data_digest: str, test_digest: str) -> list[str]:
+def _say_other_data(client: mlflow.MlflowClient, champion: Version, data_digest: str, test_digest: str) -> list[str]:
     """What differs between the champion's data and today's, a sentence each."""
-    trained_on, judged_on = champion.tags.get(names.DATA_DIGEST, ""), test_digest_of(champion)
+    trained_on, judged_on = champion.tags.get(names.DATA_DIGEST, ""), test_digest_of(client, champion)
     sentences = []
     if trained_on and trained_on != data_digest:
         sentences.append(
