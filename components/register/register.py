@@ -37,6 +37,7 @@ from ferkit.tracking.markdown import escape
 from ferkit.tracking.names import State, metric
 from ferkit.tracking.owner import is_claim
 from ferkit.tracking.ranking import order, validation_score
+from ferkit.tracking.reuse import origin_of
 
 REPORT: Final = "report.html"
 
@@ -134,8 +135,7 @@ def register_candidates(
     if not scored:
         reasons = {run.data.tags.get(names.FAILURE, f"{run.info.run_name} was not evaluated") for run in candidates}
         raise UserError(f"none of {len(candidates)} candidates can be registered: {'; '.join(sorted(reasons))}")
-    keepers = {run.data.tags.get(MLFLOW_PARENT_RUN_ID, run.info.run_id) for run in scored}
-    keep_training_faces(client, keepers, faces)
+    keep_training_faces(client, {_keeper(client, run) for run in scored}, faces)
     profile = read_profile(faces)
     registered = {
         run.info.run_id: versions.register_run(
@@ -166,6 +166,12 @@ def register_candidates(
     else:
         record_verdict(client, best, verdict, parent_run_id)
     return verdict
+
+
+def _keeper(client: mlflow.MlflowClient, run: Run) -> str:
+    """The run that keeps what a candidate was trained on: the pipeline run in which it was trained."""
+    trained = run if origin_of(run) == run.info.run_id else client.get_run(origin_of(run))
+    return trained.data.tags.get(MLFLOW_PARENT_RUN_ID, trained.info.run_id)
 
 
 def report_run(
