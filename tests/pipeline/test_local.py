@@ -50,6 +50,11 @@ class Running:
         return parent
 
 
+def hear_ctrl_c() -> None:
+    """Undoes what a shell does to what it starts in the background, tests included: SIGINT is ignored there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def training(sample_csv: Path, new_store: Callable[[Path], str], tmp_path: Path) -> Iterator[Running]:
     """A run in the midst of its first epochs."""
@@ -64,6 +69,7 @@ def training(sample_csv: Path, new_store: Callable[[Path], str], tmp_path: Path)
         text=True,
         env=environment,
         cwd=ROOT,
+        preexec_fn=hear_ctrl_c,
     )
     assert command.stdout is not None
     log = Path(command.stdout.readline().split()[-1])
