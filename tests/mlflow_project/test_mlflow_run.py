@@ -142,13 +142,11 @@ def test_the_whole_pipeline_adopts_the_run_that_mlflow_opened(project: Project, 
 def test_a_search_and_an_ensemble_of_its_finalists(project: Project, sample_csv: Path):
     """The finalists' ensemble that the search makes is of equal weights; the other entry point makes one of fitted."""
     space = "{architecture: multi_kernel, width: 0.125, epochs: 1, tta: none, learning_rate: [0.001, 0.002]}"
-    project.run("search", csv=str(sample_csv), method="grid", trials="2", finalists="2", space=space)
-    experiment = project.client.get_experiment_by_name("facial-expression")
-    query = "tags.`mlflow.project.entryPoint` = 'search'"
-    [parent] = project.client.search_runs([experiment.experiment_id], query)
+    project.run("search", *OURS, csv=str(sample_csv), method="grid", trials="2", finalists="2", space=space)
+    parent = project.opened("search")
     assert (parent.info.status, parent.data.metrics["search/trials"]) == ("FINISHED", 2)
     query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' AND tags.`search.run` LIKE '%'"
-    trials = project.client.search_runs([experiment.experiment_id], query)
+    trials = project.client.search_runs([parent.info.experiment_id], query)
     assert {run.data.params["learning_rate"] for run in trials} == {"0.001", "0.002"}
     assert {run.data.tags["candidate.state"] for run in trials} == {"evaluated"}
 
@@ -156,8 +154,8 @@ def test_a_search_and_an_ensemble_of_its_finalists(project: Project, sample_csv:
     folders = {profile.parent for profile in (project.folder / "home").rglob("balanced/profile.json")}
     data = next(folder for folder in sorted(folders) if read_profile(folder).digest == digest)
     ids = [run.info.run_id for run in trials]
-    printed = project.run("ensemble", data=str(data), run_ids=",".join(ids), weights="fitted")
-    [run_id] = re.findall(r"^run ([0-9a-f]{32})$", printed, re.MULTILINE)
+    printed = project.run("ensemble", *OURS, data=str(data), run_ids=",".join(ids), weights="fitted")
+    run_id = project.next(printed)["run_id"]
     ensemble = project.client.get_run(run_id)
     assert (ensemble.data.params["weights"], ensemble.data.tags["candidate.state"]) == ("fitted", "trained")
     assert {ensemble.data.params["member.1"], ensemble.data.params["member.2"]} == set(ids)
