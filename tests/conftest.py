@@ -174,6 +174,23 @@ def stripes() -> Faces:
     )
 
 
+@pytest.fixture(scope="session")
+def stripes_folder(stripes: Faces, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data set folder of `stripes`: 100 of train, 20 of validation, 20 of test."""
+    import numpy as np
+
+    from ferkit.data import Profile, SplitWriter, split_path, write_profile
+
+    folder = tmp_path_factory.mktemp("stripes")
+    records = {}
+    for split, rows in (("train", range(100)), ("validation", range(100, 120)), ("test", range(120, 140))):
+        with SplitWriter(split_path(folder, split), stripes.side) as writer:
+            writer.write(stripes.take(np.array(rows)))
+        records[split] = writer.record()
+    write_profile(folder, Profile({"sha256": "0" * 64, "csv": "stripes"}, stripes.side, records))
+    return folder
+
+
 @pytest.fixture
 def no_gpu() -> None:
     """Skips where there is a GPU."""

@@ -53,16 +53,32 @@ def mlflow_server(
     Raises:
         RuntimeError: it did not start; the end of its log is in the message.
     """
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", store, "--artifacts-destination", artifacts, *options]
     settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    log = folder / "mlflow-server.log"
+    with running(command, port, folder / "mlflow-server.log", {**settings, **environment}) as address:
+        yield address
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str], port: int, log: Path, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[str]:
+    """Starts a command that serves MLflow at a port of this machine; yields its address, and stops it at the end.
+
+    Raises:
+        RuntimeError: it did not start; the end of its log is in the message.
+    """
     with log.open("w") as file:
         server = subprocess.Popen(
-            command, stdout=file, stderr=file, env={**os.environ, **settings, **environment}, start_new_session=True
+            command, stdout=file, stderr=file, env={**os.environ, **environment}, start_new_session=True
         )
     try:
         address = f"http://127.0.0.1:{port}"

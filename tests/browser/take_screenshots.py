@@ -9,22 +9,19 @@ import argparse
 import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import mlflow
-import requests
+from ferpipe_ui import QUIET, ferpipe_ui
 from mlflow.entities import Run
+from mlflow_server import free_port
 from PIL import Image
-from test_mlflow_ui import QUIET
 
 from ferkit.addresses import run_address, version_address
 from ferkit.registry.versions import our_models
@@ -90,25 +87,11 @@ def pages(client: mlflow.MlflowClient, address: str, folder: Path) -> dict[str, 
 @contextmanager
 def serve(folder: Path, tracking_uri: str) -> Iterator[str]:
     """`ferpipe ui` on a store, and its address as the browser calls it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "pipeline.cli", "ui", "--port", str(port), "--tracking-uri", tracking_uri]
+    port = free_port()
     hosts = {"ALLOWED_HOSTS": f"{HOST}:{port},127.0.0.1:{port}", "CORS_ALLOWED_ORIGINS": f"http://{HOST}:{port}"}
-    environment = {**os.environ, **{f"MLFLOW_SERVER_{name}": value for name, value in hosts.items()}}
-    with (folder / "ui.log").open("w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
-    try:
-        for _ in range(240):
-            try:
-                if requests.get(f"http://127.0.0.1:{port}/health", timeout=2).ok:
-                    break
-            except requests.RequestException:
-                time.sleep(0.5)
+    environment = {f"MLFLOW_SERVER_{name}": value for name, value in hosts.items()}
+    with ferpipe_ui(tracking_uri, port, folder / "ui.log", environment):
         yield f"http://{HOST}:{port}"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait()
 
 
 def take(page: str, picture: Path, height: int, folder: Path) -> None:

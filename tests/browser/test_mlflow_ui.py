@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mlflow
 import pytest
-import requests
+from ferpipe_ui import QUIET, ferpipe_ui
+from mlflow_server import free_port
 
 from ferkit.tracking import names, tree
 from ferkit.tracking.charts import SETTINGS
@@ -22,10 +19,6 @@ from ferkit.tracking.store import connect
 from ferkit.tracking.views import SEEDS, view_path
 
 pytestmark = pytest.mark.browser
-QUIET = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --hide-scrollbars"
-)
 
 
 @pytest.fixture(scope="session")
@@ -64,24 +57,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def ui(store: str) -> Iterator[str]:
+def ui(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`ferpipe ui` on that store."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "pipeline.cli", "ui", "--port", str(port), "--tracking-uri", store]
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as server:
-        address = f"http://127.0.0.1:{port}"
-        for _ in range(120):
-            try:
-                if requests.get(f"{address}/health", timeout=2).ok:
-                    break
-            except requests.ConnectionError:
-                time.sleep(0.5)
+    with ferpipe_ui(store, free_port(), tmp_path_factory.mktemp("served") / "ui.log") as address:
         yield address
-        os.killpg(server.pid, 15)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
-import numpy as np
 import pytest
 from between import DROP, FORWARD, Behaviour, Between, Request, answer
 from click.testing import CliRunner
@@ -20,7 +19,6 @@ from postgres import PostgresServer, postgres_server
 
 from components.open_run.resolve import resolve_candidates
 from components.train.train import train_candidate
-from ferkit.data import Faces, Profile, SplitWriter, split_path, write_profile
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import open_candidates
 from ferkit.tracking.patience import FACTOR, OF_A_PERSON, OF_A_RUN, RETRIES
@@ -103,20 +101,8 @@ def test_a_command_says_in_one_sentence_what_mlflow_does_and_waits_for_it_once(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture(scope="module")
-def faces(stripes: Faces, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("faces")
-    records = {}
-    for split, rows in (("train", slice(0, 100)), ("validation", slice(100, 120)), ("test", slice(120, 140))):
-        with SplitWriter(split_path(folder, split), stripes.side) as writer:
-            writer.write(stripes.take(np.arange(140)[rows]))
-        records[split] = writer.record()
-    write_profile(folder, Profile({"sha256": "0" * 64, "csv": "stripes"}, stripes.side, records))
-    return folder
-
-
 def test_a_training_whose_mlflow_went_away_for_good_goes_on_at_the_next_try(
-    between: Between, faces: Path, tmp_path: Path
+    between: Between, stripes_folder: Path, tmp_path: Path
 ) -> None:
     client = connect(between.address)
     parent = client.create_run(tree.experiment_id(client, "going-away"), tags={names.RUN_KIND: "pipeline"})
@@ -131,14 +117,14 @@ def test_a_training_whose_mlflow_went_away_for_good_goes_on_at_the_next_try(
 
     between.behave = from_the_second_epoch_on
     with pytest.raises(mlflow.MlflowException):
-        train_candidate(client, run_id, faces, str(tmp_path), logging.getLogger("test"))
+        train_candidate(client, run_id, stripes_folder, str(tmp_path), logging.getLogger("test"))
     # The epoch that could not be logged, and that the run is still open: nothing else is waited for.
     asked = {request.path.rpartition("/mlflow/")[2] for request in gone}
     assert asked == {"runs/log-batch", "runs/update"}
     between.behave = lambda _: FORWARD
     assert client.get_run(run_id).data.tags[names.STATE] == "running"
     assert [point.step for point in client.get_metric_history(run_id, "train/loss")] == [1]
-    train_candidate(client, run_id, faces, str(tmp_path), logging.getLogger("test"))
+    train_candidate(client, run_id, stripes_folder, str(tmp_path), logging.getLogger("test"))
     for name in ("train/loss", "val/macro_f1"):
         assert [point.step for point in client.get_metric_history(run_id, name)] == [1, 2, 3]
     assert (client.get_run(run_id).data.tags[names.STATE], client.get_run(run_id).info.status) == (
