@@ -23,6 +23,16 @@ class OutOfReach(UserError):
     """
 
 
+def in_one_line(error: BaseException) -> str:
+    """What an error says; of one that is no `UserError`, its type before it.
+
+    >>> in_one_line(ValueError("no such\\nkernel")), in_one_line(UserError("no such file"))
+    ('ValueError: no such kernel', 'no such file')
+    """
+    said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return " ".join(said.split())
+
+
 MOST_NAMED: Final = 20
 """Names that a sentence lists."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ferkit.code_version import check_step_version
 from ferkit.disk import is_full, no_room
-from ferkit.errors import UserError
+from ferkit.errors import UserError, in_one_line
 from ferkit.store_errors import explain, is_out_of_reach
 from ferkit.user_input import shown
 
@@ -92,7 +92,7 @@ def _sentence(error: Exception) -> str:
         return explain(error, get_tracking_uri())
     if isinstance(error, OSError) and is_full(error):
         return no_room(error)
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return in_one_line(error)
 
 
 class _Marked(logging.Formatter):

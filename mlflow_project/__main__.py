@@ -13,12 +13,12 @@ from contextlib import suppress
 
 import mlflow
 
-from ferkit.errors import UserError, nearest
+from ferkit.errors import UserError, in_one_line, nearest
 from ferkit.tracking import names, tree
 from ferkit.tracking.store import connect
 from ferkit.user_input import shown
 from mlflow_project.entry_points import ENTRY_POINTS, REQUIRED
-from mlflow_project.project_run import VARIABLE, project_run, sentence_of
+from mlflow_project.project_run import VARIABLE, project_run
 from mlflow_project.steps import STEPS, name_of_step
 
 
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
         except Exception as error:
             if opened:
                 with suppress(mlflow.MlflowException):  # out of reach, perhaps: the error at hand says more
-                    client.set_tag(opened, names.FAILURE, sentence_of(error)[: tree.LONGEST_TAG])
+                    client.set_tag(opened, names.FAILURE, shown(in_one_line(error))[: tree.LONGEST_TAG])
             raise
     except UserError as error:
         print(f"Error: {shown(error)}", file=sys.stderr)

@@ -16,7 +16,7 @@ from mlflow.entities import Experiment, Run
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from ferkit.addresses import run_address
-from ferkit.errors import UserError
+from ferkit.errors import in_one_line
 from ferkit.tracking import names, tree
 from ferkit.tracking.run_names import dated_name, is_drawn
 from ferkit.user_input import shown
@@ -91,7 +91,7 @@ def project_run(client: mlflow.MlflowClient, tracking_uri: str, opened: str, abo
         yield project
     except BaseException as error:
         with suppress(mlflow.MlflowException):
-            tree.close(client, made, "FAILED", sentence_of(error))
+            tree.close(client, made, "FAILED", shown(in_one_line(error)))
         raise
     tree.close(client, made)
 
@@ -102,9 +102,3 @@ def is_ours(client: mlflow.MlflowClient, opened: str) -> bool:
         return False
     experiment = client.get_experiment(client.get_run(opened).info.experiment_id)
     return experiment.name != Experiment.DEFAULT_EXPERIMENT_NAME
-
-
-def sentence_of(error: BaseException) -> str:
-    """What a failure tag says of an error."""
-    said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    return shown(" ".join(said.split()))

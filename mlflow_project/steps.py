@@ -16,11 +16,13 @@ from ferkit.addresses import data_name, run_address
 from ferkit.code_version import weights_version
 from ferkit.data import Profile, read_profile
 from ferkit.errors import UserError
+from ferkit.registry.verdict import Verdict
 from ferkit.settings import Settings
 from ferkit.step import lines_on_stdout
 from ferkit.tracking import names
 from ferkit.tracking.candidates import log_scores, open_candidates, state_of
 from ferkit.tracking.names import State
+from ferkit.tracking.short_ids import SHOWN
 from ferkit.user_input import read_yaml
 from mlflow_project.entry_points import ENTRY_POINTS
 from mlflow_project.project_run import ProjectRun
@@ -150,10 +152,10 @@ def register_step(given: Mapping[str, str], project: ProjectRun) -> None:
     click.echo(f"next: ferpipe {'promote' if verdict.approved else 'compare'}{_next_arguments(verdict, run_ids)}")
 
 
-def _next_arguments(verdict: Any, run_ids: list[str]) -> str:
+def _next_arguments(verdict: Verdict, run_ids: list[str]) -> str:
     if verdict.approved:
         return f" {verdict.challenger.version} --model {verdict.model}"
-    return "".join(f" {run_id[:8]}" for run_id in run_ids)
+    return "".join(f" {run_id[:SHOWN]}" for run_id in run_ids)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from ferkit.registry.versions import Version
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of
 from ferkit.tracking.names import State
+from ferkit.tracking.paging import pages
 from ferkit.tracking.ranking import validation_score
 from ferkit.tracking.short_ids import RUN_ID, find_run
 
@@ -152,19 +153,9 @@ def find_last_candidates(client: mlflow.MlflowClient, last: int) -> Found:
 def _pipeline_runs(client: mlflow.MlflowClient) -> Iterator[Run]:
     """All pipeline runs of all experiments, newest first, as far as they are asked for."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    token: str | None = None
-    while True:
-        page = client.search_runs(
-            experiments,
-            f"tags.`{names.RUN_KIND}` = 'pipeline'",
-            order_by=["attributes.start_time DESC"],
-            max_results=50,
-            page_token=token,
-        )
+    query, newest_first = f"tags.`{names.RUN_KIND}` = 'pipeline'", ["attributes.start_time DESC"]
+    for page in pages(client.search_runs, experiments, query, order_by=newest_first, max_results=50):
         yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def shown_candidates(client: mlflow.MlflowClient, parent: Run) -> list[Run]:

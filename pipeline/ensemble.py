@@ -24,7 +24,6 @@ from ferkit.registry.settings import Register
 from ferkit.registry.verdict import Verdict
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of
-from ferkit.tracking.doubled import discard_runs
 from ferkit.tracking.names import State
 from ferkit.tracking.owner import Heart, Owner, claim, local_owner, owner_of
 from ferkit.tracking.ranking import rank, validation_score
@@ -136,11 +135,8 @@ def _parent(client: mlflow.MlflowClient, experiment_id: str, running: Path) -> I
     Unless another command has taken the run over, whose it is then.
     """
     with local_owner(running) as owner:
-        tags = {names.RUN_KIND: "pipeline", names.OWNER: owner.id}
         name = f"ensemble {datetime.now(UTC):%Y-%m-%d %H:%M}"
-        client.create_run(experiment_id, tags=tags, run_name=name)
-        parent, *others = tree.find_parents(client, experiment_id, owner)
-        discard_runs(client, others)
+        parent = tree.open_parent(client, experiment_id, owner, {}, name)
         claim(client, parent, owner)
         heart = Heart(client, parent.info.run_id, owner, lambda: None)
         try:

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import mlflow
+from mlflow.entities import Run
 from mlflow.models import get_model_info
 
 from components.evaluate.parameters import Evaluate
@@ -60,7 +61,7 @@ def evaluate_candidate(
     splits = ("validation", "test") if parameters.test else ("validation",)
     faces = {split: read_split(folder, split) for split in splits}
     try:
-        evaluation = _evaluate(client, run_id, profile, faces, parameters, log)
+        evaluation = _evaluate(run, profile, faces, parameters, log)
     except Exception as error:
         if is_out_of_reach(error) or not candidates.state_of(run):  # not ours to fail
             raise
@@ -72,14 +73,9 @@ def evaluate_candidate(
 
 
 def _evaluate(
-    client: mlflow.MlflowClient,
-    run_id: str,
-    profile: Profile,
-    faces: dict[str, Faces],
-    parameters: Evaluate,
-    log: logging.Logger,
+    run: Run, profile: Profile, faces: dict[str, Faces], parameters: Evaluate, log: logging.Logger
 ) -> Evaluation:
-    model_uri = model_address(client.get_run(run_id))
+    model_uri = model_address(run)
     model = load_face_model(model_uri)
     scores = {split: Scores(of.emotion, model.probabilities(of.pixels)) for split, of in faces.items()}
     if "test" in faces:
@@ -98,7 +94,7 @@ def _evaluate(
     mistakes = most_confident_mistakes(faces[shown], scores[shown], parameters.mistakes)
     evaluation = Evaluation(profile.side, profile.digest, splits, mistakes)
 
-    with tree.writing_to(run_id):
+    with tree.writing_to(run.info.run_id):
         model_id = get_model_info(model_uri).model_id
         for split, found in splits.items():
             context = "validation" if split == "validation" else "testing"

@@ -23,7 +23,6 @@ from ferkit.settings import whole_numbers
 from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import open_candidates
-from ferkit.tracking.doubled import discard_runs
 from ferkit.tracking.labels import Labels
 from ferkit.tracking.owner import Owner, claim, forget, has_stopped, holds_lock, owner_of
 from ferkit.tracking.run_names import dated_name, is_drawn
@@ -127,13 +126,9 @@ def _open_parent(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: M
 def _create(
     client: mlflow.MlflowClient, parameters: Mapping[str, Any], owner: Owner, tags: Mapping[str, str], name: str
 ) -> Run:
-    """A new parent run. Where the reply to its making is lost, MLflow's client asks again, and makes a second one."""
     experiment_id = tree.experiment_id(client, parameters["experiment"])
-    told = {**tags, names.RUN_KIND: "pipeline", names.OWNER: owner.id}
-    client.create_run(experiment_id, tags=told, run_name=name or dated_name(data_name(str(parameters["csv"]))))
-    first, *others = tree.find_parents(client, experiment_id, owner)
-    discard_runs(client, others)
-    return first
+    name = name or dated_name(data_name(str(parameters["csv"])))
+    return tree.open_parent(client, experiment_id, owner, tags, name)
 
 
 def _adopt(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: Mapping[str, str]) -> Run:

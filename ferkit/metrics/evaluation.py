@@ -27,8 +27,6 @@ FOLDER: Final = "evaluation"
 
 FILE: Final = f"{FOLDER}/evaluation.json"
 
-SCORED_SPLITS: Final = ("validation", "test", "test_clean")
-
 
 @dataclass(frozen=True)
 class SplitScores:

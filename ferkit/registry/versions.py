@@ -18,6 +18,7 @@ from ferkit.registry.model_page import OF_0_1, describe_model
 from ferkit.store_errors import StoreError, classify
 from ferkit.tracking import names
 from ferkit.tracking.doubled import discard_versions
+from ferkit.tracking.paging import pages
 from ferkit.tracking.reuse import origin_of
 
 OURS: Final = "made_by"
@@ -54,14 +55,12 @@ def _version(found: ModelVersion) -> Version:
 
 def our_models(client: mlflow.MlflowClient) -> list[str]:
     """The names of the registered models that this pipeline made, in order. Version 0.1 left no tag on its one."""
-    found: list[str] = []
-    token = None
-    while True:
-        page = client.search_registered_models(max_results=200, order_by=["name ASC"], page_token=token)
-        found += [model.name for model in page if model.tags.get(OURS) == BY or model.name == names.REGISTERED_MODEL]
-        token = page.token
-        if not token:
-            return found
+    return [
+        model.name
+        for page in pages(client.search_registered_models, max_results=200, order_by=["name ASC"])
+        for model in page
+        if model.tags.get(OURS) == BY or model.name == names.REGISTERED_MODEL
+    ]
 
 
 def choose_model(client: mlflow.MlflowClient, given: str = "") -> str:
@@ -133,14 +132,8 @@ def version_of(client: mlflow.MlflowClient, version: str, model: str = names.REG
 def versions(client: mlflow.MlflowClient, run_id: str = "", model: str = names.REGISTERED_MODEL) -> list[Version]:
     """All versions, or those of one candidate's run, newest first."""
     query = f"name = '{model}'" + (f" AND run_id = '{run_id}'" if run_id else "")
-    found: list[Version] = []
-    token = None
-    while True:
-        page = client.search_model_versions(query, max_results=200, page_token=token)
-        found.extend(map(_version, page))
-        token = page.token
-        if not token:
-            return sorted(found, key=lambda version: int(version.number), reverse=True)
+    found = [_version(one) for page in pages(client.search_model_versions, query, max_results=200) for one in page]
+    return sorted(found, key=lambda version: int(version.number), reverse=True)
 
 
 def versions_by_run(client: mlflow.MlflowClient) -> dict[str, Version]:

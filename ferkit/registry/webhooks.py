@@ -15,6 +15,7 @@ from mlflow.entities.webhook import Webhook as MlflowWebhook
 from ferkit.addresses import host_of, split_address
 from ferkit.errors import UserError, nearest
 from ferkit.registry.rights import is_denied
+from ferkit.tracking.paging import pages
 
 EVENT: Final = "model_version_alias.created"
 """Fired whenever an alias is set, whether or not it was there before."""
@@ -59,14 +60,7 @@ def list_webhooks(client: mlflow.MlflowClient) -> list[Webhook]:
     Raises:
         UserError: this MLflow is no server, or its webhooks are not for this user to see.
     """
-    found: list[MlflowWebhook] = []
-    token = None
-    while True:
-        page = _call(client, client.list_webhooks, page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            break
+    found = (webhook for page in pages(_call, client, client.list_webhooks) for webhook in page)
     ours = [webhook for webhook in found if EVENT in map(str, webhook.events)]
     return sorted(map(_webhook, ours), key=lambda webhook: webhook.name)
 

@@ -19,7 +19,7 @@ from ferkit.errors import UserError, nearest
 from ferkit.networks.architectures import find
 from ferkit.search.settings import Search
 from ferkit.settings import whole_numbers
-from ferkit.tracking import names
+from ferkit.tracking.candidates import with_effect
 from ferkit.training.candidate import Candidate, parse_candidate
 from ferkit.training.settings import Train
 from ferkit.user_input import shorten, shown
@@ -154,9 +154,7 @@ class Spaces:
     def key(self, point: Point) -> str:
         """Equal for points whose trials would be the same training."""
         try:
-            settings = {
-                name: value for name, value in self.resolve(point).dump().items() if name not in names.WITHOUT_EFFECT
-            }
+            settings = with_effect(self.resolve(point).dump())
         except UserError:  # values that do not go together: its trial will say so
             settings = dict(point.values)
         return json.dumps(settings, sort_keys=True)

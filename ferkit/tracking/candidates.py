@@ -15,7 +15,7 @@ from mlflow.artifacts import load_dict
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from ferkit.errors import UserError
+from ferkit.errors import UserError, in_one_line
 from ferkit.tracking import names, tree
 from ferkit.tracking.doubled import discard_runs
 from ferkit.tracking.names import State
@@ -155,7 +155,12 @@ def identify(settings: Mapping[str, Any], *identity: Any) -> str:
         settings: resolved, flat, as JSON types.
         identity: whatever else makes two trainings different: versions of data and code.
     """
-    return digest({name: settings[name] for name in settings if name not in names.WITHOUT_EFFECT}, *identity)
+    return digest(with_effect(settings), *identity)
+
+
+def with_effect(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those settings of a training that can change its result."""
+    return {name: value for name, value in settings.items() if name not in names.WITHOUT_EFFECT}
 
 
 def digest(*parts: Any) -> str:
@@ -183,8 +188,7 @@ def fail(client: mlflow.MlflowClient, run_id: str, sentence: str, kind: str) -> 
 
 def fail_by(client: mlflow.MlflowClient, run_id: str, opening: str, error: Exception, log: logging.Logger) -> None:
     """Ends a candidate for good by an error of its own: `opening`, then what the error says, is the sentence."""
-    said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    sentence = f"{opening}: {' '.join(said.split())}"
+    sentence = f"{opening}: {in_one_line(error)}"
     fail(client, run_id, sentence, type(error).__name__)
     log.warning("%s", sentence)
     log.debug("", exc_info=error)

@@ -87,15 +87,16 @@ def pictures(key: str) -> dict[str, Any]:
 
 SCORES: Final = (metric("validation", "macro_f1"), metric("test", "macro_f1"))
 
+"""Macro-F1 on validation and test, as the parallel plot ends."""
+
 PICTURES: Final = ("learning_curves", "test_confusion_matrix", "test_mistakes")
+"""Pictures of a candidate, by their keys in the image grid."""
 
 OF_CANDIDATES: Final = in_view(
     [
         Section("Settings and scores", 1, [parallel(SETTINGS, SCORES)]),
         Section("Recall of each class, test", 4, [bars(metric("test", "recall", emotion)) for emotion in CLASSES]),
-        Section(
-            "Side by side", 3, [pictures(key) for key in ("learning_curves", "test_confusion_matrix", "test_mistakes")]
-        ),
+        Section("Side by side", 3, [pictures(key) for key in PICTURES]),
     ]
 )
 

@@ -14,6 +14,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names
 from ferkit.tracking.names import State
+from ferkit.tracking.paging import pages
 from ferkit.tracking.short_ids import SHOWN
 from ferkit.tracking.tree import PAGE, parent_of
 
@@ -103,34 +104,14 @@ def find_evaluated(client: mlflow.MlflowClient, query: str, parent_run_id: str) 
         parent_run_id: the pipeline run whose own candidates do not count.
     """
     of_state = f"tags.`{names.STATE}` = '{State.EVALUATED}' AND attributes.status = 'FINISHED'"
-    for experiment_ids in _experiments(client):
-        token: str | None = None
-        while True:
-            page = client.search_runs(
-                experiment_ids,
-                f"{query} AND {of_state}",
-                max_results=PAGE,
-                order_by=["attributes.start_time DESC"],
-                page_token=token,
-            )
+    query, newest_first = f"{query} AND {of_state}", ["attributes.start_time DESC"]
+    for experiments in pages(client.search_experiments, max_results=PAGE):
+        ids = [experiment.experiment_id for experiment in experiments]
+        for page in pages(client.search_runs, ids, query, max_results=PAGE, order_by=newest_first):
             for run in page:
                 tags = run.data.tags
                 if names.REUSED_FROM not in tags and tags.get(MLFLOW_PARENT_RUN_ID) != parent_run_id:
                     yield run
-            token = page.token
-            if not token:
-                break
-
-
-def _experiments(client: mlflow.MlflowClient) -> Iterator[list[str]]:
-    """The ids of all experiments, a page at a time."""
-    token: str | None = None
-    while True:
-        page = client.search_experiments(max_results=PAGE, page_token=token)
-        yield [experiment.experiment_id for experiment in page]
-        token = page.token
-        if not token:
-            return
 
 
 def take_figures_and_model(client: mlflow.MlflowClient, run_id: str, origin: Origin) -> None:

@@ -20,8 +20,10 @@ from ferkit.errors import UserError
 from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names
 from ferkit.tracking.dataset_sources import dataset_source
+from ferkit.tracking.doubled import discard_runs
 from ferkit.tracking.names import State
 from ferkit.tracking.owner import Owner, owner_of
+from ferkit.tracking.paging import pages
 from ferkit.tracking.patience import OF_THE_LAST_WORD, patience
 from ferkit.tracking.store import artifact_location
 from ferkit.tracking.views import EXPERIMENT_TAGS, VIEWS
@@ -59,15 +61,9 @@ def add_views(client: mlflow.MlflowClient, experiment_id: str) -> None:
 
 def search(client: mlflow.MlflowClient, experiment_id: str, query: str) -> Iterator[Run]:
     """All runs of an experiment that a query finds, oldest first, however many."""
-    token: str | None = None
-    while True:
-        page = client.search_runs(
-            [experiment_id], query, max_results=PAGE, order_by=["attributes.start_time ASC"], page_token=token
-        )
+    order = ["attributes.start_time ASC"]
+    for page in pages(client.search_runs, [experiment_id], query, max_results=PAGE, order_by=order):
         yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def find_parents(client: mlflow.MlflowClient, experiment_id: str, owner: Owner) -> list[Run]:
@@ -79,6 +75,20 @@ def find_parents(client: mlflow.MlflowClient, experiment_id: str, owner: Owner) 
     tag = names.OWNER if owner.is_local else names.PIPELINE_RUN_ID
     found = search(client, experiment_id, f"tags.`{tag}` = '{owner.id}'")
     return [run for run in found if MLFLOW_PARENT_RUN_ID not in run.data.tags]
+
+
+def open_parent(
+    client: mlflow.MlflowClient, experiment_id: str, owner: Owner, tags: Mapping[str, str], name: str
+) -> Run:
+    """A new parent run of an owner's.
+
+    Where the reply to its making is lost, MLflow's client asks again, and makes a second one, which is put away.
+    """
+    told = {**tags, names.RUN_KIND: "pipeline", names.OWNER: owner.id}
+    client.create_run(experiment_id, tags=told, run_name=name)
+    first, *others = find_parents(client, experiment_id, owner)
+    discard_runs(client, others)
+    return first
 
 
 def find_parent(client: mlflow.MlflowClient, owner: Owner, experiment: str, plugins_experiment_id: str) -> Run | None:

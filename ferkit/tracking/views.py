@@ -22,6 +22,12 @@ SEEDS: Final = "seeds"
 _MADE_AT: Final = 1_767_225_600_000  # milliseconds; any fixed moment: the tag is the same whoever writes it
 NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
+SCORES: Final = (
+    metric("validation", "macro_f1"),
+    *(metric("test", name) for name in ("macro_f1", "accuracy", "worst_recall")),
+)
+"""Metrics that every view of evaluated runs shows."""
+
 
 def _metrics(*columns: str) -> list[str]:
     return [f"metrics.`{column}`" for column in columns]
@@ -66,15 +72,7 @@ VIEWS: Final = {
         f"metrics.`{metric('validation', 'macro_f1')}`",
         [
             *_tags(names.DATA_NAME, names.DATA_DIGEST, names.PARENT_NAME, names.VERDICT, names.VERSION),
-            *_metrics(
-                metric("validation", "macro_f1"),
-                metric("test", "macro_f1"),
-                metric("test", "accuracy"),
-                metric("test", "worst_recall"),
-                metric("test_clean", "macro_f1"),
-                f"{names.BEST}/macro_f1",
-                "images_per_second",
-            ),
+            *_metrics(*SCORES, metric("test_clean", "macro_f1"), f"{names.BEST}/macro_f1", "images_per_second"),
             "params.`balance.strategy`",
             "params.`ingest.duplicates`",
             "params.`epochs`",
@@ -87,12 +85,7 @@ VIEWS: Final = {
         "attributes.start_time",
         [
             *_tags(names.DATA_NAME, names.BEST_CANDIDATE, names.VERDICT, names.VERSION, "mlflow.user"),
-            *_metrics(
-                metric("validation", "macro_f1"),
-                metric("test", "macro_f1"),
-                metric("test", "accuracy"),
-                metric("test", "worst_recall"),
-            ),
+            *_metrics(*SCORES),
             "params.`balance.strategy`",
             "params.`train.recipe`",
         ],
@@ -114,12 +107,7 @@ VIEWS: Final = {
         f"metrics.`{metric('validation', 'macro_f1')}`",
         [
             *_tags(names.PARENT_NAME, names.VERDICT, names.VERSION),
-            *_metrics(
-                metric("validation", "macro_f1"),
-                metric("test", "macro_f1"),
-                metric("test", "accuracy"),
-                metric("test", "worst_recall"),
-            ),
+            *_metrics(*SCORES),
         ],
         f" AND tags.`{names.GROUP}` LIKE '%'",
         group=names.GROUP,
