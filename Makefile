@@ -125,7 +125,7 @@ test-browser: $(READY) ## the MLflow UI and the report in a headless browser (in
 
 .PHONY: screenshots
 screenshots: $(READY) ## take the pictures of docs/screenshots anew (needs Chromium; runs the sample twice)
-	@PYTHONPATH=tests $(BIN)/python tests/browser/take_screenshots.py
+	@PYTHONPATH=.:tests $(BIN)/python tests/browser/take_screenshots.py
 
 .PHONY: lint
 lint: $(READY) ## ruff and pyright

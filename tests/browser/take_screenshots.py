@@ -79,7 +79,7 @@ def pages(client: mlflow.MlflowClient, address: str, folder: Path) -> dict[str, 
         **{name: (address + path, 560) for name, path in views.items()},
         "pipeline-run": (run_address(address, experiment_id, parent.info.run_id), 1100),
         "compare": (f'{address}/#/compare-runs?runs={compared}&experiments=["{experiment_id}"]', 1300),
-        "version": (version_address(address, model, judged), 770),
+        "version": (version_address(address, model, judged), 630),
         "report": (report.as_uri(), 1500),
     }
 
