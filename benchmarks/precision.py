@@ -2,7 +2,7 @@
 
     python -m benchmarks.precision [--repeats 4] [--steps 6] > benchmarks/precision.md
 
-Each row in a process of its own: training steps of configs/fer2013-best.yaml's network on drawn faces, after one round
+Each row in a process of its own: training steps of configs/fer2013.yaml's network on drawn faces, after one round
 to warm up. Counted in seconds that the processor worked for the process, of the fastest round: other work on the
 machine makes it wait, which does not count, and takes its caches, which does.
 """
@@ -25,7 +25,7 @@ from ferkit.data import EMOTIONS
 from ferkit.training.candidate import parse_candidate
 from ferkit.training.hardware import choose, cpu_has_bfloat16
 
-CONFIG = Path(__file__).resolve().parents[1] / "configs" / "fer2013-best.yaml"
+CONFIG = Path(__file__).resolve().parents[1] / "configs" / "fer2013.yaml"
 SIDE = 48
 
 WAYS = {

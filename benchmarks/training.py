@@ -9,7 +9,7 @@ bare fit is spared that, as ours is.
 
 With `--peak`, what the processor's data sheet promises in the precision the first line names, the share of it that ours
 uses: a step counts as three forward passes, one forward and two backward, and only what multiplies matrices counts
-(Chowdhery et al., PaLM, 2022, appendix B). With `--csv`, how long configs/fer2013.yaml's candidates take to a
+(Chowdhery et al., PaLM, 2022, appendix B). With `--csv`, how long configs/notebook-sizes.yaml's candidates take to a
 validation accuracy.
 """
 
@@ -29,12 +29,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from components.ingest.ingest import ingest_csv
 from ferkit.data import Faces, read_split
 from ferkit.training.candidate import parse_candidate
 from ferkit.training.hardware import Hardware, choose
 
-CONFIG = Path(__file__).resolve().parents[1] / "configs" / "fer2013.yaml"
+CONFIG = Path(__file__).resolve().parents[1] / "configs" / "notebook-sizes.yaml"
 
 BATCH = 128
 EMOTIONS = 7
@@ -73,7 +72,7 @@ def main() -> None:
         rates = {name: len(pixels) / statistics.median(times) for name, times in seconds.items()}
         ratio = statistics.median(ours / bare for ours, bare in zip(seconds["ours"], seconds["bare"], strict=True))
         shown = " | ".join(f"{rates[name]:.0f}" for name in ("plain", "bare", "still", "ours", "notebook"))
-        used = 3 * flops_of(architecture) * rates["ours"] / 1e12
+        used = 6 * multiply_adds_of(build(architecture)) * rates["ours"] / 1e12
         share = f"{used / given.peak:.1%}" if given.peak else ""
         print(f"| {architecture} | {shown} | {ratio - 1:+.1%} | {share} |")
     print(f"\nLoad of the machine meanwhile: {os.getloadavg()[0]:.1f}. `overhead`: ours against bare `fit`.")
@@ -127,20 +126,26 @@ def ways_to_train(
     }
 
 
-def flops_of(architecture: str) -> float:
-    """Floating-point operations of one face's forward pass: those of convolutions and dense layers."""
-    import keras
-
+def build(architecture: str) -> Any:
+    """The network at its notebook's size."""
     from ferkit.training.build import build_network
 
-    network: Any = build_network(parse_candidate({"architecture": architecture}, {}), SIDE)
+    return build_network(parse_candidate({"architecture": architecture}, {}), SIDE)
+
+
+def multiply_adds_of(network: Any) -> int:
+    """Multiplications, with an addition each, of one face's way forward: those of convolutions and dense layers."""
+    import keras
+
     multiplies = keras.layers.Conv2D | keras.layers.Dense
     layers: list[Any] = [layer for layer in network._flatten_layers() if isinstance(layer, multiplies)]
-    return sum(2 * math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1]) for layer in layers)
+    return sum(math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1]) for layer in layers)
 
 
 def print_time_to(accuracy: float, csv: str, backend: str) -> None:
     """Trains each candidate until validation first reaches `accuracy`; minutes hold compiling and scoring too."""
+    from components.ingest.ingest import ingest_csv
+
     config = yaml.safe_load(CONFIG.read_text())
     with tempfile.TemporaryDirectory() as folder:
         ingest_csv(csv, Path(folder) / "faces")
