@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ PANELS = (("loss", "loss"), ("accuracy", "accuracy"), ("macro_f1", "macro-F1"))
 ops: Any = keras.ops
 
 BLUE, GREEN = EMOTION_COLOURS["sad"], EMOTION_COLOURS["disgust"]
+
+CAPTION = 150
+"""Letters in a line under the curves."""
 
 CHANNELS = 12
 """Channels of a layer that are drawn: the first ones."""
@@ -46,7 +50,7 @@ def draw_curves(history: list[dict[str, float]], best_epoch: int, candidate: Can
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid()
             axes.legend(fontsize=9)
-        figure.supxlabel(explain_gap(candidate), x=0.012, ha="left", fontsize=9, color=FAINT)
+        figure.supxlabel(textwrap.fill(explain_gap(candidate), CAPTION), x=0.012, ha="left", fontsize=9, color=FAINT)
         _save(figure, path)
 
 

@@ -23,10 +23,15 @@ def test_curves_say_why_the_loss_of_training_may_lie_above():
     assert "above" not in explain_gap(parse_candidate({"architecture": "lenet", **PLAIN}, {}))
 
 
-def test_curves_are_drawn(tmp_path: Path):
+def test_curves_are_drawn_with_the_whole_of_their_longest_caption(tmp_path: Path):
     history = [{f"{split}/{name}": 0.5 for split in ("train", "val") for name in ("loss", "accuracy")}] * 3
-    draw_curves(history, 2, CANDIDATE, tmp_path / "curves.png")
-    assert np.asarray(Image.open(tmp_path / "curves.png").convert("L")).std() > 5
+    everything = {"crop_size": 40, "random_erasing": 0.5, "mixup": 0.2, "dropout": 0.25}
+    draw_curves(history, 2, parse_candidate({"architecture": "lenet", **everything}, {}), tmp_path / "curves.png")
+    picture = np.asarray(Image.open(tmp_path / "curves.png").convert("L"))
+    caption = picture[int(0.9 * len(picture)) :]
+    assert picture.std() > 5
+    assert caption.min() < 200
+    assert caption[:, -10:].min() == 255  # nothing goes on beyond the right edge
 
 
 def test_maps_of_one_value_have_the_colours_of_their_values(tmp_path: Path):
