@@ -184,7 +184,7 @@ def report_run(
         parent = client.get_run(parent_run_id)
         parameters = {name: value for name, value in parent.data.params.items() if not is_claim(name)}
         origin = replace(origin, run_id=parent_run_id, name=str(parent.info.run_name), parameters=parameters)
-    html = write_report(candidates, verdict.to_dict(), read_profile(faces), origin)
+    html = write_report(candidates, verdict, read_profile(faces), origin)
     client.log_text(parent_run_id or verdict.challenger.run_id, html, REPORT)
     return html
 

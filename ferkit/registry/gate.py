@@ -128,7 +128,7 @@ def _uncompared(
         rows=rows,
         test_digest=profile.splits["test"]["digest"],
         data_digest=profile.digest,
-        policy=policy.model_dump(),
+        policy=policy,
         at=now(),
         model=version.model,
     )

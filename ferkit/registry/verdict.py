@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 from ferkit.metrics.paired import Difference
+from ferkit.registry.settings import Register
 from ferkit.tracking import names
 
 APPROVED: Final = "approved"
@@ -92,7 +93,7 @@ class Verdict:
     rows: int
     test_digest: str
     data_digest: str
-    policy: Mapping[str, Any]
+    policy: Register
     at: str
     candidates: tuple[Contender, ...] = ()
     model: str = names.REGISTERED_MODEL
@@ -103,7 +104,7 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types; floats in full."""
-        return asdict(self)
+        return asdict(self) | {"policy": self.policy.model_dump()}
 
     def __str__(self) -> str:
         return f"version {self.challenger.version} ({self.challenger.name}) {self.status}: {'; '.join(self.reasons)}"

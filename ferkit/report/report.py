@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from ferkit.addresses import run_address, ui_address, version_address
 from ferkit.data import EMOTIONS, SPLITS, Profile
 from ferkit.metrics.evaluation import CandidateRun, Evaluation
+from ferkit.registry.verdict import Scored, Verdict
 from ferkit.report.card import model_card
 from ferkit.report.groups import seed_groups
 from ferkit.report.page import render
@@ -70,29 +71,29 @@ class Mark(NamedTuple):
     text: str = ""
 
 
-def write_report(candidates: Sequence[CandidateRun], verdict: Mapping[str, Any], data: Profile, origin: Origin) -> str:
+def write_report(candidates: Sequence[CandidateRun], verdict: Verdict, data: Profile, origin: Origin) -> str:
     """The report of a pipeline run: verdict, candidates and champion side by side, data, how it was made, model card.
 
     Args:
         candidates: of the run, in any order; those that failed too.
-        verdict: of the gate, as `Verdict.to_dict()` of ferkit/registry/verdict.py has it.
+        verdict: of the gate.
         data: profile of the data set that the candidates were trained on.
         origin: of the run.
 
     Returns:
         HTML.
     """
-    places = {str(entry["run_id"]): place for place, entry in enumerate(verdict["candidates"])}
+    places = {entry.run_id: place for place, entry in enumerate(verdict.candidates)}
     candidates = sorted(candidates, key=lambda candidate: places.get(candidate.run_id, len(places)))
-    chosen, champion = verdict["challenger"], verdict["champion"]
-    evaluation = next((each.evaluation for each in candidates if each.run_id == chosen["run_id"]), None)
+    chosen, champion = verdict.challenger, verdict.champion
+    evaluation = next((each.evaluation for each in candidates if each.run_id == chosen.run_id), None)
     comparison, faces = differences(verdict), faces_per_class(data)
     return render(
         "report.html.jinja",
-        title=f"Version {chosen['version']} ({chosen['name']}) is {verdict['status']}",
+        title=f"Version {chosen.version} ({chosen.name}) is {verdict.status}",
         candidates=candidates,
         verdict=verdict,
-        entries={str(entry["run_id"]): entry for entry in verdict["candidates"]},
+        entries={entry.run_id: entry for entry in verdict.candidates},
         chosen=chosen,
         champion=champion,
         evaluation=evaluation,
@@ -128,12 +129,12 @@ def write_candidate_page(candidate: CandidateRun, tracking_uri: str) -> str:
     )
 
 
-def _scored(candidates: Sequence[CandidateRun], champion: Mapping[str, Any] | None) -> dict[str, Any]:
+def _scored(candidates: Sequence[CandidateRun], champion: Scored | None) -> dict[str, Any]:
     """What `parts.html.jinja` shows of those that were evaluated: their recalls per class, and the champion's."""
     scored = [(candidate.name, candidate.evaluation) for candidate in candidates if candidate.evaluation]
     shown = [name for name, _ in scored]
     if champion:
-        shown.append(f"champion, version {champion['version']}, on the same faces")
+        shown.append(f"champion, version {champion.version}, on the same faces")
     found = [evaluation for _, evaluation in scored]
     support = found[0].scores.per_emotion["support"] if found else []
     return {
@@ -144,26 +145,26 @@ def _scored(candidates: Sequence[CandidateRun], champion: Mapping[str, Any] | No
     }
 
 
-def recalls_per_class(found: Sequence[Evaluation], champion: Mapping[str, Any] | None) -> dict[str, list[Mark]]:
+def recalls_per_class(found: Sequence[Evaluation], champion: Scored | None) -> dict[str, list[Mark]]:
     """The marks of every emotion: each evaluation's recall with its interval, then the champion's without."""
     rows: dict[str, list[Mark]] = {emotion: [] for emotion in EMOTIONS}
     for label, emotion in enumerate(EMOTIONS):
         for scores in (each.scores for each in found):
             recall = scores.per_emotion["recall"][label]
             rows[emotion].append(Mark(recall, *scores.intervals.get(f"recall/{emotion}", (recall, recall))))
-        recall = champion["recall"].get(emotion) if champion else None
+        recall = champion.recall.get(emotion) if champion else None
         if recall is not None:
             rows[emotion].append(Mark(recall, recall, recall))
     return rows
 
 
-def differences(verdict: Mapping[str, Any]) -> dict[str, list[Mark]]:
+def differences(verdict: Verdict) -> dict[str, list[Mark]]:
     """Challenger minus champion, with intervals: what the gate looked at; none without a champion's scores."""
-    if verdict["macro_f1"] is None:
+    if verdict.macro_f1 is None or verdict.accuracy is None:
         return {}
-    found = {"macro-F1": verdict["macro_f1"], "accuracy": verdict["accuracy"], **verdict["recall"]}
+    found = {"macro-F1": verdict.macro_f1, "accuracy": verdict.accuracy, **verdict.recall}
     return {
-        name: [Mark(each["difference"], each["low"], each["high"], f"{each['difference']:+.3f}".replace("-", "\u2212"))]
+        name: [Mark(each.difference, each.low, each.high, f"{each.difference:+.3f}".replace("-", "\u2212"))]
         for name, each in found.items()
     }
 

@@ -20,8 +20,9 @@ ROOMS = {
     # Apart from training, which knows nothing of MLflow: a search's study is what MLflow says of its trials.
     "search": {"data", "networks", "metrics", "training", "tracking"},
     "serving": {"data", "networks", "metrics", "tracking"},
-    "report": {"data", "networks", "metrics", "tracking", "training", "search", "serving"},
     "registry": {"data", "networks", "metrics", "tracking", "training", "serving"},
+    # A report tells a verdict of the registry's, which knows nothing of reports.
+    "report": {"data", "networks", "metrics", "tracking", "training", "search", "serving", "registry"},
 }
 
 

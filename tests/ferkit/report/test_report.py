@@ -10,7 +10,6 @@ import subprocess
 from dataclasses import replace
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +17,9 @@ import pytest
 from ferkit.data import EMOTIONS, Profile
 from ferkit.metrics.classification import Scores
 from ferkit.metrics.evaluation import CandidateRun, Evaluation, Mistake, describe_split
+from ferkit.metrics.paired import Difference
+from ferkit.registry.settings import Register
+from ferkit.registry.verdict import NO_CHAMPION, Contender, Scored, Verdict
 from ferkit.report.report import Origin, write_candidate_page, write_report
 from ferkit.serving.package import as_base64_png
 from ferkit.tracking import names
@@ -71,32 +73,32 @@ def data() -> Profile:
 
 
 @pytest.fixture
-def verdict() -> dict[str, Any]:
-    interval = {"difference": 0.031, "low": 0.004, "high": 0.058}
-    scored = {"version": "8", "run_id": "a", "name": "first & <best>", "accuracy": 0.6, "macro_f1": 0.58}
-    return {
-        "status": "approved",
-        "reasons": ("clears the floors",),
-        "notes": ("champion version 3 was trained on other data",),
-        "challenger": {**scored, "recall": dict.fromkeys(EMOTIONS, 0.6)},
-        "champion": {**scored, "version": "3", "run_id": "z", "recall": dict.fromkeys(EMOTIONS, 0.5) | {"fear": None}},
-        "compared_with": "3",
-        "macro_f1": interval,
-        "accuracy": interval,
-        "recall": dict.fromkeys(EMOTIONS, interval),
-        "unseen": None,
-        "rows": 350,
-        "test_digest": "e" * 32,
-        "data_digest": "f" * 32,
-        "policy": {"comparison": "non_inferiority", "allowed_loss": 0.02, "allowed_recall_loss": 0.05},
-        "at": "2026-11-21T04:00:00+00:00",
-        "model": "facial-expression",
-        "candidates": (
-            {"run_id": "a", "name": "first & <best>", "version": "8", "validation_status": "approved"},
-            {"run_id": "b", "name": "second", "version": "7", "validation_status": "not_gated"},
-            {"run_id": "f", "name": "failed <one>", "version": None, "validation_status": None},
+def verdict() -> Verdict:
+    interval = Difference(0.031, 0.004, 0.058)
+    name = "first & <best>"
+    return Verdict(
+        status="approved",
+        reasons=("clears the floors",),
+        notes=("champion version 3 was trained on other data",),
+        challenger=Scored("8", "a", name, 0.6, 0.58, dict.fromkeys(EMOTIONS, 0.6)),
+        champion=Scored("3", "z", name, 0.6, 0.58, dict.fromkeys(EMOTIONS, 0.5) | {"fear": None}),
+        compared_with="3",
+        macro_f1=interval,
+        accuracy=interval,
+        recall=dict.fromkeys(EMOTIONS, interval),
+        unseen=None,
+        rows=350,
+        test_digest="e" * 32,
+        data_digest="f" * 32,
+        policy=Register(allowed_loss=0.02, allowed_recall_loss=0.05),
+        at="2026-11-21T04:00:00+00:00",
+        candidates=(
+            Contender("a", name, "8", "approved", 0.58),
+            Contender("b", "second", "7", "not_gated", 0.56),
+            Contender("f", "failed <one>", None, None, None),
         ),
-    }
+        model="facial-expression",
+    )
 
 
 @pytest.fixture
@@ -104,12 +106,12 @@ def origin() -> Origin:
     return Origin("https://mlflow.example", "17", "4f" * 16, "2026-11-21 04:00 fer", {"csv": "fer.csv", "seeds": "[]"})
 
 
-def without_champion(verdict: dict[str, Any]) -> dict[str, Any]:
-    return {**verdict, "champion": None, "macro_f1": None, "accuracy": None, "recall": {}, "compared_with": "none"}
+def without_champion(verdict: Verdict, compared_with: str = NO_CHAMPION) -> Verdict:
+    return replace(verdict, champion=None, macro_f1=None, accuracy=None, recall={}, compared_with=compared_with)
 
 
 def test_nothing_is_fetched_and_nothing_runs(
-    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin
+    candidates: list[CandidateRun], verdict: Verdict, data: Profile, origin: Origin
 ) -> None:
     html = write_report(candidates, verdict, data, origin)
     assert not re.search(r"<script|<link|<iframe|@import|url\(|\son\w+=", html)
@@ -118,7 +120,7 @@ def test_nothing_is_fetched_and_nothing_runs(
 
 
 def test_parameters_ids_and_links_are_there(
-    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin
+    candidates: list[CandidateRun], verdict: Verdict, data: Profile, origin: Origin
 ) -> None:
     html = write_report(candidates, verdict, data, origin)
     for run_id in ("4f" * 16, "a", "b", "f"):
@@ -137,7 +139,7 @@ def _cells(row: str) -> list[str]:
 
 
 def test_nothing_gives_away_who_may_ask_mlflow_or_leads_elsewhere(
-    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin
+    candidates: list[CandidateRun], verdict: Verdict, data: Profile, origin: Origin
 ) -> None:
     html = write_report(candidates, verdict, data, replace(origin, tracking_uri="https://ann:pw@mlflow.example"))
     assert "ann" not in re.findall('href="([^"]*)', html)[0]
@@ -146,7 +148,7 @@ def test_nothing_gives_away_who_may_ask_mlflow_or_leads_elsewhere(
 
 
 def test_verdict_candidates_champion_data_and_card_are_all_there(
-    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin
+    candidates: list[CandidateRun], verdict: Verdict, data: Profile, origin: Origin
 ) -> None:
     html = write_report(candidates, verdict, data, origin)
     first = candidates[2].evaluation
@@ -174,22 +176,23 @@ def test_verdict_candidates_champion_data_and_card_are_all_there(
     assert "failed <one>" not in html
 
 
-def test_nothing_that_is_not_ours_is_html(verdict: dict[str, Any], data: Profile, origin: Origin) -> None:
+def test_nothing_that_is_not_ours_is_html(verdict: Verdict, data: Profile, origin: Origin) -> None:
     """Names of runs, sentences, tags and the CSV's address, all with a script in them."""
     bad = "<script>alert(1)</script>\"'"
     found = evaluation(1)
     mistake = Mistake(7, bad, bad, 0.97, 0.01, bad)
     spoilt = replace(candidate("a", bad, replace(found, mistakes=[mistake])), status=bad, architecture=bad, failure=bad)
     failed = candidate("b", bad, None, bad)
-    spoilt_verdict = {
-        **verdict,
-        "status": bad,
-        "reasons": (bad,),
-        "notes": (bad,),
-        "compared_with": bad,
-        "champion": {**verdict["champion"], "name": bad, "version": bad},
-        "candidates": ({"run_id": "a", "name": bad, "version": bad, "validation_status": bad},),
-    }
+    assert verdict.champion is not None
+    spoilt_verdict = replace(
+        verdict,
+        status=bad,
+        reasons=(bad,),
+        notes=(bad,),
+        compared_with=bad,
+        champion=replace(verdict.champion, name=bad, version=bad),
+        candidates=(Contender("a", bad, bad, bad, 0.5),),
+    )
     spoilt_data = replace(data, source={"csv": bad, "sha256": bad, "version": bad, "rows": 7}, rejected={bad: 3})
     for html in (
         write_report([spoilt, failed], spoilt_verdict, spoilt_data, origin),
@@ -201,40 +204,40 @@ def test_nothing_that_is_not_ours_is_html(verdict: dict[str, Any], data: Profile
 
 
 def test_without_a_champion_it_says_so(
-    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin
+    candidates: list[CandidateRun], verdict: Verdict, data: Profile, origin: Origin
 ) -> None:
     html = write_report(candidates, without_champion(verdict), data, origin)
     assert "There was no champion to compare with" in html
 
 
 def test_a_champion_that_could_not_be_scored_is_no_missing_champion(
-    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin
+    candidates: list[CandidateRun], verdict: Verdict, data: Profile, origin: Origin
 ) -> None:
-    html = write_report(candidates, without_champion(verdict) | {"compared_with": "3"}, data, origin)
+    html = write_report(candidates, without_champion(verdict, compared_with="3"), data, origin)
     assert "The champion, version 3, could not be scored" in html
     assert "no champion" not in html
 
 
 def test_a_label_is_put_where_its_interval_leaves_room(
-    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin
+    candidates: list[CandidateRun], verdict: Verdict, data: Profile, origin: Origin
 ) -> None:
     ends = {"sad": (-0.4, -0.3), "fear": (0.3, 0.4), "angry": (-0.4, 0.4)}
-    recall = {emotion: {"difference": sum(pair) / 2, "low": pair[0], "high": pair[1]} for emotion, pair in ends.items()}
-    html = write_report(candidates, verdict | {"recall": recall}, data, origin)
+    recall = {emotion: Difference(sum(pair) / 2, *pair) for emotion, pair in ends.items()}
+    html = write_report(candidates, replace(verdict, recall=recall), data, origin)
     assert 'style="left:14.50%">\u22120.350</em>' in html
     assert 'style="right:13.50%">+0.350</em>' in html
     assert 'style="right:0">+0.000</em>' in html
 
 
 def test_the_rule_told_is_the_policys(
-    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin
+    candidates: list[CandidateRun], verdict: Verdict, data: Profile, origin: Origin
 ) -> None:
-    verdict["policy"]["comparison"] = "superiority"
-    assert "has to lie above 0" in write_report(candidates, verdict, data, origin)
+    superiority = replace(verdict, policy=Register(comparison="superiority"))
+    assert "has to lie above 0" in write_report(candidates, superiority, data, origin)
 
 
 def test_drawn_faces_are_no_photographs_of_people(
-    candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin
+    candidates: list[CandidateRun], verdict: Verdict, data: Profile, origin: Origin
 ) -> None:
     drawn = {"csv": "sample://?faces=900&seed=0", "kind": "sample"}
     before_kinds = {"csv": "sample"}
@@ -263,7 +266,7 @@ def test_the_page_of_a_failed_candidate_gives_its_sentence() -> None:
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [390, 1280])
 def test_no_page_is_wider_than_its_window(
-    width: int, candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin, tmp_path: Path
+    width: int, candidates: list[CandidateRun], verdict: Verdict, data: Profile, origin: Origin, tmp_path: Path
 ) -> None:
     assert int(ask_browser(write_report(candidates, verdict, data, origin), width, tmp_path, WIDTH)) <= width
 
@@ -271,10 +274,10 @@ def test_no_page_is_wider_than_its_window(
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_zero_line_hides_no_minus(
-    width: int, candidates: list[CandidateRun], verdict: dict[str, Any], data: Profile, origin: Origin, tmp_path: Path
+    width: int, candidates: list[CandidateRun], verdict: Verdict, data: Profile, origin: Origin, tmp_path: Path
 ) -> None:
-    worse = {"difference": -0.031, "low": -0.06, "high": -0.006}
-    html = write_report(candidates, verdict | {"macro_f1": worse}, data, origin)
+    worse = replace(verdict, macro_f1=Difference(-0.031, -0.06, -0.006))
+    html = write_report(candidates, worse, data, origin)
     assert ask_browser(html, width, tmp_path, AT_ZERO) == "\u22120.031 on top"
 
 
