@@ -130,7 +130,8 @@ def register_step(given: Mapping[str, str], project: ProjectRun) -> None:
 
     Verdict, figures and report go to this run.
     """
-    from components.register.register import REPORT, register_candidates, report_run
+    from components.register.log_report import REPORT, log_report
+    from components.register.register import register_candidates
     from ferkit.registry.settings import Register
 
     settings = Register.parse(_section("register", given))
@@ -143,7 +144,7 @@ def register_step(given: Mapping[str, str], project: ProjectRun) -> None:
     project.tag(_data_tags(profile))
     with lines_on_stdout():
         verdict = register_candidates(client, run_ids, faces, settings, project.run_id, model=model)
-        report_run(client, run_ids, faces, verdict, project.run_id)
+        log_report(client, run_ids, faces, verdict, project.run_id)
     for note in verdict.notes:
         click.echo(f"note: {note}")
     click.echo(str(verdict))

@@ -15,7 +15,8 @@ from components.ensemble.ensemble import check_same_data, join
 from components.ensemble.parameters import Ensemble
 from components.evaluate.evaluate import evaluate_candidate
 from components.evaluate.parameters import Evaluate
-from components.register.register import register_candidates, report_run
+from components.register.log_report import log_report
+from components.register.register import register_candidates
 from ferkit.data import read_profile
 from ferkit.errors import UserError
 from ferkit.registry import versions
@@ -78,7 +79,7 @@ def join_models(
             tree.enter(client, client.get_run(parent_id), owner)
             client.log_param(parent_id, names.MODEL_PARAMETER, model)
             verdict = register_candidates(client, [run_id], folder, policy, parent_id, data_uri, [run_id], model)
-            report_run(client, [run_id], folder, verdict, parent_id)
+            log_report(client, [run_id], folder, verdict, parent_id)
             client.set_tag(parent_id, names.COMPLETED, "true")
     return verdict
 

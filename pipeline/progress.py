@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
+from ferkit.durations import duration
 from ferkit.step import ERROR_MARK, LINE_MARK, OUT_OF_REACH_MARK, PARENT_MARK, WARNING_MARK
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -125,8 +126,3 @@ def step_of(task: str) -> str:
     ('open_run', 'evaluate')
     """
     return SECOND.sub("", task).replace("-", "_")
-
-
-def duration(seconds: float) -> str:
-    """`4.2 s` under a minute, `1 m 05 s` above."""
-    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} m {int(seconds) % 60:02d} s"

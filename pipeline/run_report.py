@@ -10,7 +10,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from components.register.register import REPORT
+from components.register.log_report import REPORT
 from ferkit.errors import UserError
 
 

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ferkit.durations import duration
 from ferkit.tracking.short_ids import SHOWN
 from pipeline.compare import Row
 from pipeline.comparison_table import print_table
-from pipeline.progress import duration
 from pipeline.show import Shown
 
 LONGEST: Final = 60

@@ -18,7 +18,7 @@ from rich.markup import escape
 from ferkit.addresses import ui_address
 from ferkit.registry import versions
 from ferkit.registry.verdict import APPROVED
-from ferkit.search.trials import find_search
+from ferkit.search.trials import describe_search, find_search
 from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names
 from ferkit.tracking.short_ids import SHOWN
@@ -29,7 +29,7 @@ from pipeline.compare import Row, rows_of
 from pipeline.comparison_table import print_table
 from pipeline.groups import GroupRow, groups_of, print_groups
 from pipeline.run_report import local_report
-from pipeline.trials_table import describe_search, print_trials, top_trials
+from pipeline.trials_table import print_trials, top_trials
 
 
 @dataclass(frozen=True)

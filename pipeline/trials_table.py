@@ -14,7 +14,6 @@ from ferkit.metrics.evaluation import read_evaluation
 from ferkit.search.trials import SearchRecord, TrialRow
 from ferkit.tracking.names import State
 from ferkit.tracking.short_ids import SHOWN
-from pipeline.progress import duration
 
 TOP: Final = 5
 """Trials that the terminal shows."""
@@ -43,15 +42,6 @@ def _evaluated(trial: TrialRow) -> dict[str, Any]:
         return {"evaluated": None, "interval": None}
     scores = evaluation.splits["validation"]
     return {"evaluated": scores.figures["macro_f1"], "interval": list(scores.intervals["macro_f1"])}
-
-
-def describe_search(search: SearchRecord) -> str:
-    """How many trials there were, what became of them, and how long they trained, in one line."""
-    finished, pruned, failed = len(search.best_first), search.count(State.PRUNED), search.count(State.FAILED)
-    return (
-        f"{len(search.trials)} trials in {duration(search.seconds)} of training: {finished} finished, {pruned} pruned, "
-        f"{failed} failed"
-    )
 
 
 def print_trials(searched: str, trials: Sequence[Mapping[str, Any]], console: Console) -> None:

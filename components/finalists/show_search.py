@@ -10,12 +10,10 @@ import mlflow
 from mlflow.artifacts import load_text
 from mlflow.entities import Metric, Run, RunTag
 
-from ferkit.errors import UserError
 from ferkit.report.search_pictures import draw_history, draw_importance, draw_parallel_coordinates, finished_in
 from ferkit.report.search_tables import best_config, trials_csv
 from ferkit.report.style import figure_style
-from ferkit.search.importance import importance_of
-from ferkit.search.study import Told
+from ferkit.search.importance import importances_of
 from ferkit.search.trials import SearchRecord
 from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking.names import State
@@ -58,24 +56,14 @@ def show_search(client: mlflow.MlflowClient, parent: Run, search: SearchRecord, 
 
 def draw_pictures(search: SearchRecord, folder: Path) -> list[str]:
     """Writes the pictures into a folder; returns the sentences that say what there was too little for."""
-    notes: list[str] = []
-    told = [
-        Told(trial.point, "trained", trial.macro_f1 or 0.0)
-        for trial in search.trials
-        if trial.is_finished and trial.point is not None
-    ]
-    several = len(search.plan.spaces.spaces) > 1
+    spaces = range(len(search.plan.spaces.spaces))
+    endings = [f"_{space + 1}" for space in spaces] if len(spaces) > 1 else [""]
+    importances, notes = importances_of(search)
     with figure_style():
         draw_history(search).savefig(folder / "history.png")
-        for space in range(len(search.plan.spaces.spaces)):
-            ending = f"_{space + 1}" if several else ""
-            if not finished_in(search, space):
-                continue
-            draw_parallel_coordinates(search, space).savefig(folder / f"parallel_coordinates{ending}.png")
-            try:
-                importance = importance_of(search.plan.spaces, space, told)
-            except UserError as error:
-                notes.append(str(error))
-            else:
-                draw_importance(search, importance).savefig(folder / f"importance{ending}.png")
-    return list(dict.fromkeys(notes))
+        for space in spaces:
+            if finished_in(search, space):
+                draw_parallel_coordinates(search, space).savefig(folder / f"parallel_coordinates{endings[space]}.png")
+        for importance in importances:
+            draw_importance(search, importance).savefig(folder / f"importance{endings[importance.space]}.png")
+    return notes

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import mlflow
 from mlflow.entities import Run
@@ -15,6 +14,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from components.register.descriptions import describe_version, name_of_data, tell
 from components.register.groups import log_groups
+from components.register.log_report import log_report
 from ferkit.addresses import run_address
 from ferkit.data import EMOTIONS, Profile, read_profile
 from ferkit.errors import UserError
@@ -29,17 +29,13 @@ from ferkit.registry.settings import Register
 from ferkit.registry.state import RegistryState, reconcile
 from ferkit.registry.verdict import NOT_GATED, REJECTED, Contender, Verdict
 from ferkit.registry.versions import Version
-from ferkit.report.report import Origin, write_report
 from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of
 from ferkit.tracking.markdown import escape
 from ferkit.tracking.names import State, metric
-from ferkit.tracking.owner import is_claim
 from ferkit.tracking.ranking import order, validation_score
 from ferkit.tracking.reuse import origin_of
-
-REPORT: Final = "report.html"
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ def register_run_tree(
     everyone = [run.info.run_id for run in tree.children(client, parent)]
     model = versions.model_of(parent)
     verdict = register_candidates(client, run_ids, Path(faces), policy, run_id, data_uri, everyone, model)
-    html = report_run(client, everyone, Path(faces), verdict, run_id)
+    html = log_report(client, everyone, Path(faces), verdict, run_id)
     log_groups(client, everyone, run_id)
     client.set_tag(run_id, names.COMPLETED, "true")
     for note in verdict.notes:
@@ -172,21 +168,6 @@ def _keeper(client: mlflow.MlflowClient, run: Run) -> str:
     """The run that keeps what a candidate was trained on: the pipeline run in which it was trained."""
     trained = run if origin_of(run) == run.info.run_id else client.get_run(origin_of(run))
     return trained.data.tags.get(MLFLOW_PARENT_RUN_ID, trained.info.run_id)
-
-
-def report_run(
-    client: mlflow.MlflowClient, run_ids: Sequence[str], faces: Path, verdict: Verdict, parent_run_id: str = ""
-) -> str:
-    """The HTML report of a pipeline run, which is also logged to the parent run (else the chosen candidate's own)."""
-    candidates = [read_candidate(client, run_id) for run_id in dict.fromkeys(run_ids)]
-    origin = Origin(mlflow.get_tracking_uri(), candidates[0].experiment_id)
-    if parent_run_id:
-        parent = client.get_run(parent_run_id)
-        parameters = {name: value for name, value in parent.data.params.items() if not is_claim(name)}
-        origin = replace(origin, run_id=parent_run_id, name=str(parent.info.run_name), parameters=parameters)
-    html = write_report(candidates, verdict, read_profile(faces), origin)
-    client.log_text(parent_run_id or verdict.challenger.run_id, html, REPORT)
-    return html
 
 
 def gate_version(

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ferkit.data import EMOTIONS
+from ferkit.durations import duration
 
 
 def render(template: str, **values: Any) -> str:
@@ -31,6 +32,7 @@ def _environment() -> Environment:
     )
     environment.globals["emotions"] = EMOTIONS
     environment.filters["percent"] = percent
+    environment.filters["duration"] = duration
     return environment
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ferkit.addresses import run_address, ui_address, version_address
 from ferkit.data import EMOTIONS, SPLITS, Profile
@@ -18,6 +18,9 @@ from ferkit.report.card import model_card
 from ferkit.report.groups import seed_groups
 from ferkit.report.page import render
 from ferkit.tracking import names
+
+if TYPE_CHECKING:
+    from ferkit.report.search_section import SearchSection  # brings Optuna, which most runs have no use for
 
 FIGURES: Final = {
     "accuracy": "accuracy",
@@ -71,18 +74,29 @@ class Mark(NamedTuple):
     text: str = ""
 
 
-def write_report(candidates: Sequence[CandidateRun], verdict: Verdict, data: Profile, origin: Origin) -> str:
+def write_report(
+    candidates: Sequence[CandidateRun],
+    verdict: Verdict,
+    data: Profile,
+    origin: Origin,
+    search: SearchSection | None = None,
+) -> str:
     """The report of a pipeline run: verdict, candidates and champion side by side, data, how it was made, model card.
+
+    A search's trials have a section of their own; among the candidates are those of them that were evaluated.
 
     Args:
         candidates: of the run, in any order; those that failed too.
         verdict: of the gate.
         data: profile of the data set that the candidates were trained on.
         origin: of the run.
+        search: that the candidates are trials of; None for none.
 
     Returns:
         HTML.
     """
+    trials = search.run_ids if search else frozenset()
+    candidates = [one for one in candidates if one.evaluation or one.run_id not in trials]
     places = {entry.run_id: place for place, entry in enumerate(verdict.candidates)}
     candidates = sorted(candidates, key=lambda candidate: places.get(candidate.run_id, len(places)))
     chosen, champion = verdict.challenger, verdict.champion
@@ -98,6 +112,7 @@ def write_report(candidates: Sequence[CandidateRun], verdict: Verdict, data: Pro
         champion=champion,
         evaluation=evaluation,
         groups=seed_groups(candidates),
+        search=search,
         comparison=comparison,
         reach=_reach(comparison),
         **_scored(candidates, champion),

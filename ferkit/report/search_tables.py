@@ -57,16 +57,22 @@ def best_config(search: SearchRecord, parameters: Mapping[str, Any], parent_run_
         parent_run_id: of the pipeline run.
     """
     best = search.best_first[0]
-    assert best.point is not None
     kept = {key: value for key, value in parameters.items() if key not in ("search", "candidates")}
-    candidate = dict(best.point.values)
-    first = candidate.pop("seed", search.plan.train.get("seed", 0))
-    seeds = [int(first) + 1 + number for number in range(FRESH_SEEDS)]
     head = (
         f"# Trial {best.number} of the search in MLflow run {parent_run_id}: macro-F1 {best.macro_f1:.3f} on "
         f"validation, the best of {len(search.trials)}.\n"
         "# The best of many trials flatters itself: it is trained anew here, with seeds that the search did not use.\n"
         f"#   ferpipe run --config runs:/{parent_run_id}/search/best.yaml\n"
     )
-    values = whole_numbers({**kept, "candidates": [{**candidate, "seeds": seeds}]})
+    values = {**whole_numbers(kept), **best_candidates(search)}
     return head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def best_candidates(search: SearchRecord) -> dict[str, Any]:
+    """The part `candidates` of that config: the best trial's values, with seeds that the search did not use."""
+    best = search.best_first[0]
+    assert best.point is not None
+    candidate = dict(best.point.values)
+    first = candidate.pop("seed", search.plan.train.get("seed", 0))
+    seeds = [int(first) + 1 + number for number in range(FRESH_SEEDS)]
+    return whole_numbers({"candidates": [{**candidate, "seeds": seeds}]})

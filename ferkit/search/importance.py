@@ -12,6 +12,7 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from ferkit.errors import UserError
 from ferkit.search.space import Spaces
 from ferkit.search.study import Told, as_trial, name_in
+from ferkit.search.trials import SearchRecord
 
 FEWEST: Final = 10
 """Finished trials of a space below which importances are noise."""
@@ -30,6 +31,23 @@ class Importance:
     space: int
     shares: dict[str, float]
     trials: int
+
+
+def importances_of(search: SearchRecord) -> tuple[list[Importance], list[str]]:
+    """The importances in each of a search's spaces that has finished trials; why there are none in the others."""
+    told = [
+        Told(trial.point, "trained", trial.macro_f1 or 0.0)
+        for trial in search.trials
+        if trial.is_finished and trial.point is not None
+    ]
+    found: list[Importance] = []
+    reasons: list[str] = []
+    for space in sorted({one.point.space for one in told}):
+        try:
+            found.append(importance_of(search.plan.spaces, space, told))
+        except UserError as error:
+            reasons.append(str(error))
+    return found, list(dict.fromkeys(reasons))
 
 
 def importance_of(spaces: Spaces, space: int, told: Sequence[Told]) -> Importance:

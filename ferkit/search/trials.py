@@ -11,6 +11,7 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from ferkit.durations import duration
 from ferkit.search.record import Plan, decisions, read_plan
 from ferkit.search.space import Point
 from ferkit.tracking import names, tree
@@ -84,6 +85,15 @@ class SearchRecord:
     def seconds(self) -> float:
         """How long all trials trained, added up."""
         return sum(trial.seconds or 0.0 for trial in self.trials)
+
+
+def describe_search(search: SearchRecord) -> str:
+    """How many trials there were, what became of them, and how long they trained, in one line."""
+    finished, pruned, failed = len(search.best_first), search.count(State.PRUNED), search.count(State.FAILED)
+    return (
+        f"{len(search.trials)} trials in {duration(search.seconds)} of training: {finished} finished, {pruned} pruned, "
+        f"{failed} failed"
+    )
 
 
 def find_search(client: mlflow.MlflowClient, parent: Run) -> SearchRecord | None:

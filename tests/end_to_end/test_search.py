@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mlflow.artifacts import load_text
 
 from ferkit.search.record import decisions
 from ferkit.tracking import tree
@@ -54,6 +55,9 @@ def test_two_trials_are_decided_trained_and_ranked_and_the_best_is_registered(
     assert version.run_id == best.info.run_id
     files = {file.path for file in client.list_artifacts(parent.info.run_id, "search")}
     assert {"search/trials.csv", "search/history.png", "search/best.yaml"} <= files
+    report = load_text(f"runs:/{parent.info.run_id}/report.html")
+    assert "2 trials in " in report
+    assert report.count(str(other.info.run_id)) == 1, "a trial that was no finalist is in the table of trials alone"
 
     printed = done.stdout
     assert "2 trials in " in printed

@@ -2,108 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
 import statistics
-import subprocess
 from dataclasses import replace
 from html import escape
 from pathlib import Path
 
-import numpy as np
 import pytest
+from made_up_candidates import candidate, evaluation
+from pages_in_chromium import WIDTH, ask_browser
 
-from ferkit.data import EMOTIONS, Profile
-from ferkit.metrics.classification import Scores
-from ferkit.metrics.evaluation import CandidateRun, Evaluation, Mistake, describe_split
+from ferkit.data import Profile
+from ferkit.metrics.evaluation import CandidateRun, Mistake
 from ferkit.metrics.paired import Difference
 from ferkit.registry.settings import Register
-from ferkit.registry.verdict import NO_CHAMPION, Contender, Scored, Verdict
+from ferkit.registry.verdict import NO_CHAMPION, Contender, Verdict
 from ferkit.report.report import Origin, write_candidate_page, write_report
-from ferkit.serving.package import as_base64_png
 from ferkit.tracking import names
-
-
-def evaluation(seed: int, absent: int | None = None) -> Evaluation:
-    generator = np.random.default_rng(seed)
-    truth = generator.integers(0, 7, 400).astype(np.uint8)
-    if absent is not None:
-        truth[truth == absent] = (absent + 1) % 7
-    probabilities = generator.dirichlet(np.ones(7), 400).astype(np.float32)
-    probabilities[np.arange(400), truth] += 0.4
-    scores = Scores(truth, probabilities / probabilities.sum(axis=1, keepdims=True))
-    splits = {split: describe_split(scores, "d" * 32, 200, 0) for split in ("validation", "test", "test_clean")}
-    png = as_base64_png(generator.integers(0, 256, (48, 48), dtype=np.uint8))
-    return Evaluation(48, "d" * 32, splits, [Mistake(7, "sad", "fear", 0.97, 0.01, png)])
-
-
-def candidate(run_id: str, name: str, found: Evaluation | None, failure: str = "") -> CandidateRun:
-    metrics = {"images_per_second": 431.0}
-    parameters = {"epochs": "30", "seed": run_id, "balance.strategy": "none"}
-    tags = {"git.commit": "c" * 40}
-    return CandidateRun(run_id, "1", name, "FINISHED", failure, "lenet", parameters, metrics, tags, found)
-
-
-@pytest.fixture
-def candidates() -> list[CandidateRun]:
-    return [
-        candidate("b", "second", evaluation(2)),
-        candidate("f", "failed <one>", None, "loss is no number after epoch 2"),
-        candidate("a", "first & <best>", evaluation(1)),
-    ]
-
-
-@pytest.fixture
-def data() -> Profile:
-    of_each = dict.fromkeys(EMOTIONS, 50)
-    record = {"rows": 350, "per_emotion": of_each, "in_train": 11, "digest": "e" * 32}
-    return Profile(
-        source={"csv": "fer.csv", "sha256": "9" * 64, "version": "sha256:9", "rows": 1100},
-        side=48,
-        splits={"train": record, "validation": record, "test": record},
-        rejected={"constant image": 12},
-        duplicates={
-            "policy": "drop_from_train",
-            "conflicting_labels": {"images": 41, "rows": 84},
-            "dropped": {"in validation or test": 33},
-        },
-        balance={"made": {"flip": dict.fromkeys(EMOTIONS, 20)}},
-    )
-
-
-@pytest.fixture
-def verdict() -> Verdict:
-    interval = Difference(0.031, 0.004, 0.058)
-    name = "first & <best>"
-    return Verdict(
-        status="approved",
-        reasons=("clears the floors",),
-        notes=("champion version 3 was trained on other data",),
-        challenger=Scored("8", "a", name, 0.6, 0.58, dict.fromkeys(EMOTIONS, 0.6)),
-        champion=Scored("3", "z", name, 0.6, 0.58, dict.fromkeys(EMOTIONS, 0.5) | {"fear": None}),
-        compared_with="3",
-        macro_f1=interval,
-        accuracy=interval,
-        recall=dict.fromkeys(EMOTIONS, interval),
-        unseen=None,
-        rows=350,
-        test_digest="e" * 32,
-        data_digest="f" * 32,
-        policy=Register(allowed_loss=0.02, allowed_recall_loss=0.05),
-        at="2026-11-21T04:00:00+00:00",
-        candidates=(
-            Contender("a", name, "8", "approved", 0.58),
-            Contender("b", "second", "7", "not_gated", 0.56),
-            Contender("f", "failed <one>", None, None, None),
-        ),
-        model="facial-expression",
-    )
-
-
-@pytest.fixture
-def origin() -> Origin:
-    return Origin("https://mlflow.example", "17", "4f" * 16, "2026-11-21 04:00 fer", {"csv": "fer.csv", "seeds": "[]"})
 
 
 def without_champion(verdict: Verdict, compared_with: str = NO_CHAMPION) -> Verdict:
@@ -281,8 +196,6 @@ def test_the_zero_line_hides_no_minus(
     assert ask_browser(html, width, tmp_path, AT_ZERO) == "\u22120.031 on top"
 
 
-WIDTH = "document.documentElement.scrollWidth"
-
 AT_ZERO = """(() => {
   const label = document.querySelector(".track em"), zero = document.querySelector(".track .zero")
   label.scrollIntoView()
@@ -292,26 +205,6 @@ AT_ZERO = """(() => {
   return label.textContent + (top === label ? " on top" : " under " + top.className)
 })()"""
 """What lies on top where the first label and the line at zero cross."""
-
-
-def ask_browser(html: str, width: int, folder: Path, question: str) -> str:
-    """What an expression comes to on a page in a window of a width."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium here")
-    (folder / "report.html").write_text(html)
-    (folder / "frame.html").write_text(
-        f'<iframe src="report.html" style="width:{width}px;height:900px;border:0"></iframe><script>'
-        f"const frame = document.querySelector('iframe'); frame.onload = () => "
-        f"{{ document.title = frame.contentWindow.eval({json.dumps(question)}) }}</script>"
-    )
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--window-size=1400,1000"]
-    flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    command = [browser, *flags, "--virtual-time-budget=5000", "--dump-dom", f"file://{folder}/frame.html"]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    answered = re.search(r"<title>([^<]+)</title>", dom)
-    assert answered, dom[:500]
-    return answered[1]
 
 
 def test_a_candidate_that_was_no_finalist_did_not_fail(candidates, verdict, data, origin):
