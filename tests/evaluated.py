@@ -61,9 +61,13 @@ def evaluate_three(tracking_uri: str, sample_faces: Path, place: Path) -> Evalua
     client = connect(tracking_uri)
     parent = client.create_run(tree.experiment_id(client, names.EXPERIMENT), tags={names.RUN_KIND: "pipeline"})
     profile, example = read_profile(sample_faces), read_split(sample_faces, "validation").pixels[:1]
-    tags = {names.DATA_DIGEST: profile.digest, names.GIT_COMMIT: "0" * 40}
+    tags = {names.DATA_DIGEST: profile.digest, names.DATA_NAME: "sample", names.GIT_COMMIT: "0" * 40}
     opened = open_candidates(
-        client, parent, [NewCandidate(f"c{n}", f"lenet-s{n}", "lenet", {"seed": n}, tags) for n in range(3)]
+        client,
+        parent,
+        [NewCandidate(f"c{n}", f"lenet-s{n}", "lenet", {"seed": n}, tags) for n in range(3)],
+        {names.PARENT_NAME: str(parent.info.run_name)},
+        {"ingest.duplicates": "keep", "balance.strategy": "none"},
     )
     for seed, run_id in enumerate(opened):
         with tree.writing_to(run_id):

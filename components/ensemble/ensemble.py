@@ -40,6 +40,7 @@ CARRIED = (
     names.CODE_VERSION,
     names.WEIGHTS_VERSION,
     names.DATA_VERSION,
+    names.DATA_NAME,
     names.DATA_SHA256,
     names.DATA_DIGEST,
     names.PIPELINE_VERSION,
@@ -104,7 +105,7 @@ def join(
     """
     profile = read_profile(folder)
     check_same_data(members, profile)
-    run_id = open_ensemble(client, parent, _describe(members, weights))
+    run_id = open_ensemble(client, parent, _describe(parent, members, weights), _data_parameters(members[0]))
     run = client.get_run(run_id)
     if state_of(run) in (State.TRAINED, State.EVALUATED, State.FAILED):
         log.info("%s", f"{run.info.run_name}: {run.data.tags.get(names.FAILURE) or 'is already made'}")
@@ -138,7 +139,12 @@ def check_same_data(members: Sequence[Run], profile: Profile) -> None:
             )
 
 
-def _describe(members: Sequence[Run], weights: str) -> NewCandidate:
+def _data_parameters(member: Run) -> dict[str, str]:
+    """What the data that all members have in common was made with: a column of the runs table shows it of each."""
+    return {name: value for name, value in member.data.params.items() if name.startswith(("ingest.", "balance."))}
+
+
+def _describe(parent: Run, members: Sequence[Run], weights: str) -> NewCandidate:
     """The ensemble as a candidate: its settings are its members and how they are weighted."""
     ids = [run.data.tags.get(names.CANDIDATE_ID, run.info.run_id) for run in members]
     settings: dict[str, Any] = {"architecture": names.ENSEMBLE, "weights": weights, "members": len(members)}
@@ -149,7 +155,7 @@ def _describe(members: Sequence[Run], weights: str) -> NewCandidate:
         name=f"ensemble-of-{len(members)}-{weights}",
         architecture=names.ENSEMBLE,
         settings=settings,
-        tags={name: best[name] for name in CARRIED if name in best},
+        tags={name: best[name] for name in CARRIED if name in best} | {names.PARENT_NAME: str(parent.info.run_name)},
     )
 
 

@@ -14,7 +14,7 @@ from ferkit.data import Profile
 from ferkit.metrics.evaluation import CandidateRun, SplitScores
 from ferkit.registry.verdict import NO_CHAMPION, NOT_GATED, Verdict
 from ferkit.registry.versions import Version
-from ferkit.tracking import names
+from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import log_scores
 from ferkit.tracking.markdown import cut_rows, escape
 
@@ -50,12 +50,12 @@ def tell(
         if own or version.run_id == one.run_id:  # else an earlier run's version, described by that
             said = describe_version(one, data, name, own, parent, tracking_uri)
             client.update_model_version(version.model, version.number, description=said)
-        for tag, value in _standing(version, own).items():
+        for tag, value in standing(version, own, best.name).items():
             client.set_tag(one.run_id, tag, value)
     if not parent:
         return
     note = client.get_run(parent).data.tags.get(names.NOTE, "")
-    tags = _standing(registered[best.run_id], verdict) | {
+    tags = standing(registered[best.run_id], verdict) | {
         names.BEST_CANDIDATE: best.name,
         MLFLOW_RUN_NOTE: describe_pipeline_run(verdict, candidates, data, name, tracking_uri, note),
     }
@@ -64,10 +64,21 @@ def tell(
     log_scores(client, parent, best.metrics)
 
 
-def _standing(version: Version, verdict: Verdict | None) -> dict[str, str]:
-    """What a row of the runs table shows of a version: its number, and what the gate said of it."""
-    status = verdict.status if verdict else version.tags.get(names.VALIDATION_STATUS, NOT_GATED)
-    return {names.VERSION: f"{version.model}/{version.number}", names.VERDICT: status}
+def standing(version: Version, verdict: Verdict | None, judged: str = "") -> dict[str, str]:
+    """What a row of the runs table shows of a version: its number, what the gate said of it, and why.
+
+    Args:
+        version: that a run became.
+        verdict: the gate's on it; None where it judged another one.
+        judged: the name of that one.
+    """
+    if verdict is not None:
+        status, why = verdict.status, "; ".join(verdict.reasons)
+    else:
+        status, why = version.tags.get(names.VALIDATION_STATUS, NOT_GATED), version.tags.get(names.VALIDATION_REASONS)
+        why = why or f"not judged: of its pipeline run, {judged} is the best on validation"
+    told = {names.VERSION: f"{version.model}/{version.number}", names.VERDICT: status, names.VERDICT_REASONS: why}
+    return {name: value[: tree.LONGEST_TAG] for name, value in told.items()}
 
 
 def name_of_data(candidate: CandidateRun, data: Profile) -> str:

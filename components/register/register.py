@@ -12,7 +12,7 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from components.register.descriptions import describe_version, name_of_data, tell
+from components.register.descriptions import describe_version, name_of_data, standing, tell
 from components.register.groups import log_groups
 from components.register.log_report import log_report
 from ferkit.addresses import run_address
@@ -193,13 +193,15 @@ def gate_version(
     chosen = versions.version_of(client, version, model)
     with data_of(chosen, faces) as folder:
         verdict = decide(client, chosen, state, folder, policy)
-        _describe_anew(client, chosen, verdict, read_profile(folder))
+        _tell_anew(client, chosen, verdict, read_profile(folder))
     record_verdict(client, chosen, verdict, pipeline_run_of(client, chosen))
     return verdict
 
 
-def _describe_anew(client: mlflow.MlflowClient, version: Version, verdict: Verdict, data: Profile) -> None:
-    """Puts a later verdict into a version's description; one whose run is not here keeps the one it has."""
+def _tell_anew(client: mlflow.MlflowClient, version: Version, verdict: Verdict, data: Profile) -> None:
+    """Puts a later verdict into a version's description, and into the rows of its run and of the pipeline run whose
+    best it was; a version whose run is not here keeps the description it has.
+    """
     try:
         candidate = read_candidate(client, version.run_id)
     except mlflow.MlflowException as error:
@@ -210,6 +212,11 @@ def _describe_anew(client: mlflow.MlflowClient, version: Version, verdict: Verdi
     name = name_of_data(candidate, data)
     said = describe_version(candidate, data, name, verdict, parent, mlflow.get_tracking_uri())
     client.update_model_version(version.model, version.number, description=said)
+    told = standing(version, verdict)
+    is_best = parent and client.get_run(parent).data.tags.get(names.VERSION) == told[names.VERSION]
+    for run_id in (version.run_id, *([parent] if is_best else [])):
+        for tag, value in told.items():
+            client.set_tag(run_id, tag, value)
 
 
 def record_verdict(

@@ -83,8 +83,15 @@ def _numbered(client: mlflow.MlflowClient, parent: Run) -> list[Run]:
     return [run for run in tree.children(client, parent) if NUMBER in run.data.tags]
 
 
-def open_ensemble(client: mlflow.MlflowClient, parent: Run, candidate: NewCandidate) -> str:
-    """The run id of what is made of a parent's candidates: the run that is there for an equal one, else a new one."""
+def open_ensemble(client: mlflow.MlflowClient, parent: Run, candidate: NewCandidate, shared: Mapping[str, str]) -> str:
+    """The run id of what is made of a parent's candidates: the run that is there for an equal one, else a new one.
+
+    Args:
+        client: of the MLflow that holds the runs.
+        parent: the pipeline run.
+        candidate: the ensemble.
+        shared: parameters that its run has beside its own: those that made its data.
+    """
 
     def equal() -> list[Run]:
         return [
@@ -93,7 +100,7 @@ def open_ensemble(client: mlflow.MlflowClient, parent: Run, candidate: NewCandid
             if NUMBER not in run.data.tags and run.data.tags.get(names.CANDIDATE_ID) == candidate.candidate_id
         ]
 
-    run_id = _open(client, parent, None, candidate, next(iter(equal()), None), {}, {})
+    run_id = _open(client, parent, None, candidate, next(iter(equal()), None), {}, shared)
     discard_runs(client, [run for run in equal() if run.info.run_id != run_id])
     return run_id
 

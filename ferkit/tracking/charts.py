@@ -30,22 +30,22 @@ class Section:
         heading: of the section.
         columns: charts beside each other.
         charts: as `parallel`, `bars` and `pictures` make them.
+        height: of a chart, in pixels.
     """
 
     heading: str
     columns: int
     charts: Sequence[Mapping[str, Any]]
+    height: int = 360
 
 
 def in_view(sections: Sequence[Section]) -> dict[str, Any]:
     """The sections, in their order, as a part of a view's state."""
-    kept = {"deleted": False, "isGenerated": False}
     placed = [
         {
             "uuid": f"{place}-{number}",
             "runsCountToCompare": SHOWN_RUNS,
             "metricSectionId": f"section-{place}",
-            **kept,
             **chart,
         }
         for place, section in enumerate(sections)
@@ -56,9 +56,9 @@ def in_view(sections: Sequence[Section]) -> dict[str, Any]:
             "uuid": f"section-{place}",
             "name": section.heading,
             "columns": section.columns,
+            "cardHeight": section.height,
             "display": True,
             "isReordered": True,  # else the page sorts them by name
-            **kept,
         }
         for place, section in enumerate(sections)
     ]
@@ -81,8 +81,8 @@ def bars(key: str) -> dict[str, Any]:
 
 
 def pictures(key: str) -> dict[str, Any]:
-    """A picture of every run that logged one under this key."""
-    return {"type": "IMAGE", "imageKeys": [key], "displayName": key}
+    """A picture of every run that logged one under this key, without its parameters, which would hide it."""
+    return {"type": "IMAGE", "imageKeys": [key], "displayName": key, "step": 0, "showRunParams": False}
 
 
 SCORES: Final = (metric("validation", "macro_f1"), metric("test", "macro_f1"))
@@ -96,7 +96,7 @@ OF_CANDIDATES: Final = in_view(
     [
         Section("Settings and scores", 1, [parallel(SETTINGS, SCORES)]),
         Section("Recall of each class, test", 4, [bars(metric("test", "recall", emotion)) for emotion in CLASSES]),
-        Section("Side by side", 3, [pictures(key) for key in PICTURES]),
+        Section("Side by side", 1, [pictures(key) for key in PICTURES], height=680),
     ]
 )
 

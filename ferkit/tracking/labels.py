@@ -26,6 +26,7 @@ _TAG: Final = re.compile(r"[\w.-][\w. /-]*", re.ASCII)
 _OURS: Final = frozenset(
     [
         *(names.ARCHITECTURE, names.CANDIDATE_ID, names.GROUP, names.IMAGE, names.FAILURE, names.VERDICT),
+        names.VERDICT_REASONS,
         *(names.VERSION, names.BEST_CANDIDATE, names.NOTE, "hardware", "precision"),
     ]
 )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
 from ferpipe_ui import QUIET, ferpipe_ui
 from mlflow_server import free_port
@@ -19,6 +20,9 @@ from ferkit.tracking.store import connect
 from ferkit.tracking.views import SEEDS, view_path
 
 pytestmark = pytest.mark.browser
+
+CANDIDATES = f"tags.`{names.RUN_KIND}` = 'candidate'"
+PICTURE = np.zeros((40, 40, 3), np.uint8)
 
 
 @pytest.fixture(scope="session")
@@ -39,11 +43,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     address = f"sqlite:///{tmp_path_factory.mktemp('ui') / 'mlflow.db'}"
     client = connect(address)
     experiment = tree.experiment_id(client, names.EXPERIMENT)
-    parent = client.create_run(experiment, tags={names.RUN_KIND: "pipeline"}, run_name="2026-11-21 04:00")
+    parent = client.create_run(experiment, tags={names.RUN_KIND: "pipeline"}, run_name="2026-11-21 04:00 fer2013")
     made = [("lenet-tuned-s0", 0.9375, ""), ("multi_kernel-tuned-s0", 0.8125, "")]
     made += [(f"lenet-notebook-s{seed}", score, "lenet-notebook") for seed, score in enumerate((0.25, 0.375))]
     for name, accuracy, group in made:
         tags = {names.RUN_KIND: "candidate", "mlflow.parentRunId": parent.info.run_id}
+        tags |= {names.DATA_NAME: "fer2013", names.PARENT_NAME: "2026-11-21 04:00 fer2013"}
+        tags |= {names.VERDICT: "rejected", names.VERDICT_REASONS: "macro-F1 is below the floor"}
         run = client.create_run(
             experiment,
             run_name=name,
@@ -69,7 +75,7 @@ def shown(chromium: str, ui: str, store: str, tmp_path: Path) -> Callable[..., s
     [experiment] = mlflow.MlflowClient(store).search_experiments(filter_string=f"name = '{names.EXPERIMENT}'")
 
     def show(*view: str) -> str:
-        command = [chromium, *QUIET.split(), f"--user-data-dir={tmp_path}", "--window-size=1800,800"]
+        command = [chromium, *QUIET.split(), f"--user-data-dir={tmp_path}", "--window-size=1400,800"]
         command += ["--virtual-time-budget=30000", "--dump-dom", ui + view_path(experiment.experiment_id, *view)]
         page = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
         return re.sub(r"<[^>]+>", " ", page)
@@ -86,17 +92,22 @@ def test_the_saved_view_of_seeds_shows_the_mean_of_each_group(shown: Callable[..
 
 def test_the_saved_view_shows_the_candidates_by_what_they_are_compared_by(shown: Callable[..., str]):
     text = shown()
-    for expected in ("lenet-tuned-s0", "multi_kernel-tuned-s0", "test/accuracy", "test/macro_f1", "0.9375", "0.8125"):
+    # The table draws those columns alone that lie in the window.
+    columns = ("data.name", "pipeline.run", "eval_val/macro_f1", "test/macro_f1", "verdict.reasons")
+    for expected in ("lenet-tuned-s0", "multi_kernel-tuned-s0", *columns, "0.9375", "0.8125"):
         assert expected in text, expected
     assert text.index("lenet-tuned-s0") < text.index("multi_kernel-tuned-s0"), "best on validation first"
-    assert "2026-11-21" not in text, "parents are left out"
+    assert "fer2013" in text
+    assert "macro-F1 is below the floor" in text
+    assert re.search(r"\b4\s+matching runs", text), "parents are left out"
 
 
 def test_the_saved_view_of_candidates_has_charts(chromium: str, ui: str, store: str, tmp_path: Path):
     client = mlflow.MlflowClient(store)
     [experiment] = client.search_experiments(filter_string=f"name = '{names.EXPERIMENT}'")
-    for run in client.search_runs([experiment.experiment_id], f"tags.`{names.RUN_KIND}` = 'candidate'"):
+    for run in client.search_runs([experiment.experiment_id], CANDIDATES):
         client.log_metric(run.info.run_id, "test/recall/disgust", 0.5)
+        client.log_image(run.info.run_id, PICTURE, key="test_confusion_matrix", step=0)
         for name in SETTINGS:  # the plot leaves out a run that lacks one
             client.log_param(run.info.run_id, name, run.info.run_name)
     address = f"{ui}{view_path(experiment.experiment_id)}&compareRunsMode=CHART"
@@ -108,3 +119,6 @@ def test_the_saved_view_of_candidates_has_charts(chromium: str, ui: str, store: 
     assert places == sorted(places)
     assert "Parallel Coordinates" in page
     assert "test/recall/disgust" in page
+    pictures = page[places[2] :]
+    assert pictures.count("path=images%2Ftest_confusion_matrix") == len(client.search_runs([experiment.experiment_id], CANDIDATES))
+    assert "learning_rate=" not in pictures, "a wall of parameters hides the picture of a run"

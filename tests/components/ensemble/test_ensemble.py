@@ -47,6 +47,11 @@ def test_its_run_is_a_candidates_and_names_its_members(evaluated: Evaluated):
     assert run.data.tags[names.ARCHITECTURE] == names.ENSEMBLE
     assert run.data.tags[names.DATA_DIGEST] == read_profile(evaluated.folder).digest
     assert run.data.tags[names.GIT_COMMIT] == "0" * 40
+    assert (run.data.tags[names.DATA_NAME], run.data.tags[names.PARENT_NAME]) == (
+        "sample",
+        evaluated.parent.info.run_name,
+    )
+    assert (run.data.params["ingest.duplicates"], run.data.params["balance.strategy"]) == ("keep", "none")
     for member in (best, second):
         assert f"/runs/{member})" in run.data.tags["mlflow.note.content"]
     linked = {evaluated.client.get_logged_model(one.model_id).source_run_id for one in run.inputs.model_inputs}

@@ -376,9 +376,13 @@ def test_registry_and_pipeline_run_say_what_came_out(case: Case) -> None:
         "approved",
         "not_gated",
     ]
+    why = [case.client.get_run(run_id).data.tags[names.VERDICT_REASONS] for run_id in case.run_ids[:3:2]]
+    assert why[0] == "; ".join(verdict.reasons)
+    assert why[1] == f"not judged: of its pipeline run, {verdict.challenger.name} is the best on validation"
     parent = case.client.get_run(case.parent)
     assert parent.data.tags[names.VERSION] == "facial-expression/1"
     assert parent.data.tags["gate.verdict"] == str(verdict)
+    assert parent.data.tags[names.VERDICT_REASONS] == why[0]
     assert parent.data.metrics == {"eval_val/macro_f1": 0.9, "test/macro_f1": 0.5}
     note = parent.data.tags["mlflow.note.content"]
     assert note.startswith("**approved**: [facial-expression version 1](")
@@ -390,6 +394,17 @@ def test_registry_and_pipeline_run_say_what_came_out(case: Case) -> None:
         "data.digest",
         "data.uri",
     }
+
+
+def test_a_later_verdict_is_in_the_rows_of_its_run_and_of_the_pipeline_run(case: Case) -> None:
+    case.register(GOOD, BAD)
+    strict = Register(resamples=1_000, floor_macro_f1=0.99)
+    for number, run_ids in (("1", (case.run_ids[GOOD], case.parent)), ("2", (case.run_ids[BAD],))):
+        verdict = gate_version(case.client, number, case.data, strict)
+        for run_id in run_ids:
+            tags = case.client.get_run(run_id).data.tags
+            assert (tags[names.VERDICT], tags[names.VERDICT_REASONS]) == ("rejected", "; ".join(verdict.reasons))
+    assert case.client.get_run(case.parent).data.tags[names.VERSION] == "facial-expression/1", "its best is the same"
 
 
 def test_the_registered_model_says_what_it_is_and_how_a_version_becomes_champion(case: Case) -> None:

@@ -33,6 +33,20 @@ def test_the_charts_of_candidates_are_of_what_evaluate_logs() -> None:
     assert pictures <= {"learning_curves", *(f"test_{name}" for name in SIDE_BY_SIDE)}
 
 
+def test_the_columns_stand_in_the_order_in_which_they_are_chosen() -> None:
+    """Behind a run's name; else the page puts every metric before the data that it is of."""
+    for view in ("candidates", "pipeline-runs", "trials", "seeds"):
+        state = state_of(view)
+        assert [column for column in state["columnOrder"] if column in state["selectedColumns"]] == (
+            state["selectedColumns"]
+        )
+        assert state["columnOrder"][0] == "attributes.`Run Name`"
+        assert set(state["columnWidths"]) <= set(state["columnOrder"])
+    columns = state_of("candidates")["columnOrder"]
+    first = ["tags.`data.name`", "tags.`pipeline.run`", "metrics.`eval_val/macro_f1`", "metrics.`test/macro_f1`"]
+    assert columns[2:8] == [*first, "tags.`verdict`", "tags.`verdict.reasons`"]
+
+
 def test_every_chart_is_in_a_section() -> None:
     for view in ("candidates", "pipeline-runs"):
         state = state_of(view)
