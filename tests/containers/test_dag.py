@@ -27,6 +27,8 @@ from swift import S3Server, swift_server
 from ferkit.tracking import names
 from pipeline.parameters import Parameters
 
+HERE = Path(__file__).resolve().parent
+
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]
 
 EPOCHS = 12
@@ -93,7 +95,7 @@ class Team:
         }
         path = self.folder / f"{name}.json"
         path.write_text(json.dumps(request))
-        command = [sys.executable, "-m", "pipeline.docker_runner", str(path)]
+        command = [sys.executable, str(HERE / "docker_runner.py"), str(path)]
         with self.log(name).open("w") as log:
             return subprocess.Popen(command, cwd=ROOT, text=True, stdout=log, stderr=subprocess.STDOUT)
 

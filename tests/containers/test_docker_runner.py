@@ -9,16 +9,18 @@ from pathlib import Path
 
 import docker
 import pytest
+from docker_runner import run_container
 from engine import Built
 
-from pipeline.docker_runner import run_container
+HERE = Path(__file__).resolve().parent
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1200)]
 
 TWENTY = """
 import json, sys
 from kfp import dsl, local
-from pipeline.docker_runner import mend_docker_runner
+sys.path.insert(0, HERE)
+from docker_runner import mend_docker_runner
 
 @dsl.component(base_image="IMAGE", install_kfp_package=False, packages_to_install=[])
 def fail():
@@ -41,7 +43,7 @@ def test_a_failing_step_fails_20_times_out_of_20(images: Built, tmp_path: Path) 
     root = tmp_path / "root"
     root.mkdir(mode=0o777)
     root.chmod(0o777)
-    code = TWENTY.replace("IMAGE", images.cpu)
+    code = TWENTY.replace("IMAGE", images.cpu).replace("HERE", repr(str(HERE)))
     # From a file: kfp reads a component's source.
     script = tmp_path / "twenty.py"
     script.write_text(code)

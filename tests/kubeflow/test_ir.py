@@ -172,8 +172,10 @@ def test_resources_are_those_of_the_step(compiled: Compiled) -> None:
     train = compiled.container("train")["resources"]
     assert (train["resourceCpuRequest"], train["resourceCpuLimit"]) == ("6", "8")
     assert (train["resourceMemoryRequest"], train["resourceMemoryLimit"]) == ("24Gi", "32Gi")
-    ingest = compiled.container("ingest")["resources"]
-    assert (ingest["resourceMemoryRequest"], ingest["resourceMemoryLimit"]) == ("2Gi", "4Gi")
+    for step in set(PLACED) - {"train"}:
+        of_step = compiled.container(step)["resources"]
+        limits = (of_step["resourceMemoryRequest"], of_step["resourceMemoryLimit"])
+        assert limits == (STEPS[step].memory, STEPS[step].memory_limit), step
 
 
 def test_every_step_is_tried_again_with_growing_waits(compiled: Compiled) -> None:

@@ -8,9 +8,6 @@ from typing import Final
 from ferkit.data.source.cells import split_cells
 from ferkit.errors import UserError
 
-LONGEST_HEADER: Final = 65_536
-"""Bytes in which the header line must end."""
-
 _MARKS: Final = {
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",

@@ -1,6 +1,8 @@
 """Runs the pipeline in its containers on this machine: kfp's DockerRunner, made to tell a failure from a success.
 
-python -m pipeline.docker_runner REQUEST.json
+    python tests/containers/docker_runner.py REQUEST.json
+
+No command of the pipeline uses it: the tests run the DAG in its containers by it.
 """
 
 from __future__ import annotations
