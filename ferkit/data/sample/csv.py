@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 
 from ferkit.data import EMOTIONS
-from ferkit.data.sample.draw import SIDE, draw_faces
+from ferkit.data.sample.canvas import SIDE
+from ferkit.data.sample.draw import draw_faces
 from ferkit.errors import UserError
 
 FEWEST: Final = 100
