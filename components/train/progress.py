@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -33,3 +36,16 @@ class Bar(keras.callbacks.Callback):
     def close(self) -> None:
         """Leaves the terminal as it was; also in the midst of an epoch that failed."""
         self.progress.stop()
+
+
+@contextmanager
+def progress_bar() -> Iterator[list[Any]]:
+    """A progress bar, where somebody watches; taken away however training ends."""
+    if not sys.stdout.isatty():
+        yield []
+        return
+    bar = Bar()
+    try:
+        yield [bar]
+    finally:
+        bar.close()

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import csv
 import logging
-import shutil
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import mlflow
 import numpy as np
 from mlflow.entities import Metric, Run
 
+from components.train.event_file import EventFile
 from components.train.take_over import FOLDER, take_over
 from ferkit.data import EMOTIONS, Faces, Profile, read_profile, read_split
 from ferkit.errors import UserError
@@ -115,6 +113,7 @@ def _train(
     run_id, name = run.info.run_id, run.info.run_name
     settings = candidate.train
     hardware = choose(settings)  # before anything imports keras
+    from components.train.progress import progress_bar
     from ferkit.training.fit import fit
 
     started = time.monotonic()
@@ -122,7 +121,7 @@ def _train(
     describe_run(client, run_id, profile, hardware)
     mlflow.enable_system_metrics_logging()
     try:
-        with writing_to(run_id), _EventFile(settings.tensorboard, history) as event_file:
+        with writing_to(run_id), EventFile(settings.tensorboard, history) as event_file:
             # Killed between logging an epoch and saving its state, that epoch is trained once more.
             logged = last_step(client, run_id, "train/loss")
             pruner = pruner_of(client, run)
@@ -145,7 +144,7 @@ def _train(
                 if pruner:
                     for number, epoch in enumerate(history, 1):
                         pruner.watch(number, epoch[names.EPOCH_MACRO_F1])
-                with _progress() as on_step:
+                with progress_bar() as on_step:
                     trained = fit(
                         candidate,
                         train,
@@ -238,62 +237,3 @@ def as_line(number: int, epochs: int, epoch: Mapping[str, float]) -> str:
 def _warn_of_cpu(hardware: Hardware, log: logging.Logger) -> None:
     if hardware.device == "cpu":
         log.warning("no GPU here: training on the %s (give require_gpu=true to refuse that)", hardware.name)
-
-
-@contextmanager
-def _progress() -> Iterator[list[Any]]:
-    """A progress bar, where somebody watches; taken away however training ends."""
-    if not sys.stdout.isatty():
-        yield []
-        return
-    from components.train.progress import Bar
-
-    bar = Bar()
-    try:
-        yield [bar]
-    finally:
-        bar.close()
-
-
-class _EventFile:
-    """TensorBoard's event file, logged to the active run anew after every epoch; nothing where not asked for.
-
-    It begins with the epochs of `history`, which a killed training had finished, and takes that training's place.
-    """
-
-    NAME = "events.out.tfevents.training"
-
-    def __init__(self, wanted: bool, history: list[dict[str, float]]) -> None:
-        self._history = history
-        self._folder = tempfile.TemporaryDirectory() if wanted else None
-        self._writer: Any = None
-
-    def __enter__(self) -> _EventFile:
-        if self._folder:
-            try:
-                from tensorboard.summary import Writer
-            except ImportError:
-                cure = "pip install 'fer-pipeline[tensorboard]'"
-                raise UserError(f"train.tensorboard: tensorboard is not installed; {cure}") from None
-            self._writer = Writer(str(Path(self._folder.name, "written")))
-            for number, epoch in enumerate(self._history, 1):
-                self._write(number, epoch)
-        return self
-
-    def add(self, number: int, epoch: Mapping[str, float]) -> None:
-        """One epoch's figures."""
-        if self._writer and self._folder:
-            self._write(number, epoch)
-            self._writer.flush()
-            (written,) = Path(self._folder.name, "written").iterdir()
-            mlflow.log_artifact(str(shutil.copyfile(written, Path(self._folder.name, self.NAME))), "tensorboard")
-
-    def _write(self, number: int, epoch: Mapping[str, float]) -> None:
-        for name, value in epoch.items():
-            self._writer.add_scalar(name, value, number)
-
-    def __exit__(self, *_: object) -> None:
-        if self._writer:
-            self._writer.close()
-        if self._folder:
-            self._folder.cleanup()

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ferkit.report.style import BEFORE, EMOTION_COLOURS, INK, RULE
+from ferkit.search.dimensions import Dimension, Range
 from ferkit.search.importance import Importance
-from ferkit.search.space import Dimension, Range
 from ferkit.search.trials import SearchRecord, TrialRow
 from ferkit.tracking.names import State
 

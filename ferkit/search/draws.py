@@ -8,8 +8,9 @@ from typing import Any, Final
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 from ferkit.errors import UserError
+from ferkit.search.dimensions import Choice
 from ferkit.search.settings import Search
-from ferkit.search.space import Choice, Point, Spaces
+from ferkit.search.space import Point, Spaces
 
 DRAWS_PER_TRIAL: Final = 50
 """How often a random search may draw what it has drawn before, on average, until it gives up."""

@@ -20,8 +20,9 @@ from optuna.pruners import PercentilePruner
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from ferkit.search.dimensions import Choice, Dimension
 from ferkit.search.settings import Search
-from ferkit.search.space import Choice, Dimension, Point, Spaces
+from ferkit.search.space import Point, Spaces
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -1,6 +1,7 @@
 """What a face is painted on and by: a canvas of many faces at once, its shapes, and dice that roll alike everywhere.
 
-Every array of shapes is float32 (n, 48, 48), every array of settings (n, 1, 1); lengths are in head units (draw.py)."""
+Every array of shapes is float32 (n, 48, 48), every array of settings (n, 1, 1); lengths are in head units (draw.py).
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The parts of a drawn face, each painted onto the canvas over the ones before it, in the order of draw.py.
 
-`skin`, `hair` and `yaw` are float32 (n, 1, 1), grey levels and a turn of the head; `light` is where light comes from, two
-of the same; `traits` are how far each trait of an expression is from rest.
+`skin`, `hair` and `yaw` are float32 (n, 1, 1), grey levels and a turn of the head; `light` is where light comes from,
+two of the same; `traits` are how far each trait of an expression is from rest.
 """
 
 from __future__ import annotations

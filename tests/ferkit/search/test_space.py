@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from ferkit.errors import UserError
+from ferkit.search.dimensions import Choice, Range
 from ferkit.search.settings import Search
-from ferkit.search.space import Choice, Point, Range, Spaces
+from ferkit.search.space import Point, Spaces
 
 
 def spaces_of(*spaces: dict[str, Any], method: str = "tpe", train: dict[str, Any] | None = None) -> Spaces:
