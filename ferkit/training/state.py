@@ -22,6 +22,9 @@ from ferkit.store_errors import StoreError, classify
 WAITS: Final = (0.0, 2.0, 6.0, 14.0)
 """Seconds before S3 is asked again where it does not answer: 22, then the step fails, and goes on at its next try."""
 
+LONGEST: Final = 25.0
+"""Seconds from the first question after which no further one is asked: answers may take long to fail, too."""
+
 
 @dataclass
 class State:
@@ -93,7 +96,7 @@ class S3Store:
 
         self.bucket, _, prefix = address.removeprefix("s3://").partition("/")
         self.key = f"{prefix.rstrip('/')}/state.npz".lstrip("/")
-        settings = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
+        settings = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=15)
         try:
             self.client: Any = boto3.Session().client("s3", config=settings)
         except (BotoCoreError, ValueError) as error:
@@ -141,11 +144,12 @@ class S3Store:
         """What S3 answers; asked again for a while where it does not, or says that it cannot now."""
         from botocore.exceptions import BotoCoreError, ClientError
 
+        end = time.monotonic() + LONGEST
         for wait in WAITS:
             try:
                 return ask()
             except (BotoCoreError, ClientError) as error:
-                if classify(error) is not StoreError.OUT_OF_REACH:
+                if classify(error) is not StoreError.OUT_OF_REACH or time.monotonic() + wait > end:
                     raise
             time.sleep(wait)
         return ask()

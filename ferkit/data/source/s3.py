@@ -18,9 +18,9 @@ from ferkit.data.source.remote import RemoteFile, Stream
 from ferkit.errors import UserError
 
 SETTINGS: Final = Config(
-    retries={"max_attempts": 3, "mode": "standard"},
-    connect_timeout=10,
-    read_timeout=30,
+    retries={"total_max_attempts": 4, "mode": "standard"},
+    connect_timeout=5,
+    read_timeout=5,  # for a first byte, and between bytes: what breaks off goes on where it stopped
     user_agent_extra="fer-pipeline",
 )
 CREDENTIALS: Final = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"

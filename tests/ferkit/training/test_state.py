@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from botocore.stub import Stubber
 
 from ferkit.errors import OutOfReach, UserError
@@ -33,6 +34,29 @@ def test_a_refusal_of_s3_is_one_sentence(code: str, cure: str):
         answers.add_client_error("get_object", code, http_status_code=403)
         with pytest.raises(OutOfReach, match=f"^s3://faces/runs/state.npz: .*{cure}"):
             store.load()
+
+
+@pytest.mark.parametrize("failure", [ConnectTimeoutError, ReadTimeoutError])
+def test_an_s3_that_never_answers_is_given_up_within_30_s(failure: type[Exception], monkeypatch: pytest.MonkeyPatch):
+    """On a clock that goes by what is waited for: the client's own timeouts, and the pauses between questions."""
+    store = S3Store("s3://faces/runs")
+    settings = store.client.meta.config
+    timeout = settings.connect_timeout if failure is ConnectTimeoutError else settings.read_timeout
+    clock = [0.0]
+
+    def never_answers(**_: object) -> None:
+        clock[0] += timeout
+        raise failure(endpoint_url="http://192.0.2.1", error="timed out")
+
+    def wait(seconds: float) -> None:
+        clock[0] += seconds
+
+    monkeypatch.setattr("ferkit.training.state.time.sleep", wait)
+    monkeypatch.setattr("ferkit.training.state.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(store.client, "put_object", never_answers)
+    with pytest.raises(OutOfReach, match="give a state_dir that can be written"):
+        store.save(State())
+    assert 2 * timeout <= clock[0] <= 30
 
 
 def test_a_state_that_is_damaged_or_not_to_be_read_is_one_sentence(tmp_path: Path):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import socketserver
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.config import Config
 from botocore.stub import Stubber
 
-from ferkit.data.source import find_source
+from ferkit.data.source import find_source, s3
 from ferkit.data.source.s3 import S3Object
 from ferkit.errors import UserError
 
@@ -151,3 +155,32 @@ def test_who_pays_is_asked_of_the_environment(answers: tuple[S3Object, Stubber],
     stub.add_client_error("head_object", "403", http_status_code=403)
     with pytest.raises(UserError, match=r"and their rights to the object$"):
         source.version()
+
+
+def test_a_server_that_takes_the_question_and_never_answers_is_given_up_within_30_s(monkeypatch: pytest.MonkeyPatch):
+    """Counted with a server that hears and says nothing, and the client's timeouts made short."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "name")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    real, short = s3.SETTINGS, Config(connect_timeout=1, read_timeout=0.1)
+    monkeypatch.setattr(s3, "SETTINGS", real.merge(short))
+    asked: list[bytes] = []
+    over = threading.Event()
+
+    class Silent(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            asked.append(self.rfile.readline())
+            over.wait()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Silent) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_address[1]}")
+        try:
+            with pytest.raises(UserError, match=r"^s3://faces/a\.csv: S3 cannot be reached"):
+                find_source("s3://faces/a.csv").version()
+        finally:
+            over.set()
+            server.shutdown()
+    timeout: Any = max(real.connect_timeout, real.read_timeout)  # pyright: ignore[reportAttributeAccessIssue]
+    pauses = sum(2**attempt for attempt in range(len(asked) - 1))  # at most, of botocore's standard mode
+    assert len(asked) >= 2
+    assert len(asked) * timeout + pauses <= 30
