@@ -15,7 +15,7 @@ from ferkit.data.source.redirects import Session
 from ferkit.data.source.remote import RemoteFile, Stream
 from ferkit.errors import UserError
 
-TIMEOUT: Final = (10, 30)
+TIMEOUT: Final = (5, 12)
 """Seconds to connect, and between two bytes."""
 
 BUFFER: Final = 1024 * 1024

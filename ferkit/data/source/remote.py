@@ -19,6 +19,9 @@ TRIES: Final = 5
 FIRST_PAUSE: Final = 0.2
 """Seconds before the second try; twice as long before each further one."""
 
+LONGEST: Final = 20.0
+"""Seconds without a byte gained after which a broken connection is not taken up again, whatever the tries left."""
+
 
 class Stream(Protocol):
     """A response that is being read."""
@@ -84,7 +87,7 @@ class RemoteFile(io.RawIOBase):
 
     def _read_on(self, most: int) -> bytes:
         """The next bytes, 1 to `most`; none at the end of a file of unknown size."""
-        pause = FIRST_PAUSE
+        pause, end = FIRST_PAUSE, time.monotonic() + LONGEST
         for last in (False,) * TRIES + (True,):
             try:
                 if self._stream is None:
@@ -95,7 +98,7 @@ class RemoteFile(io.RawIOBase):
                 raise ConnectionError("it ended early")
             except (*self._broken, OSError) as error:
                 self._drop()
-                if last:
+                if last or time.monotonic() + pause > end:
                     of = "" if self._size is None else f" of {self._size:,}"
                     raise UserError(
                         f"{self._address}: the connection broke at byte {self._at:,}{of} and could not be taken "

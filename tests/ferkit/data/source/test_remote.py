@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ferkit.data.source import find_source, open_csv, remote
+from ferkit.data.source.http import TIMEOUT
 from ferkit.errors import UserError
 
 CSV = b"emotion,pixels,Usage\n" + b"".join(b"0,%d 2 3 4,Training\n" % (n % 256) for n in range(200_000))
@@ -122,6 +123,35 @@ def test_a_connection_that_stays_broken_is_one_sentence(server: Server):
     server.cut = 0
     with pytest.raises(UserError, match=r"the connection broke at byte 0 of [\d,]+ and could not be taken up again"):
         read(f"{server.address}/faces.csv")
+
+
+def test_a_server_that_falls_silent_is_asked_again_and_given_up_within_30_s(monkeypatch: pytest.MonkeyPatch):
+    """On a clock that goes by what is waited for: the timeout of a read, and the pauses."""
+    clock, opened = [0.0], list[int]()
+
+    class Silent:
+        def read(self, size: int) -> bytes:
+            clock[0] += TIMEOUT[1]
+            raise TimeoutError("timed out")
+
+        def close(self) -> None:
+            pass
+
+    def open_at(byte: int) -> Silent:
+        opened.append(byte)
+        return Silent()
+
+    def wait(seconds: float) -> None:
+        clock[0] += seconds
+
+    monkeypatch.setattr(remote.time, "sleep", wait)
+    monkeypatch.setattr(remote.time, "monotonic", lambda: clock[0])
+    file = remote.RemoteFile("http://server/faces.csv", 1000, open_at, ())
+    file.seek(100)
+    with pytest.raises(UserError, match=r"the connection broke at byte 100 of 1,000 .*\(timed out\); try again"):
+        file.read(10)
+    assert opened == [100, 100]
+    assert clock[0] <= 30
 
 
 def test_a_file_that_changes_is_refused_before_and_while_it_is_read(server: Server):
