@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import subprocess
 import sys
@@ -40,6 +41,8 @@ def connect(tracking_uri: str) -> mlflow.MlflowClient:
         os.environ[_PLUGINS_EXPERIMENT] = experiment_id
     for name in _OTHERS_RUN:
         os.environ.pop(name, None)
+    # It logs an error of the database with all that SQLAlchemy says, and raises it: a sentence is made of that.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     prepare_store(tracking_uri)
     mlflow.set_tracking_uri(tracking_uri)
     mlflow.set_registry_uri(tracking_uri)
