@@ -45,12 +45,13 @@ def no_room(error: OSError, path: Path | str = "", cure: str = "") -> str:
 
     Args:
         error: for which `is_full` holds.
-        path: what was written; empty for what the error names, and where it names nothing, the temporary folder.
+        path: what was written; empty for what the error names. Where it names nothing: the temporary folder or the
+            working folder, whichever has less room.
         cure: as of `writing_to`.
     """
-    place = Path(path or error.filename2 or error.filename or tempfile.gettempdir())
+    place = Path(path or error.filename2 or error.filename or min(Path(tempfile.gettempdir()), Path.cwd(), key=_free))
     there = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(there).free / 1e6
+    free = _free(there) / 1e6
     if error.errno == errno.EFBIG:
         return f"{place}: {error.strerror}; raise the limit on the size of files (ulimit -f)"
     instead = f", or give {cure}" if cure else ""
@@ -58,3 +59,7 @@ def no_room(error: OSError, path: Path | str = "", cure: str = "") -> str:
         f"{place}: {error.strerror} ({free:,.1f} MB free there); make room, which `ferpipe clean` does where it can"
         f"{instead}"
     )
+
+
+def _free(folder: Path | str) -> int:
+    return shutil.disk_usage(folder).free

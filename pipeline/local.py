@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -131,7 +132,7 @@ def run_here(
             "arguments": arguments,
         }
         environment = _environment(parameters.csv, owner)
-        with start_worker(request, environment) as worker, log.open("w") as log_file, ending_as_with_ctrl_c():
+        with start_worker(request, environment) as worker, open_log(log) as log_file, ending_as_with_ctrl_c():
             try:
                 _follow(worker, progress, log_file, client, owner)
             except KeyboardInterrupt:
@@ -142,6 +143,17 @@ def run_here(
         # A run that failed may have done so for want of MLflow: nobody waits for that a second time.
         with patience(OF_THE_LAST_WORD if worker.returncode else {}):
             return _outcome(client, parameters, progress, worker.returncode, owner, log)
+
+
+@contextlib.contextmanager
+def open_log(path: Path) -> Iterator[TextIO]:
+    """The file for what the steps print. On a full disk it ends early: a step's sentence says so, and is not lost."""
+    file = path.open("w")
+    try:
+        yield file
+    finally:
+        with contextlib.suppress(OSError):  # what is left in the buffer
+            file.close()
 
 
 def _outcome(
