@@ -31,7 +31,7 @@ import requests
 from ferkit.serving.export import FORMATS, export_model, load_exported
 from ferkit.serving.load import load_face_model
 from ferkit.serving.package import as_base64_png, log_face_model
-from ferkit.tracking import names, tree
+from ferkit.tracking import active_run, names, tree
 from ferkit.tracking.store import connect
 
 BATCH = 512
@@ -72,7 +72,7 @@ def untrained_lenet(tracking_uri: str, folder: Path) -> str:
     save_network(build_network(candidate, 48), candidate, 48, folder / "lenet.keras")
     client = connect(tracking_uri)
     run_id = client.create_run(tree.experiment_id(client, names.EXPERIMENT)).info.run_id
-    with tree.writing_to(run_id):
+    with active_run.writing_to(run_id):
         return log_face_model(folder / "lenet.keras", side=48, example=np.full((1, 48, 48), 99, np.uint8))
 
 

@@ -110,7 +110,7 @@ def logged_model(new_store: Callable[[Path], str], tmp_path_factory: pytest.Temp
     import numpy as np
 
     from ferkit.serving.package import log_face_model
-    from ferkit.tracking import names, tree
+    from ferkit.tracking import active_run, names, tree
     from ferkit.tracking.candidates import NewCandidate, open_candidates, set_state
     from ferkit.tracking.store import connect
 
@@ -129,7 +129,7 @@ def logged_model(new_store: Callable[[Path], str], tmp_path_factory: pytest.Temp
         "0123456789abcdef", "lenet-s0", "lenet", {"architecture": "lenet"}, {names.GIT_COMMIT: "0" * 40}
     )
     [run_id] = open_candidates(client, parent, [candidate])
-    with tree.writing_to(run_id):
+    with active_run.writing_to(run_id):
         uri = log_face_model(
             folder / "network.keras", side=48, example=np.add.outer(np.arange(48), np.arange(48)).astype(np.uint8)[None]
         )

@@ -17,7 +17,7 @@ from components.evaluate.evaluate import evaluate_candidate
 from components.evaluate.parameters import Evaluate
 from ferkit.data import read_profile, read_split
 from ferkit.serving.package import log_face_model
-from ferkit.tracking import names, tree
+from ferkit.tracking import active_run, names, tree
 from ferkit.tracking.candidates import NewCandidate, open_candidates, set_state
 from ferkit.tracking.names import State
 from ferkit.tracking.ranking import rank
@@ -70,7 +70,7 @@ def evaluate_three(tracking_uri: str, sample_faces: Path, place: Path) -> Evalua
         {"ingest.duplicates": "keep", "balance.strategy": "none"},
     )
     for seed, run_id in enumerate(opened):
-        with tree.writing_to(run_id):
+        with active_run.writing_to(run_id):
             log_face_model(network(place / "network.keras", seed), side=profile.side, example=example)
         set_state(client, run_id, State.TRAINED)
         evaluate_candidate(client, run_id, sample_faces, Evaluate(resamples=100))

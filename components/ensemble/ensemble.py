@@ -28,7 +28,7 @@ from ferkit.metrics.classification import Scores
 from ferkit.metrics.evaluation import FOLDER
 from ferkit.metrics.mixture import cross_fit, fit_weights
 from ferkit.store_errors import is_out_of_reach
-from ferkit.tracking import candidates, names, tree
+from ferkit.tracking import active_run, candidates, names, tree
 from ferkit.tracking.candidates import NewCandidate, open_ensemble, state_of
 from ferkit.tracking.names import State
 from ferkit.tracking.ranking import rank, validation_score
@@ -174,8 +174,8 @@ def _join(
         run_id, params=[Param(f"weight.{number}", f"{share:.6g}") for number, share in enumerate(shares, 1)]
     )
     client.set_tag(run_id, MLFLOW_RUN_NOTE, as_markdown(members, shares))
-    with tree.writing_to(run_id):
-        tree.log_dataset(profile.address, "train", profile.splits["train"]["digest"], "training")
+    with active_run.writing_to(run_id):
+        active_run.log_dataset(profile.address, "train", profile.splits["train"]["digest"], "training")
         if cross_fitted is not None:
             mlflow.log_metric(names.CROSS_FITTED, cross_fitted)
         mlflow.log_metric("parameters", _log_network(members, shares, folder))

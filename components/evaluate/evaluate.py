@@ -19,7 +19,7 @@ from ferkit.metrics.evaluation import FILE, FOLDER, Evaluation, Mistake, SplitSc
 from ferkit.serving.load import load_face_model
 from ferkit.serving.package import as_base64_png
 from ferkit.store_errors import is_out_of_reach
-from ferkit.tracking import candidates, names, tree
+from ferkit.tracking import active_run, candidates, names, tree
 from ferkit.tracking.names import State
 from ferkit.tracking.reuse import model_address
 
@@ -94,11 +94,11 @@ def _evaluate(
     mistakes = most_confident_mistakes(faces[shown], scores[shown], parameters.mistakes)
     evaluation = Evaluation(profile.side, profile.digest, splits, mistakes)
 
-    with tree.writing_to(run.info.run_id):
+    with active_run.writing_to(run.info.run_id):
         model_id = get_model_info(model_uri).model_id
         for split, found in splits.items():
             context = "validation" if split == "validation" else "testing"
-            dataset = tree.log_dataset(profile.address, split, digests[split], context)
+            dataset = active_run.log_dataset(profile.address, split, digests[split], context)
             mlflow.log_metrics(named_metrics(split, found), step=0, dataset=dataset, model_id=model_id)
         with tempfile.TemporaryDirectory() as made:
             write_tables(Path(made), faces, scores)
@@ -106,7 +106,7 @@ def _evaluate(
             mlflow.log_artifacts(made, FOLDER)
             for name in SIDE_BY_SIDE:
                 if (picture := Path(made) / shown / f"{name}.png").is_file():
-                    tree.log_picture(picture, f"{shown}_{name}")
+                    active_run.log_picture(picture, f"{shown}_{name}")
         mlflow.log_text(evaluation.to_json(), FILE)
     return evaluation
 

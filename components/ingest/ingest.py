@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from components.ingest.duplicates import TRAIN, choose_dropped, find_duplicates, group_identical
+from components.ingest.first_pass import Read, Spool, read_rows, refuse_too_many_rejected
 from components.ingest.parameters import Ingest
 from components.ingest.split import split_by_seed
 from ferkit.data import (
@@ -33,28 +32,11 @@ from ferkit.data import (
     split_path,
     write_profile,
 )
-from ferkit.data.source import CsvReader, OpenCsv, Rejected, open_csv
-from ferkit.data.source.rows import EMPTY_USAGE
+from ferkit.data.source import OpenCsv, open_csv
 from ferkit.errors import UserError
 from ferkit.user_input import shown
 
 LOG = logging.getLogger("ferpipe")
-
-CURES: Final = {
-    EMPTY_USAGE: "fill in Training, PublicTest and PrivateTest, or have the faces split by seed "
-    "(--set ingest.split_by=seed)",
-    "unknown usage": "write Training, PublicTest and PrivateTest, or have the faces split by seed "
-    "(--set ingest.split_by=seed)",
-    "unknown label": f"write {', '.join(f'{number} for {name}' for number, name in enumerate(EMOTIONS))}",
-    "not a whole number": "round the grey levels to whole numbers 0..255",
-    "value outside 0..255": "bring the grey levels to 0..255",
-    "pixel count": "give every face the same number of pixels",
-    "wrong number of fields": "give every row the header's cells, and quotes around those that hold commas",
-    "constant image": "take out the faces of one grey level",
-}
-"""What to do about rows that cannot be used, by the reason of most of them."""
-
-REJECTED: Final = "rejected.csv"
 DUPLICATES: Final = "duplicates.csv"
 
 
@@ -80,10 +62,10 @@ def ingest_csv(csv: str, output: Path | str, parameters: Ingest | None = None, s
     """
     parameters = parameters or Ingest()
     with atomic_folder(output) as folder:
-        with open_csv(csv, source_version) as opened, _Spool(folder / ".pixels") as spool:
-            read = _read_rows(opened, folder, spool, parameters)
+        with open_csv(csv, source_version) as opened, Spool(folder / ".pixels") as spool:
+            read = read_rows(opened, folder, spool, parameters)
             _tell_member(opened)
-            _refuse_too_many_rejected(opened.name, read, parameters.max_rejected_fraction)
+            refuse_too_many_rejected(opened.name, read, parameters.max_rejected_fraction)
             version = _version_read(opened, source_version, read.sha256)
             group = group_identical(read.digests)
             split = read.split
@@ -126,104 +108,6 @@ def ingest_csv(csv: str, output: Path | str, parameters: Ingest | None = None, s
         )
         write_profile(folder, profile)
     return profile
-
-
-@dataclass(frozen=True)
-class _Read:
-    """What the first pass keeps of n usable rows: row int64, emotion uint8, split uint8 (None: no Usage), digests."""
-
-    count: int
-    side: int
-    sha256: str
-    row: np.ndarray
-    emotion: np.ndarray
-    split: np.ndarray | None
-    digests: bytearray
-    rejected: Counter[str]
-    first_rejected: Rejected | None
-
-
-class _Spool:
-    """A temporary file of pixels: written once, read once, never all in memory."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("w+b", buffering=0)
-        path.unlink()
-
-    def __enter__(self) -> _Spool:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def write(self, pixels: np.ndarray) -> None:
-        data = np.ascontiguousarray(pixels).reshape(-1).data
-        while data:
-            data = data[self._file.write(data) :]
-
-    def read(self, pixels: np.ndarray) -> None:
-        """Fills `pixels`, uint8 (faces, side, side), with the next faces."""
-        rest = pixels.data.cast("B")
-        while rest:
-            rest = rest[self._file.readinto(rest) :]
-
-    def rewind(self) -> None:
-        self._file.seek(0)
-
-
-def _read_rows(opened: OpenCsv, folder: Path, spool: _Spool, parameters: Ingest) -> _Read:
-    """The first pass: rejected rows to `rejected.csv`, pixels to the spool, the rest to memory."""
-    reader = CsvReader(
-        opened.stream,
-        opened.name,
-        reject_constant=parameters.reject_constant,
-        split_by_seed=parameters.split_by == "seed",
-    )
-    if reader.columns.emotion is None:
-        raise UserError(
-            f"{opened.name}: has no column `emotion`, so nothing can be learned from it; `ferpipe predict` labels it"
-        )
-    count, reasons = 0, Counter[str]()
-    row, emotion, split, digests = (bytearray() for _ in range(4))  # grow in place, unlike lists of small arrays
-    first_rejected: Rejected | None = None
-    with (folder / REJECTED).open("w", newline="", encoding="ascii") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["row", "reason", "excerpt"])
-        for rows in reader.rows():
-            count += rows.count
-            row += rows.row.astype(np.int32).tobytes()
-            emotion += rows.emotion.tobytes()
-            split += rows.split.tobytes()
-            digests += rows.digests
-            spool.write(rows.pixels)
-            table.writerows((one.row, one.reason, one.excerpt) for one in rows.rejected)
-            first_rejected = first_rejected or next(iter(rows.rejected), None)
-            reasons.update(one.reason for one in rows.rejected)
-    return _Read(
-        count,
-        reader.side,
-        reader.sha256(),
-        np.frombuffer(row, np.int32),
-        np.frombuffer(emotion, np.uint8),
-        np.frombuffer(split, np.uint8) if reader.columns.usage is not None else None,
-        digests,
-        reasons,
-        first_rejected,
-    )
-
-
-def _refuse_too_many_rejected(name: str, read: _Read, most: float) -> None:
-    rejected = sum(read.rejected.values())
-    if read.first_rejected and rejected > most * read.count:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in read.rejected.most_common())
-        first = f"the first is row {read.first_rejected.row}, {read.first_rejected.excerpt}"
-        cure = CURES.get(read.rejected.most_common(1)[0][0], "mend the CSV")
-        if read.rejected[EMPTY_USAGE] == read.count:
-            raise UserError(f"{name}: its column Usage is empty in all {read.count:,} rows; {cure}")
-        raise UserError(
-            f"{name}: {rejected:,} of {read.count:,} rows cannot be used ({reasons}; {first}), more than "
-            f"max_rejected_fraction={most:g} allows; {cure}, or allow more"
-        )
 
 
 def _tell_member(opened: OpenCsv) -> None:
@@ -272,7 +156,7 @@ def _refuse_missing_classes(name: str, emotion: np.ndarray, split: np.ndarray, d
 
 
 def _list_duplicates(
-    path: Path, read: _Read, split: np.ndarray, group: np.ndarray, dropped: dict[str, np.ndarray]
+    path: Path, read: Read, split: np.ndarray, group: np.ndarray, dropped: dict[str, np.ndarray]
 ) -> None:
     """Writes every row whose pixels another row has: what it repeats, and whether it left train."""
     repeated = np.flatnonzero((np.bincount(group) > 1)[group])
@@ -296,7 +180,7 @@ def _list_duplicates(
 
 
 def _write_splits(
-    folder: Path, spool: _Spool, read: _Read, split: np.ndarray, in_train: np.ndarray, kept: np.ndarray
+    folder: Path, spool: Spool, read: Read, split: np.ndarray, in_train: np.ndarray, kept: np.ndarray
 ) -> dict[str, dict[str, Any]]:
     """The second pass: the kept rows of every split, in the CSV's order, to its Parquet file."""
     spool.rewind()

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from components.profile.profile_data import profile_data
 from ferkit.data import read_profile
 from ferkit.store_errors import is_out_of_reach
-from ferkit.tracking import names, tree
+from ferkit.tracking import active_run, names, tree
 
 FOLDER = "profile"
 CONTEXTS = {"train": "training", "validation": "validation", "test": "testing"}
@@ -33,9 +33,9 @@ def log_profile(client: MlflowClient, run_id: str, faces: str, balanced: str, lo
     after = read_profile(balanced)
     client.set_tag(run_id, names.DATA_SHA256, after.source.get("sha256", "unknown"))
     client.set_tag(run_id, names.DATA_DIGEST, after.digest)
-    with tree.writing_to(run_id):
+    with active_run.writing_to(run_id):
         for split, context in CONTEXTS.items():
-            tree.log_dataset(after.address, split, after.splits[split]["digest"], context)
+            active_run.log_dataset(after.address, split, after.splits[split]["digest"], context)
     with tempfile.TemporaryDirectory() as folder:
         try:
             findings = profile_data(faces, balanced, Path(folder))

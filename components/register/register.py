@@ -12,24 +12,22 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from components.register.descriptions import describe_version, name_of_data, standing, tell
+from components.register.descriptions import tell
 from components.register.groups import log_groups
 from components.register.log_report import log_report
+from components.register.verdicts import log_verdict, record_verdict
 from ferkit.addresses import run_address
 from ferkit.data import EMOTIONS, Profile, read_profile
 from ferkit.errors import UserError
 from ferkit.metrics.evaluation import read_candidate
 from ferkit.registry import versions
-from ferkit.registry.data import DATA_URI, data_of
+from ferkit.registry.data import DATA_URI
 from ferkit.registry.fingerprints import keep_training_faces
 from ferkit.registry.gate import decide, decide_champion
-from ferkit.registry.origins import pipeline_run_of
-from ferkit.registry.promotion import who
 from ferkit.registry.settings import Register
-from ferkit.registry.state import RegistryState, reconcile
-from ferkit.registry.verdict import NOT_GATED, REJECTED, Contender, Verdict
+from ferkit.registry.state import reconcile
+from ferkit.registry.verdict import NOT_GATED, Contender, Verdict
 from ferkit.registry.versions import Version
-from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of
 from ferkit.tracking.markdown import escape
@@ -168,84 +166,6 @@ def _keeper(client: mlflow.MlflowClient, run: Run) -> str:
     """The run that keeps what a candidate was trained on: the pipeline run in which it was trained."""
     trained = run if origin_of(run) == run.info.run_id else client.get_run(origin_of(run))
     return trained.data.tags.get(MLFLOW_PARENT_RUN_ID, trained.info.run_id)
-
-
-def gate_version(
-    client: mlflow.MlflowClient,
-    version: str,
-    faces: Path | None,
-    policy: Register,
-    model: str = names.REGISTERED_MODEL,
-) -> Verdict:
-    """Judges a registered version against today's champion, whatever was said about it before.
-
-    Args:
-        client: as `connect` gives it.
-        version: number, or an alias.
-        faces: data set folder; None for the one that the version was registered with, from where its artifact lies.
-        policy: of the gate.
-        model: the registered model that it is a version of.
-
-    Raises:
-        UserError: no such version, it is the champion, it cannot be scored, or its data is not here.
-    """
-    state = reconcile(client, model)
-    chosen = versions.version_of(client, version, model)
-    with data_of(chosen, faces) as folder:
-        verdict = decide(client, chosen, state, folder, policy)
-        _tell_anew(client, chosen, verdict, read_profile(folder))
-    record_verdict(client, chosen, verdict, pipeline_run_of(client, chosen))
-    return verdict
-
-
-def _tell_anew(client: mlflow.MlflowClient, version: Version, verdict: Verdict, data: Profile) -> None:
-    """Puts a later verdict into a version's description, and into the rows of its run and of the pipeline run whose
-    best it was; a version whose run is not here keeps the description it has.
-    """
-    try:
-        candidate = read_candidate(client, version.run_id)
-    except mlflow.MlflowException as error:
-        if is_out_of_reach(error):
-            raise
-        return
-    parent = pipeline_run_of(client, version)
-    name = name_of_data(candidate, data)
-    said = describe_version(candidate, data, name, verdict, parent, mlflow.get_tracking_uri())
-    client.update_model_version(version.model, version.number, description=said)
-    told = standing(version, verdict)
-    is_best = parent and client.get_run(parent).data.tags.get(names.VERSION) == told[names.VERSION]
-    for run_id in (version.run_id, *([parent] if is_best else [])):
-        for tag, value in told.items():
-            client.set_tag(run_id, tag, value)
-
-
-def record_verdict(
-    client: mlflow.MlflowClient, version: Version, verdict: Verdict, parent_run_id: str = ""
-) -> RegistryState:
-    """Writes a verdict to the version's tags, the alias `challenger`, and the parent run (else the candidate's own).
-
-    A version is never left approved against a champion that it was not judged against: what takes an approval away is
-    written first, what gives it last.
-    """
-    reasons = "; ".join(verdict.reasons)
-    told = {names.VALIDATION_REASONS: reasons[: tree.LONGEST_TAG], names.COMPARED_WITH: verdict.compared_with}
-    if not verdict.approved:
-        versions.set_tags(client, version, {names.VALIDATION_STATUS: REJECTED})
-    versions.set_tags(client, version, told)
-    if verdict.approved:
-        versions.set_tags(client, version, {names.VALIDATION_STATUS: verdict.status})
-        client.set_registered_model_alias(version.model, names.CHALLENGER, version.number)
-    log_verdict(client, verdict, parent_run_id)
-    return reconcile(client, version.model)  # takes the alias of a challenger down that is none any more
-
-
-def log_verdict(client: mlflow.MlflowClient, verdict: Verdict, parent_run_id: str = "") -> None:
-    """Writes a verdict, with every number behind it, to the parent run, else to the candidate's own."""
-    run_id = parent_run_id or verdict.challenger.run_id
-    client.log_dict(
-        run_id, verdict.to_dict() | {"by": who()}, f"gate/verdict-of-version-{verdict.challenger.version}.json"
-    )
-    client.set_tag(run_id, "gate.verdict", str(verdict)[: tree.LONGEST_TAG])
 
 
 def is_evaluated(run: Run) -> bool:

@@ -15,7 +15,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from ferkit.data import Profile
 from ferkit.store_errors import is_out_of_reach
-from ferkit.tracking import candidates, names, tree
+from ferkit.tracking import active_run, candidates, names, tree
 from ferkit.tracking.markdown import escape
 from ferkit.tracking.names import State
 from ferkit.tracking.reuse import Origin, find_origin, take_figures_and_model
@@ -69,14 +69,14 @@ def take_over(
 
 def _copy(client: mlflow.MlflowClient, run_id: str, origin: Origin, profile: Profile) -> None:
     source = origin.run.info
-    with tree.writing_to(run_id), tempfile.TemporaryDirectory() as scratch:
+    with active_run.writing_to(run_id), tempfile.TemporaryDirectory() as scratch:
         for split, context in (("train", "training"), ("validation", "validation")):
-            tree.log_dataset(profile.address, split, profile.splits[split]["digest"], context)
+            active_run.log_dataset(profile.address, split, profile.splits[split]["digest"], context)
         if list_artifacts(run_id=source.run_id, artifact_path=FOLDER):
             kept = download_artifacts(run_id=source.run_id, artifact_path=FOLDER, dst_path=scratch)
             mlflow.log_artifacts(kept, FOLDER)
             if (curves := Path(kept) / "learning_curves.png").is_file():
-                tree.log_picture(curves, "learning_curves")
+                active_run.log_picture(curves, "learning_curves")
     link = f"#/experiments/{source.experiment_id}/runs/{source.run_id}"
     said = f"Not trained again: its model is that of [{escape(str(source.run_name))}]({link}), an equal candidate."
     client.set_tag(run_id, MLFLOW_RUN_NOTE, said)

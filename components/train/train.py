@@ -21,9 +21,10 @@ from ferkit.errors import UserError
 from ferkit.search.pruning import Pruned, pruner_of
 from ferkit.search.record import decide
 from ferkit.store_errors import is_out_of_reach
-from ferkit.tracking import candidates, names, tree
+from ferkit.tracking import active_run, candidates, names, tree
+from ferkit.tracking.active_run import log_dataset, writing_to
 from ferkit.tracking.names import State
-from ferkit.tracking.tree import close, last_step, log_dataset, writing_to
+from ferkit.tracking.tree import close, last_step
 from ferkit.training.candidate import Candidate
 from ferkit.training.hardware import Hardware, choose
 from ferkit.training.state import State as TrainingState
@@ -200,7 +201,7 @@ def log_results(candidate: Candidate, trained: Trained, validation: Faces, secon
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         draw_curves(trained.history, trained.best_epoch, candidate, folder / "learning_curves.png")
-        tree.log_picture(folder / "learning_curves.png", "learning_curves")
+        active_run.log_picture(folder / "learning_curves.png", "learning_curves")
         draw_activations(trained.network, validation.pixels[0], folder / "activations.png")
         lines: list[str] = []
         trained.network.summary(expand_nested=True, line_length=100, print_fn=lambda line, **_: lines.append(line))

@@ -7,24 +7,19 @@ parent is found from a candidate's run, or by its id; no search goes over all ex
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Param, Run, RunStatus
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from ferkit.errors import UserError
 from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names
-from ferkit.tracking.dataset_sources import dataset_source
 from ferkit.tracking.doubled import discard_runs
 from ferkit.tracking.names import State
 from ferkit.tracking.owner import Owner, owner_of
 from ferkit.tracking.paging import pages
-from ferkit.tracking.patience import OF_THE_LAST_WORD, patience
 from ferkit.tracking.store import artifact_location
 from ferkit.tracking.views import EXPERIMENT_TAGS, VIEWS
 
@@ -229,46 +224,3 @@ def log_new_parameters(client: mlflow.MlflowClient, run_id: str, parameters: Map
     new = [Param(key, str(value)[:LONGEST_PARAMETER]) for key, value in parameters.items() if key not in there]
     for start in range(0, len(new), 100):
         client.log_batch(run_id, params=new[start : start + 100])
-
-
-@contextmanager
-def writing_to(run_id: str) -> Iterator[None]:
-    """Makes `run_id` MLflow's active run for the block and leaves its status RUNNING afterwards.
-
-    MLflow's own `start_run` block would close the run, and fail it for an error that a retry of the step may overcome.
-    """
-    mlflow.start_run(run_id=run_id)
-    try:
-        yield
-    except BaseException as error:
-        # The error at hand says more than that MLflow is out of reach, which it may have waited for already.
-        is_waiting_in_vain = isinstance(error, mlflow.MlflowException) and is_out_of_reach(error)
-        with patience(OF_THE_LAST_WORD if is_waiting_in_vain else {}), suppress(mlflow.MlflowException):
-            mlflow.end_run("RUNNING")
-        raise
-    mlflow.end_run("RUNNING")
-
-
-def log_picture(path: Path, key: str) -> None:
-    """Logs a PNG to the active run as an image of MLflow's: its grid shows those of one key across runs."""
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        mlflow.log_image(picture.convert("RGB"), key=key, step=0, synchronous=True)
-
-
-def log_dataset(source: str, name: str, digest: str, context: str) -> MetaDataset:
-    """Logs a part of the data as an input of the active run.
-
-    Args:
-        source: address of the CSV, without secrets.
-        name: `train`, `validation`, `test` or `test_clean`.
-        digest: of its content.
-        context: what it is used for: `training`, `validation` or `testing`.
-
-    Returns:
-        The dataset, to attach to metrics (`mlflow.log_metric(..., dataset=...)`).
-    """
-    dataset = MetaDataset(dataset_source(source), name=name, digest=digest)
-    mlflow.log_input(dataset, context=context)
-    return dataset

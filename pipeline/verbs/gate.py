@@ -35,7 +35,7 @@ def gate(
     ferpipe gate 3f2a91c0                                a run that was registered, or a pipeline run's best
     ferpipe gate 7 --data faces --set register.comparison=superiority
     """
-    from components.register.register import gate_version
+    from components.register.verdicts import gate_version
     from ferkit.tracking.store import connect
     from pipeline.candidates import named_version
     from pipeline.layers import read_policy

@@ -19,7 +19,7 @@ from ferkit.errors import UserError
 from ferkit.metrics.mixture import fit_weights
 from ferkit.serving.load import load_face_model
 from ferkit.serving.package import log_face_model
-from ferkit.tracking import names, tree
+from ferkit.tracking import active_run, names, tree
 from ferkit.tracking.candidates import NewCandidate, open_candidates, set_state, settings_of, state_of
 from ferkit.tracking.names import State
 from ferkit.tracking.ranking import validation_score
@@ -130,7 +130,7 @@ def test_a_member_that_does_not_load_fails_the_ensemble_alone(evaluated: Evaluat
     )
     faces = keras.Input((24, 24, 1))
     keras.Model(faces, keras.layers.Dense(7, "softmax")(keras.layers.Flatten()(faces))).save(tmp_path / "odd.keras")
-    with tree.writing_to(other):
+    with active_run.writing_to(other):
         log_face_model(
             tmp_path / "odd.keras", side=24, example=np.arange(576, dtype=np.uint16).astype(np.uint8).reshape(1, 24, 24)
         )

@@ -17,7 +17,8 @@ from click.testing import CliRunner
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from components.register.descriptions import describe_pipeline_run
-from components.register.register import gate_version, register_candidates
+from components.register.register import register_candidates
+from components.register.verdicts import gate_version
 from ferkit.data import (
     EMOTIONS,
     SPLITS,
@@ -37,7 +38,7 @@ from ferkit.registry.promotion import promote, roll_back
 from ferkit.registry.settings import Register
 from ferkit.registry.state import read_state, reconcile
 from ferkit.serving.package import log_face_model
-from ferkit.tracking import names, tree
+from ferkit.tracking import active_run, names, tree
 from ferkit.tracking.names import metric
 from ferkit.tracking.store import connect
 from pipeline.cli import cli
@@ -111,7 +112,7 @@ def trained(
     for model, name in enumerate(("good", "equal", "bad", "ruined")):
         run_id = client.create_run(experiment_id, run_name=name).info.run_id
         save_network(folder / f"{name}.keras", model)
-        with tree.writing_to(run_id):
+        with active_run.writing_to(run_id):
             log_face_model(folder / f"{name}.keras", side=SIDE, example=draw_faces(0, 1).pixels)
         run_ids.append(run_id)
     return folder, run_ids

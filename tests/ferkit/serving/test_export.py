@@ -17,7 +17,7 @@ from ferkit.serving import export
 from ferkit.serving.export import FORMATS, TOLERANCE, export_model, load_exported
 from ferkit.serving.load import FaceModel, load_face_model
 from ferkit.serving.package import log_face_model
-from ferkit.tracking import names, tree
+from ferkit.tracking import active_run, names, tree
 from ferkit.tracking.store import connect
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def lenet(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFac
     save_network(network, candidate, 48, folder / "lenet.keras")
     client = connect(new_store(folder))
     run_id = client.create_run(tree.experiment_id(client, names.EXPERIMENT)).info.run_id
-    with tree.writing_to(run_id):
+    with active_run.writing_to(run_id):
         uri = log_face_model(folder / "lenet.keras", side=48, example=np.full((1, 48, 48), 99, np.uint8))
     return load_face_model(uri)
 

@@ -12,7 +12,7 @@ import pytest
 from components.close_run.close_run import close_run, find_run
 from ferkit.addresses import without_secrets
 from ferkit.errors import UserError
-from ferkit.tracking import names, tree
+from ferkit.tracking import active_run, names, tree
 from ferkit.tracking.candidates import NewCandidate, open_candidates, set_state
 from ferkit.tracking.names import State
 from ferkit.tracking.owner import Owner, claim
@@ -181,7 +181,7 @@ def test_parameters_that_are_there_are_not_logged_again(client):
 
 def test_an_error_while_writing_leaves_the_run_open_for_a_retry(client):
     parent = open_parent(client, "interrupted")
-    with pytest.raises(OSError, match="disk full"), tree.writing_to(parent.info.run_id):
+    with pytest.raises(OSError, match="disk full"), active_run.writing_to(parent.info.run_id):
         raise OSError("disk full")
     assert client.get_run(parent.info.run_id).info.status == "RUNNING"
 
@@ -194,7 +194,7 @@ def test_somebody_elses_experiment_gets_the_saved_views(client):
 
 def test_writing_to_a_run_leaves_it_running(client):
     parent = open_parent(client, "writing")
-    with tree.writing_to(parent.info.run_id):
+    with active_run.writing_to(parent.info.run_id):
         mlflow.log_metric("val/accuracy", 0.5)
     run = client.get_run(parent.info.run_id)
     assert run.info.status == "RUNNING"
@@ -205,7 +205,7 @@ def test_the_environments_run_is_not_adopted(address, monkeypatch):
     monkeypatch.setenv("MLFLOW_RUN_ID", "a-task-run-of-the-plugin")
     client = connect(address)
     parent = open_parent(client, "environment")
-    with tree.writing_to(parent.info.run_id):
+    with active_run.writing_to(parent.info.run_id):
         mlflow.log_metric("loss", 1.0)
     assert client.get_run(parent.info.run_id).data.metrics == {"loss": 1.0}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ferkit.tracking import tree
+from ferkit.tracking import active_run
 from ferkit.tracking.store import connect
 
 ADDRESSES = {
@@ -26,10 +26,10 @@ ADDRESSES = {
 def run(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory):
     client = connect(new_store(tmp_path_factory.mktemp("store")))
     run_id = client.create_run("0").info.run_id
-    with tree.writing_to(run_id), warnings.catch_warnings():
+    with active_run.writing_to(run_id), warnings.catch_warnings():
         warnings.filterwarnings("error", message="The specified dataset source")
         for number, address in enumerate(ADDRESSES):
-            tree.log_dataset(address, f"set-{number}", f"digest-{number}", "training")
+            active_run.log_dataset(address, f"set-{number}", f"digest-{number}", "training")
     return client.get_run(run_id)
 
 
