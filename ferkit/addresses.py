@@ -56,7 +56,7 @@ def split_address(address: str) -> SplitResult:
 def without_secrets(address: str) -> str:
     """The address without user, password and query, for logs, parameters and tags; whatever is no address stays.
 
-    An archive's member behind `#` stays too. In `s3://` addresses `?` and `#` are letters of a key like any other.
+    An archive's member behind `#` stays too. In `s3://` and `gs://` addresses `?` and `#` are letters of a key.
 
     >>> without_secrets("https://ann:pw@host/fer.csv?X-Amz-Signature=1f")
     'https://host/fer.csv'
@@ -64,7 +64,7 @@ def without_secrets(address: str) -> str:
     ('s3://faces/set #2?.csv', 'https://host/sets.zip#fer2013.csv')
     """
     scheme, separator, rest = address.partition("://")
-    if not separator or scheme in ("sample", "s3", "sqlite"):
+    if not separator or scheme in ("sample", "s3", "gs", "sqlite"):
         return address
     # By hand, for what is no address at all (brackets, spaces) may hold a password too.
     server, slash, path = rest.partition("/")

@@ -154,13 +154,13 @@ def check_reachable(csv: str, cluster: Cluster) -> None:
             f"{without_secrets(csv)}: the address holds a key, which Kubeflow would show to everyone; "
             "give an s3:// address, and its keys as a Secret under cluster.secrets"
         )
-    if csv == "sample" or scheme in ("s3", "http", "https", "sample"):
+    if csv == "sample" or scheme in ("s3", "gs", "http", "https", "sample"):
         return
     if cluster.data and Path(csv).is_relative_to(cluster.data.mount):
         return
     raise UserError(
         f"{csv}: the cluster's pods cannot see a file of this machine; give --upload s3://bucket/prefix to put it "
-        "there, an s3:// or http(s):// address, or a path on the volume of cluster.data"
+        "there, an s3://, gs:// or http(s):// address, or a path on the volume of cluster.data"
     )
 
 

@@ -45,7 +45,7 @@ class Parameters(Settings):
 
     csv: str = Field(
         default="sample",
-        description="FER2013-style CSV (path, s3:// or http(s)://; plain, .gz, .zip, .tar.gz), or `sample`",
+        description="FER2013-style CSV (path, s3://, gs:// or http(s)://; plain, .gz, .zip, .tar.gz), or `sample`",
     )
     candidates: list[dict[str, Any]] = Field(
         default=[{"architecture": "lenet"}, {"architecture": "multi_kernel"}],

@@ -13,7 +13,7 @@ def ingest(csv: str, source_version: str, parameters: dict[str, Any], code_versi
     """Reads the CSV, turns unusable rows away, finds identical images, and writes the three splits.
 
     Args:
-        csv: the faces: a path, s3:// or http(s)://, plain, .gz, .zip or .tar.gz, or `sample`.
+        csv: the faces: a path, s3://, gs:// or http(s)://, plain, .gz, .zip or .tar.gz, or `sample`.
         source_version: which version of it, as `locate` found it; a CSV that has changed since is refused.
         parameters: of ingest, see components/ingest/parameters.py.
         code_version: digest of this step's code, with all that it imports: changed code is not served from the cache.

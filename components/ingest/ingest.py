@@ -47,8 +47,8 @@ def ingest_csv(csv: str, output: Path | str, parameters: Ingest | None = None, s
     `profile.json`: a packed one has its own. The folder appears whole or not at all.
 
     Args:
-        csv: path, `s3://`, `http(s)://` or `sample`; plain, .gz, .zip or .tar.gz, with `#` and a file in it if it holds
-            several.
+        csv: path, `s3://`, `gs://`, `http(s)://` or `sample`; plain, .gz, .zip or .tar.gz, with `#` and a file in it
+            if it holds several.
         output: the folder to make; an empty one, or an earlier data set, is replaced.
         parameters: see `Ingest`.
         source_version: as `locate` found it; a CSV that has changed since is refused. Empty: whatever is there.

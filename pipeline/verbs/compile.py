@@ -45,7 +45,9 @@ server_option = click.option(
     help="The MLflow server as the cluster's pods reach it: http(s)://host.",
 )
 
-csv_option = click.option("--csv", metavar="CSV", help="The faces: s3:// or http(s)://, or `sample` (the default).")
+csv_option = click.option(
+    "--csv", metavar="CSV", help="The faces: s3://, gs:// or http(s)://, or `sample` (the default)."
+)
 config_option = click.option(
     "--config",
     type=click.Path(dir_okay=False, path_type=Path),

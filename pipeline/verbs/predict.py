@@ -37,9 +37,9 @@ def predict(
     """Say what FACES express: pictures (PNG, JPEG, WebP, GIF, BMP), folders of them, or CSVs with a column `pixels`.
 
     A picture shows ONE face, cut out closely; of one that is not square the middle square counts. A CSV needs no
-    labels, and may lie at s3:// or http(s)://. Files are told by their first bytes, not by their names. What is not
-    answered is named on standard error; the others are answered, and the exit status is 1. Any number of faces: they
-    are read, answered and written some at a time.
+    labels, and may lie at s3://, gs:// or http(s)://. Files are told by their first bytes, not by their names. What is
+    not answered is named on standard error; the others are answered, and the exit status is 1. Any number of faces:
+    they are read, answered and written some at a time.
 
     \b
     ferpipe predict face.png

@@ -52,7 +52,9 @@ class WithParameters(click.Command):
 def run_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options of `run` and `search`."""
     options = (
-        click.option("--csv", metavar="CSV", help="The faces: path, s3:// or http(s)://, or `sample` (the default)."),
+        click.option(
+            "--csv", metavar="CSV", help="The faces: path, s3://, gs:// or http(s)://, or `sample` (the default)."
+        ),
         click.option(
             "--config",
             type=click.Path(dir_okay=False, path_type=Path),

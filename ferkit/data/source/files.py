@@ -8,12 +8,14 @@ import re
 import tempfile
 from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, Final, Protocol, cast
 from urllib.parse import parse_qsl
 
 from ferkit.addresses import split_member, with_secrets
 from ferkit.errors import UserError, nearest
 from ferkit.user_input import shown
+
+PLACES: Final = "a path, s3://bucket/key, gs://bucket/key, http(s)://..., or `sample`"
 
 
 class Source(Protocol):
@@ -50,7 +52,8 @@ def find_source(csv: str) -> Source:
     """The file at an address.
 
     Args:
-        csv: a path, `s3://bucket/key`, `http(s)://...`, or `sample`, `sample://?faces=5000&seed=0` for a drawn one.
+        csv: a path, `s3://bucket/key`, `gs://bucket/key`, `http(s)://...`, or a drawn one: `sample`,
+            `sample://?faces=5000&seed=0`.
             What gives access to it may be left out, if the environment has it (`WHOLE_ADDRESS`).
             Behind an archive's, `#` and a file in it: `faces.zip#fer2013.csv`.
 
@@ -59,7 +62,7 @@ def find_source(csv: str) -> Source:
     """
     csv = with_secrets(csv)
     if not csv.strip():
-        raise UserError("the address of the CSV is empty; give a path, s3://bucket/key, http(s)://..., or `sample`")
+        raise UserError(f"the address of the CSV is empty; give {PLACES}")
     if not csv.isprintable():
         raise UserError(
             f"{shown(csv)}: an address has no line breaks or control characters, and is UTF-8; rename the file"
@@ -75,11 +78,15 @@ def find_source(csv: str) -> Source:
         from ferkit.data.source.s3 import S3Object  # boto3 takes 0.2 s to import
 
         return S3Object(csv)
+    if scheme == "gs":
+        from ferkit.data.source.gcs import GcsObject
+
+        return GcsObject(csv)
     if scheme in ("http", "https"):
         from ferkit.data.source.http import HttpFile
 
         return HttpFile(csv)
-    raise UserError(f"{csv}: no way to read {scheme}://; give a path, s3://bucket/key, http(s)://..., or `sample`")
+    raise UserError(f"{csv}: no way to read {scheme}://; give {PLACES}")
 
 
 class LocalFile:

@@ -36,7 +36,7 @@ class OpenCsv:
 
 @contextmanager
 def open_csv(csv: str, version: str = "") -> Iterator[OpenCsv]:
-    """Opens a CSV: a local path, `s3://`, `http(s)://` or `sample`; plain, .gz, .zip or .tar.gz (`#member` behind it).
+    """Opens a CSV: a local path, `s3://`, `gs://`, `http(s)://` or `sample`; plain or packed (`#member` behind it).
 
     Args:
         csv: its address.
