@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
@@ -37,7 +38,7 @@ def test_a_refusal_of_s3_is_one_sentence(code: str, cure: str):
 
 
 @pytest.mark.parametrize("failure", [ConnectTimeoutError, ReadTimeoutError])
-def test_an_s3_that_never_answers_is_given_up_within_30_s(failure: type[Exception], monkeypatch: pytest.MonkeyPatch):
+def test_an_s3_that_never_answers_is_given_up_within_30_s(failure: Any, monkeypatch: pytest.MonkeyPatch):
     """On a clock that goes by what is waited for: the client's own timeouts, and the pauses between questions."""
     store = S3Store("s3://faces/runs")
     settings = store.client.meta.config
