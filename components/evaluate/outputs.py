@@ -9,7 +9,7 @@ from typing import Any
 from ferkit.addresses import run_address
 from ferkit.data import EMOTIONS
 from ferkit.metrics.evaluation import CandidateRun, Evaluation, SplitScores
-from ferkit.report.report import write_candidate_page
+from ferkit.report.candidate_page import write_candidate_page
 from ferkit.tracking.markdown import escape
 
 SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "worst_recall", "log_loss", "calibration_error")

@@ -1,4 +1,4 @@
-"""The report of a pipeline run, which is the model card of its challenger too; and the page of a single candidate.
+"""The report of a pipeline run, which is the model card of its challenger too.
 
 Pure functions of what was found out. What a reader sees is in `templates/`; here is what it is made of.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ferkit.addresses import run_address, ui_address, version_address
 from ferkit.data import EMOTIONS, SPLITS, Profile
-from ferkit.metrics.evaluation import CandidateRun, Evaluation
-from ferkit.registry.verdict import Scored, Verdict
+from ferkit.metrics.evaluation import CandidateRun
+from ferkit.registry.verdict import Verdict
+from ferkit.report.candidate_page import Mark, scored_parts
 from ferkit.report.card import model_card
 from ferkit.report.groups import seed_groups
 from ferkit.report.page import render
@@ -21,18 +22,6 @@ from ferkit.tracking import names
 
 if TYPE_CHECKING:
     from ferkit.report.search_section import SearchSection  # brings Optuna, which most runs have no use for
-
-FIGURES: Final = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro-F1",
-    "weighted_f1": "weighted F1",
-    "worst_recall": "worst recall",
-    "one_vs_rest_accuracy": "one-vs-rest accuracy",
-    "log_loss": "log loss",
-    "calibration_error": "calibration error",
-}
-"""Figures of a split that a candidate's page shows, and their headings."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +52,6 @@ class Origin:
 
     def version_address(self, model: str, version: str) -> str:
         return version_address(self.tracking_uri, model, version)
-
-
-class Mark(NamedTuple):
-    """A value in a chart, the ends of its interval (itself twice, where it has none), and a few words beside it."""
-
-    value: float
-    low: float
-    high: float
-    text: str = ""
 
 
 def write_report(
@@ -115,7 +95,7 @@ def write_report(
         search=search,
         comparison=comparison,
         reach=_reach(comparison),
-        **_scored(candidates, champion),
+        **scored_parts(candidates, champion),
         data=data,
         faces=faces,
         most_faces=max(count for counts in faces.values() for count in counts.values()),
@@ -125,52 +105,6 @@ def write_report(
         **parameters_of(candidates),
         card=model_card(data, evaluation),
     )
-
-
-def write_candidate_page(candidate: CandidateRun, tracking_uri: str) -> str:
-    """The page of one candidate, for Kubeflow's UI; for one that was not evaluated it says why.
-
-    Args:
-        candidate: as its run tells it.
-        tracking_uri: of the MLflow that has the run.
-    """
-    return render(
-        "candidate.html.jinja",
-        title=f"{candidate.name}: {'evaluation' if candidate.evaluation else 'not evaluated'}",
-        candidate=candidate,
-        address=run_address(tracking_uri, candidate.experiment_id, candidate.run_id),
-        figures=FIGURES,
-        **_scored([candidate], None),
-    )
-
-
-def _scored(candidates: Sequence[CandidateRun], champion: Scored | None) -> dict[str, Any]:
-    """What `parts.html.jinja` shows of those that were evaluated: their recalls per class, and the champion's."""
-    scored = [(candidate.name, candidate.evaluation) for candidate in candidates if candidate.evaluation]
-    shown = [name for name, _ in scored]
-    if champion:
-        shown.append(f"champion, version {champion.version}, on the same faces")
-    found = [evaluation for _, evaluation in scored]
-    support = found[0].scores.per_emotion["support"] if found else []
-    return {
-        "scored": scored,
-        "names": shown,
-        "recalls": recalls_per_class(found, champion),
-        "support": {emotion: f"{faces:,.0f}" for emotion, faces in zip(EMOTIONS, support, strict=bool(support))},
-    }
-
-
-def recalls_per_class(found: Sequence[Evaluation], champion: Scored | None) -> dict[str, list[Mark]]:
-    """The marks of every emotion: each evaluation's recall with its interval, then the champion's without."""
-    rows: dict[str, list[Mark]] = {emotion: [] for emotion in EMOTIONS}
-    for label, emotion in enumerate(EMOTIONS):
-        for scores in (each.scores for each in found):
-            recall = scores.per_emotion["recall"][label]
-            rows[emotion].append(Mark(recall, *scores.intervals.get(f"recall/{emotion}", (recall, recall))))
-        recall = champion.recall.get(emotion) if champion else None
-        if recall is not None:
-            rows[emotion].append(Mark(recall, recall, recall))
-    return rows
 
 
 def differences(verdict: Verdict) -> dict[str, list[Mark]]:

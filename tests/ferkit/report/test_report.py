@@ -17,7 +17,8 @@ from ferkit.metrics.evaluation import CandidateRun, Mistake
 from ferkit.metrics.paired import Difference
 from ferkit.registry.settings import Register
 from ferkit.registry.verdict import NO_CHAMPION, Contender, Verdict
-from ferkit.report.report import Origin, write_candidate_page, write_report
+from ferkit.report.candidate_page import write_candidate_page
+from ferkit.report.report import Origin, write_report
 from ferkit.tracking import names
 
 
