@@ -14,7 +14,7 @@ from contextlib import suppress
 import mlflow
 
 from ferkit.errors import UserError, in_one_line, nearest
-from ferkit.tracking import names, tree
+from ferkit.tracking.failure import say_failed
 from ferkit.tracking.store import connect
 from ferkit.user_input import shown
 from mlflow_project.entry_points import ENTRY_POINTS, REQUIRED
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
         except Exception as error:
             if opened:
                 with suppress(mlflow.MlflowException):  # out of reach, perhaps: the error at hand says more
-                    client.set_tag(opened, names.FAILURE, shown(in_one_line(error))[: tree.LONGEST_TAG])
+                    say_failed(client, opened, shown(in_one_line(error)))
             raise
     except UserError as error:
         print(f"Error: {shown(error)}", file=sys.stderr)

@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from ferkit.addresses import WHOLE_ADDRESS, without_secrets
-from ferkit.tracking import names, tree
+from ferkit.tracking import tree
+from ferkit.tracking.failure import say_failed
 from ferkit.tracking.labels import Labels
 from ferkit.tracking.owner import Heart, Owner, local_owner
 from ferkit.tracking.patience import OF_THE_LAST_WORD, patience
@@ -180,7 +181,7 @@ def _outcome(
     with contextlib.suppress(mlflow.MlflowException):
         if tree.is_open(parent):
             tree.close_tree(client, parent, "KILLED" if progress.failure == INTERRUPTED else "FAILED", failure)
-        client.set_tag(parent.info.run_id, names.FAILURE, failure[: tree.LONGEST_TAG])
+        say_failed(client, parent.info.run_id, failure)
     return LocalRun(parent, failure, log)
 
 

@@ -87,6 +87,7 @@ def close_orphan(tracking_uri: str, experiment: str, run_id: str, outcome: RunOu
     from mlflow import MlflowException
 
     from ferkit.tracking import tree
+    from ferkit.tracking.failure import say_failed
     from ferkit.tracking.owner import Owner
     from ferkit.tracking.store import connect
 
@@ -103,7 +104,7 @@ def close_orphan(tracking_uri: str, experiment: str, run_id: str, outcome: RunOu
         elif (parent.info.status, status) == ("FAILED", "KILLED"):
             client.set_terminated(parent.info.run_id, status, ended)
         elif (parent.info.status, status) == ("FAILED", "FAILED") and outcome.why:
-            client.set_tag(parent.info.run_id, names.FAILURE, outcome.why[: tree.LONGEST_TAG])
+            say_failed(client, parent.info.run_id, outcome.why)
 
 
 def close_orphans(tracking_uri: str, experiment: str, outcome_of: Callable[[str], RunOutcome | None]) -> int:

@@ -11,7 +11,8 @@ from mlflow import MlflowClient
 from components.profile.profile_data import profile_data
 from ferkit.data import read_profile
 from ferkit.store_errors import is_out_of_reach
-from ferkit.tracking import active_run, names, tree
+from ferkit.tracking import active_run, names
+from ferkit.tracking.store import LONGEST_TAG
 
 FOLDER = "profile"
 CONTEXTS = {"train": "training", "validation": "validation", "test": "testing"}
@@ -45,7 +46,7 @@ def log_profile(client: MlflowClient, run_id: str, faces: str, balanced: str, lo
             problem = f"the data's profile could not be drawn: {type(error).__name__}: {' '.join(str(error).split())}"
             log.warning("%s", problem)
             log.debug("", exc_info=True)
-            client.set_tag(run_id, PROBLEM, problem[: tree.LONGEST_TAG])
+            client.set_tag(run_id, PROBLEM, problem[:LONGEST_TAG])
             return
         client.log_artifacts(run_id, folder, FOLDER)
         log.info(findings.summary())

@@ -14,9 +14,10 @@ from ferkit.data import Profile
 from ferkit.metrics.evaluation import CandidateRun, SplitScores
 from ferkit.registry.verdict import NO_CHAMPION, NOT_GATED, Verdict
 from ferkit.registry.versions import Version
-from ferkit.tracking import names, tree
+from ferkit.tracking import names
 from ferkit.tracking.candidates import log_scores
 from ferkit.tracking.markdown import cut_rows, escape
+from ferkit.tracking.store import LONGEST_TAG
 
 LONGEST: Final = 5_000
 """Characters of a description: the column of a version holds no more."""
@@ -78,7 +79,7 @@ def standing(version: Version, verdict: Verdict | None, judged: str = "") -> dic
         status, why = version.tags.get(names.VALIDATION_STATUS, NOT_GATED), version.tags.get(names.VALIDATION_REASONS)
         why = why or f"not judged: of its pipeline run, {judged} is the best on validation"
     told = {names.VERSION: f"{version.model}/{version.number}", names.VERDICT: status, names.VERDICT_REASONS: why}
-    return {name: value[: tree.LONGEST_TAG] for name, value in told.items()}
+    return {name: value[:LONGEST_TAG] for name, value in told.items()}
 
 
 def name_of_data(candidate: CandidateRun, data: Profile) -> str:

@@ -19,7 +19,8 @@ from ferkit.registry.state import RegistryState, reconcile
 from ferkit.registry.verdict import REJECTED, Verdict
 from ferkit.registry.versions import Version
 from ferkit.store_errors import is_out_of_reach
-from ferkit.tracking import names, tree
+from ferkit.tracking import names
+from ferkit.tracking.store import LONGEST_TAG
 
 
 def gate_version(
@@ -80,7 +81,7 @@ def record_verdict(
     written first, what gives it last.
     """
     reasons = "; ".join(verdict.reasons)
-    told = {names.VALIDATION_REASONS: reasons[: tree.LONGEST_TAG], names.COMPARED_WITH: verdict.compared_with}
+    told = {names.VALIDATION_REASONS: reasons[:LONGEST_TAG], names.COMPARED_WITH: verdict.compared_with}
     if not verdict.approved:
         versions.set_tags(client, version, {names.VALIDATION_STATUS: REJECTED})
     versions.set_tags(client, version, told)
@@ -97,4 +98,4 @@ def log_verdict(client: mlflow.MlflowClient, verdict: Verdict, parent_run_id: st
     client.log_dict(
         run_id, verdict.to_dict() | {"by": who()}, f"gate/verdict-of-version-{verdict.challenger.version}.json"
     )
-    client.set_tag(run_id, "gate.verdict", str(verdict)[: tree.LONGEST_TAG])
+    client.set_tag(run_id, "gate.verdict", str(verdict)[:LONGEST_TAG])

@@ -18,6 +18,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from ferkit.errors import UserError, in_one_line
 from ferkit.tracking import names, tree
 from ferkit.tracking.doubled import discard_runs
+from ferkit.tracking.failure import say_failed, take_back_failure
 from ferkit.tracking.names import State
 
 SETTINGS: Final = "candidate.json"
@@ -188,7 +189,7 @@ def set_state(client: mlflow.MlflowClient, run_id: str, state: str) -> None:
 def fail(client: mlflow.MlflowClient, run_id: str, sentence: str, kind: str) -> None:
     """Ends a candidate for good, for a reason of its own: another try would meet it again."""
     client.set_tag(run_id, names.FAILURE_KIND, kind)
-    client.set_tag(run_id, names.FAILURE, sentence[: tree.LONGEST_TAG])
+    say_failed(client, run_id, sentence)
     set_state(client, run_id, State.FAILED)
     client.set_terminated(run_id, status="FAILED")
 
@@ -203,9 +204,7 @@ def fail_by(client: mlflow.MlflowClient, run_id: str, opening: str, error: Excep
 
 def start(client: mlflow.MlflowClient, run_id: str) -> None:
     """Says that a candidate is in training, and takes back what was said of an earlier end."""
-    run = client.get_run(run_id)
-    if names.FAILURE in run.data.tags:
-        client.delete_tag(run_id, names.FAILURE)
+    take_back_failure(client, client.get_run(run_id))
     client.update_run(run_id, status="RUNNING")
     set_state(client, run_id, State.RUNNING)
 

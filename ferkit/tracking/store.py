@@ -17,6 +17,8 @@ from ferkit.store_errors import explain, is_out_of_reach
 from ferkit.tracking.patience import OF_A_PERSON, OF_A_RUN, patience
 
 SQLITE = "sqlite:///"
+LONGEST_TAG = 5000
+"""Characters of a tag of a run or a version, in MLflow 3.17."""
 
 _SETTINGS = {
     **OF_A_RUN,

@@ -17,13 +17,13 @@ from ferkit.errors import UserError
 from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names
 from ferkit.tracking.doubled import discard_runs
+from ferkit.tracking.failure import say_failed, take_back_failure
 from ferkit.tracking.names import State
 from ferkit.tracking.owner import Owner, owner_of
 from ferkit.tracking.paging import pages
 from ferkit.tracking.store import artifact_location
 from ferkit.tracking.views import EXPERIMENT_TAGS, VIEWS
 
-LONGEST_TAG = 5000
 LONGEST_PARAMETER = 6000
 PAGE = 1000
 """Runs that MLflow returns at once, at most."""
@@ -159,7 +159,8 @@ def _kind(owner: Owner) -> str:
 def reopen(client: mlflow.MlflowClient, parent: Run) -> None:
     """Opens a parent run that has ended, without what was said of its end."""
     client.update_run(parent.info.run_id, status="RUNNING")
-    for tag in (names.FAILURE, names.CLOSED_BY, names.COMPLETED):
+    take_back_failure(client, parent)
+    for tag in (names.CLOSED_BY, names.COMPLETED):
         if tag in parent.data.tags:
             client.delete_tag(parent.info.run_id, tag)
 
@@ -172,7 +173,7 @@ def is_open(run: Run) -> bool:
 def close(client: mlflow.MlflowClient, run_id: str, status: str = "FINISHED", failure: str = "") -> None:
     """Ends a run as FINISHED, FAILED or KILLED; `failure` is the sentence to show for it."""
     if failure:
-        client.set_tag(run_id, names.FAILURE, failure[:LONGEST_TAG])
+        say_failed(client, run_id, failure)
     client.set_terminated(run_id, status=status)
 
 

@@ -19,7 +19,7 @@ from ferkit.registry.model_page import describe_model
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import NewCandidate, open_candidates, set_state
 from ferkit.tracking.owner import Owner, claim, owners
-from ferkit.tracking.store import connect
+from ferkit.tracking.store import LONGEST_TAG, connect
 from ferkit.tracking.views import EXPERIMENT_TAGS
 from pipeline.cluster import Cluster
 from pipeline.kubeflow import RunConfig
@@ -134,15 +134,15 @@ def test_the_longest_descriptions_and_tags_that_are_written_fit_into_its_columns
     client.create_registered_model("longest", description=describe_model("longest"))
     experiment_id = tree.experiment_id(client, "longest")
     run_id = client.create_run(experiment_id, tags={"mlflow.note.content": longest}).info.run_id
-    client.set_tag(run_id, names.FAILURE, "ü" * tree.LONGEST_TAG)
+    client.set_tag(run_id, names.FAILURE, "ü" * LONGEST_TAG)
     client.log_param(run_id, "candidates", "ü" * tree.LONGEST_PARAMETER)
     client.create_model_version("longest", "s3://nowhere/model", run_id)
     client.update_model_version("longest", "1", description=longest)
-    client.set_model_version_tag("longest", "1", names.VALIDATION_REASONS, "ü" * tree.LONGEST_TAG)
+    client.set_model_version_tag("longest", "1", names.VALIDATION_REASONS, "ü" * LONGEST_TAG)
 
     version, run = client.get_model_version("longest", "1"), client.get_run(run_id)
     assert version.description == run.data.tags["mlflow.note.content"] == longest
-    assert len(version.tags[names.VALIDATION_REASONS]) == tree.LONGEST_TAG
+    assert len(version.tags[names.VALIDATION_REASONS]) == LONGEST_TAG
     assert len(run.data.params["candidates"]) == tree.LONGEST_PARAMETER
     assert client.get_registered_model("longest").description == describe_model("longest")
     assert client.get_experiment(experiment_id).tags.items() >= EXPERIMENT_TAGS.items()

@@ -150,6 +150,26 @@ def test_a_step_opens_a_run_again_that_its_own_owner_closed(client):
     assert {names.FAILURE, names.CLOSED_BY} & set(again.data.tags) == set()
 
 
+@pytest.mark.parametrize(("note", "before"), [("", ""), ("With **mixup**.", "With **mixup**.\n\n")])
+def test_a_page_says_why_its_run_did_not_finish_until_it_goes_on(client, note: str, before: str):
+    tags = {names.NOTE: note, "mlflow.note.content": note} if note else {}
+    parent = open_parent(client, f"p-note-{len(note)}", **tags)
+    run_id, owner = parent.info.run_id, Owner(f"p-note-{len(note)}")
+    for sentence in ("train: no GPU <here>", "evaluate: none"):  # the second one is the command's, who knows more
+        close_run(client, client.get_run(run_id), owner, "FAILED", sentence)
+    ended = client.get_run(run_id)
+    assert ended.data.tags["mlflow.note.content"] == f"{before}**did not finish**: train: no GPU \\<here\\>"
+    tree.enter(client, ended, owner)
+    assert client.get_run(run_id).data.tags.get("mlflow.note.content", "") == note
+
+
+def test_what_a_page_says_of_a_verdict_stays_when_a_later_step_fails(client):
+    parent = open_parent(client, "p-verdict", **{"mlflow.note.content": "**approved**: version 3"})
+    close_run(client, parent, Owner("p-verdict"), "FAILED", "close_run: lost")
+    tags = client.get_run(parent.info.run_id).data.tags
+    assert (tags["mlflow.note.content"], tags[names.FAILURE]) == ("**approved**: version 3", "close_run: lost")
+
+
 def test_a_step_leaves_a_run_alone_that_is_not_its_owners(client):
     parent = open_parent(client, "taken")
     claim(client, parent, Owner("another"))
