@@ -183,7 +183,8 @@ def as_csv(rows: Sequence[Row], against: Mapping[str, Against | str]) -> str:
 def comparison_address(tracking_uri: str, client: mlflow.MlflowClient, run_ids: Sequence[str]) -> str:
     """The same comparison in the MLflow UI: the server's, or where `ferpipe ui` serves a SQLite store."""
     experiments = list(dict.fromkeys(client.get_run(run_id).info.experiment_id for run_id in run_ids))
-    return f"{ui_address(tracking_uri)}/#/compare-runs?runs={_as_list(run_ids)}&experiments={_as_list(experiments)}"
+    shown = f"runs={_as_list(run_ids)}&experiments={_as_list(experiments)}&workflowType=machine_learning"
+    return f"{ui_address(tracking_uri)}/#/compare-runs?{shown}"
 
 
 def _as_list(values: Sequence[str]) -> str:

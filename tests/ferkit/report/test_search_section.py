@@ -85,7 +85,7 @@ def rows_of(html: str) -> list[list[str]]:
 
 
 def test_trials_that_were_no_finalists_are_in_no_other_table(html: str):
-    before, after = html.split("<h2>Search</h2>")
+    before, after = html.split('<h2 id="search">Search</h2>')
     assert "trial 1<" not in before
     assert "not among the finalists" not in html
     assert before.count("not registered") == 2, "the two that were evaluated"
@@ -128,7 +128,7 @@ def test_one_trial_has_a_history_too():
 def test_without_a_search_nothing_is_said_of_one(
     candidates: Sequence[CandidateRun], verdict: Verdict, data: Profile, origin: Origin
 ):
-    assert "<h2>Search" not in write_report(candidates, verdict, data, origin)
+    assert 'id="search"' not in write_report(candidates, verdict, data, origin)
 
 
 @pytest.mark.browser
