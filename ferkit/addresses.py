@@ -109,7 +109,8 @@ def run_address(tracking_uri: str, experiment_id: str, run_id: str) -> str:
 
 def version_address(tracking_uri: str, model: str, version: str) -> str:
     """A model version's page in the MLflow UI."""
-    return f"{ui_address(tracking_uri)}/#/models/{quote(model, safe='')}/versions/{version}"
+    page = f"#/models/{quote(model, safe='')}/versions/{version}?workflowType=machine_learning"
+    return f"{ui_address(tracking_uri)}/{page}"
 
 
 def ui_address(tracking_uri: str) -> str:

@@ -42,7 +42,8 @@ def test_parameters_ids_and_links_are_there(
     for run_id in ("4f" * 16, "a", "b", "f"):
         assert f'href="https://mlflow.example/#/experiments/17/runs/{run_id}?' in html, run_id
     for version in ("8", "7", "3"):
-        assert f'href="https://mlflow.example/#/models/facial-expression/versions/{version}"' in html, version
+        page = f"#/models/facial-expression/versions/{version}?workflowType=machine_learning"
+        assert f'href="https://mlflow.example/{page}"' in html, version
     assert f"ferpipe run --config runs:/{'4f' * 16}/parameters.yaml" in html
     rows = {found[0]: found[1:] for found in map(_cells, re.findall("<tr>(.*?)</tr>", html, re.DOTALL))}
     assert rows["seed"] == ["a", "b", "f"], "what differs stands side by side, in the order of the verdict"
