@@ -21,8 +21,8 @@ def describe_model(model: str) -> str:
         '    model.predict(pandas.DataFrame({"face": [face]}))      # uint8 (48, 48), or a picture\'s bytes\n'
         f"    ferpipe predict FACES --model {model}@champion",
         "**How a version becomes champion**: every evaluated candidate of a pipeline run is registered. The gate "
-        "judges one of them, the best on validation: scored on the same test faces as the champion of that moment, it is "
-        "approved or rejected. Approved, it gets the alias `challenger`, and waits for a person: "
+        "judges one of them, the best on validation: scored on the same test faces as the champion of that moment, it "
+        "is approved or rejected. Approved, it gets the alias `challenger`, and waits for a person: "
         f"`ferpipe promote --model {model}`. `ferpipe rollback` brings the champion before back; `ferpipe history` "
         "says who promoted what, when and why. An alias that is moved by hand is not on that record.",
         "**A version's description** says how it was judged, and on what data, with links to its run and its pipeline "
