@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import click
+import mlflow
 
 from components.open_run.open_run import canonical
 from components.open_run.origin_tags import origin_tags
@@ -23,6 +24,7 @@ from ferkit.tracking import names
 from ferkit.tracking.candidates import log_scores, open_candidates, state_of
 from ferkit.tracking.names import State
 from ferkit.tracking.short_ids import SHOWN
+from ferkit.tracking.store import LONGEST_TAG
 from ferkit.user_input import read_yaml
 from mlflow_project.entry_points import ENTRY_POINTS
 from mlflow_project.project_run import ProjectRun
@@ -128,7 +130,7 @@ def ensemble_step(given: Mapping[str, str], project: ProjectRun) -> None:
 def register_step(given: Mapping[str, str], project: ProjectRun) -> None:
     """Candidates into the registry, the best of them before the gate; `run_ids` is a list with commas.
 
-    Verdict, figures and report go to this run.
+    Verdict, figures and report go to this run, which is a pipeline run like others: of the candidates that it names.
     """
     from components.register.log_report import REPORT, log_report
     from components.register.register import register_candidates
@@ -140,17 +142,27 @@ def register_step(given: Mapping[str, str], project: ProjectRun) -> None:
     model = names.registered_model(given.get(names.MODEL_PARAMETER, ""), profile.address)
     run_ids = _run_ids(project, given)
     _begin(project, settings, profile.address)
-    project.log_parameters({names.MODEL_PARAMETER: model})
-    project.tag(_data_tags(profile))
+    project.log_parameters({"csv": profile.address, names.MODEL_PARAMETER: model})
+    candidates = ",".join(run_ids[: LONGEST_TAG // (len(run_ids[0]) + 1)])
+    project.tag({**_data_tags(profile), names.RUN_KIND: "pipeline", names.CANDIDATES: candidates})
+    if trained_in := _pipeline_runs(client, run_ids):
+        project.tag({names.PARENT_NAME: ", ".join(trained_in)[:LONGEST_TAG]})
     with lines_on_stdout():
         verdict = register_candidates(client, run_ids, faces, settings, project.run_id, model=model)
         log_report(client, run_ids, faces, verdict, project.run_id)
+    project.tag({names.COMPLETED: "true"})
     for note in verdict.notes:
         click.echo(f"note: {note}")
     click.echo(str(verdict))
     address = run_address(project.tracking_uri, project.run.info.experiment_id, project.run_id)
     click.echo(f"report: artifact {REPORT} of {address}")
     click.echo(f"next: ferpipe {'promote' if verdict.approved else 'compare'}{_next_arguments(verdict, run_ids)}")
+
+
+def _pipeline_runs(client: mlflow.MlflowClient, run_ids: Sequence[str]) -> list[str]:
+    """Names of the pipeline runs that candidates were trained in, each once."""
+    told = [client.get_run(run_id).data.tags.get(names.PARENT_NAME, "") for run_id in run_ids]
+    return list(dict.fromkeys(filter(None, told)))
 
 
 def _next_arguments(verdict: Verdict, run_ids: list[str]) -> str:

@@ -63,8 +63,14 @@ def find_candidates(client: mlflow.MlflowClient, given: Sequence[str], model: st
     found: list[str] = []
     for name in given:
         run = find_named_run(client, name, model)
-        found += [child.info.run_id for child in tree.children(client, run)] or [run.info.run_id]
+        found += [candidate.info.run_id for candidate in candidates_of(client, run)] or [run.info.run_id]
     return list(dict.fromkeys(found))
+
+
+def candidates_of(client: mlflow.MlflowClient, parent: Run) -> list[Run]:
+    """The candidates of a pipeline run, oldest first; of one that only registered, those that it registered."""
+    registered = filter(None, parent.data.tags.get(names.CANDIDATES, "").split(","))
+    return tree.children(client, parent) or [client.get_run(run_id) for run_id in registered]
 
 
 def find_named_run(client: mlflow.MlflowClient, name: str, model: str = "") -> Run:
@@ -147,7 +153,7 @@ def find_last_candidates(client: mlflow.MlflowClient, last: int) -> Found:
     if not found:
         there = f" ({_counted(since)})" if since else ""
         raise UserError(f"no finished run in this MLflow has a scored candidate{there}; start one with `ferpipe run`")
-    return Found(found, passed_over)
+    return Found(list(dict.fromkeys(found)), passed_over)
 
 
 def _pipeline_runs(client: mlflow.MlflowClient) -> Iterator[Run]:
@@ -162,7 +168,7 @@ def shown_candidates(client: mlflow.MlflowClient, parent: Run) -> list[Run]:
     """The candidates of a pipeline run, oldest first; of a search's trials only those that were evaluated."""
     return [
         run
-        for run in tree.children(client, parent)
+        for run in candidates_of(client, parent)
         if names.SEARCH_RUN not in run.data.tags or state_of(run) == State.EVALUATED
     ]
 

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ferkit.tracking import names, tree
+from ferkit.tracking import names
 from ferkit.tracking.names import metric
 from ferkit.tracking.short_ids import SHOWN
+from pipeline.candidates import candidates_of
 from pipeline.compare import data_of, start_of
 
 
@@ -56,7 +57,7 @@ def last_runs(client: mlflow.MlflowClient, last: int) -> list[PipelineRunLine]:
         order_by=["attributes.start_time DESC"],
         max_results=last,
     )
-    return [_line(parent, tree.children(client, parent)) for parent in parents]
+    return [_line(parent, candidates_of(client, parent)) for parent in parents]
 
 
 def _line(parent: Run, candidates: Sequence[Run]) -> PipelineRunLine:

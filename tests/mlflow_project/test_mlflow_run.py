@@ -16,6 +16,7 @@ from mlflow.entities import Run
 
 from components.ingest.parameters import Ingest
 from ferkit.data import read_profile
+from pipeline.show import show_run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 pytestmark = [pytest.mark.mlproject, pytest.mark.timeout(900)]  # a dozen processes, one after the other
@@ -120,6 +121,11 @@ def test_the_single_steps_pass_folders_and_run_ids_on(project: Project, sample_c
     assert {file.path for file in project.client.list_artifacts(outer.info.run_id)} >= {"report.html", "gate"}
     assert outer.data.metrics == shown
     assert "**approved**" in outer.data.tags["mlflow.note.content"]
+    shown = show_run(project.client, outer, project.tracking_uri)
+    assert (shown.kind, [row.run_id for row in shown.candidates]) == ("pipeline", [run_id])
+    assert shown.data == scored.data.tags["data.name"]
+    assert shown.verdict.startswith("version 1 (")
+    assert outer.data.tags["pipeline.run"] == scored.data.tags["pipeline.run"]
 
 
 def test_the_whole_pipeline_adopts_the_run_that_mlflow_opened(project: Project, sample_csv: Path):

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from components.open_run.open_run import PipelineRun, open_run
-from ferkit.tracking import tree
+from ferkit.tracking import names, tree
 from ferkit.tracking.names import metric
 from ferkit.tracking.owner import Owner
 from ferkit.tracking.store import connect
@@ -82,6 +82,21 @@ def test_a_pipeline_run_shows_what_is_not_the_default_its_candidates_and_the_ver
     words = [opened.parent, "balance.strategy=oversample, train.epochs=3", FOREIGN, "0.600", found["report"]]
     assert [word for word in [*words, "git 0000000"] if word not in shown] == []
     assert len(shown.splitlines()) < 24
+
+
+def test_a_run_that_only_registered_shows_the_candidates_that_it_did(opened: Opened) -> None:
+    """As `mlflow run -e register` leaves one: its candidates lie under the run that trained them."""
+    opened.score()
+    experiment = opened.client.get_run(opened.parent).info.experiment_id
+    tags = {names.RUN_KIND: "pipeline", names.CANDIDATES: ",".join(opened.candidates), names.DATA_NAME: "sample"}
+    registered = opened.client.create_run(experiment, tags=tags, run_name="2026-11-26 05:00 register").info.run_id
+    tree.close(opened.client, registered)
+    found = opened.shown(registered)
+    assert [row["run_id"] for row in found["candidates"]] == opened.candidates
+    lines = json.loads(opened.ferpipe("runs", "--json").stdout)
+    assert [(line["run_id"], line["candidates"]) for line in lines] == [(registered, 2), (opened.parent, 2)]
+    compared = json.loads(opened.ferpipe("compare", "--last", "2", "--json").stdout)
+    assert [row["run_id"] for row in compared] == opened.candidates, "each once"
 
 
 def test_a_candidate_shows_what_is_not_its_recipes_and_every_class(opened: Opened) -> None:
