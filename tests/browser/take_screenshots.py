@@ -1,6 +1,6 @@
 """The pictures of docs/screenshots, taken anew: runs of drawn faces, MLflow's pages, the report.
 
-`make screenshots`: twelve minutes on two idle cores. With the address of a store that has such runs, of those.
+`make screenshots`: thirteen CPU minutes, half an hour on cores that were shared. With the address of a store that has such runs, of those.
 """
 
 from __future__ import annotations
@@ -47,13 +47,15 @@ class Page:
     Attributes:
         address: of the page.
         height: of the picture, pixels.
-        width: of the picture, pixels.
+        width: of the page, pixels.
+        left: where on the page the picture begins, pixels.
         top: where on the page the picture begins, pixels.
     """
 
     address: str
     height: int
     width: int = WIDTH
+    left: int = 0
     top: int = 0
 
 
@@ -124,7 +126,7 @@ def pages(client: mlflow.MlflowClient, address: str, folder: Path) -> dict[str, 
     views = {"candidates": view_path(experiment_id), "pipeline-runs": view_path(experiment_id, PIPELINE_RUNS)}
     return {
         **{name: Page(address + path, 560) for name, path in views.items()},
-        "image-grid": Page(f"{address}{view_path(experiment_id)}&compareRunsMode=CHART", 1560, top=1500),
+        "image-grid": Page(f"{address}{view_path(experiment_id)}&compareRunsMode=CHART", 1440, left=510, top=1520),
         "pipeline-run": Page(page_of(second), 1100),
         "failed-run": Page(page_of(failed), 560),
         "compare": Page(compared(lenets), 1300),
@@ -133,7 +135,7 @@ def pages(client: mlflow.MlflowClient, address: str, folder: Path) -> dict[str, 
         "version": Page(version_address(address, model, judged), 630),
         "report": Page(report.as_uri(), 1500),
         "report-on-a-phone": Page(on_a_phone(report, 1500), 1500, PHONE),
-        "search": Page(search_alone(of_search).as_uri(), 1560),
+        "search": Page(search_alone(of_search).as_uri(), 1420, 1120),
     }
 
 
@@ -154,8 +156,9 @@ def on_a_phone(report: Path, height: int) -> str:
 def search_alone(report: Path) -> Path:
     """A report with all but the part about its search hidden."""
     hide = (
-        "main > * { display: none } #search, #search ~ * { display: revert } "
-        "#search ~ h2, #search ~ h2 ~ * { display: none } .history { display: grid !important }"
+        "main > * { display: none !important } "
+        "#search, #search ~ *:not(#search ~ h2, #search ~ h2 ~ *) { display: block !important } "
+        "#search ~ .history { display: grid !important } #search ~ .legend { display: flex !important }"
     )
     page = report.with_name("search.html")
     page.write_text(report.read_text().replace("</style>", f"{hide}</style>", 1))
@@ -182,7 +185,7 @@ def take(page: Page, picture: Path, folder: Path) -> None:
     command += [f"--window-size={max(page.width, 500)},{page.top + page.height}", "--virtual-time-budget=30000"]
     command += [f"--host-resolver-rules=MAP {HOST} 127.0.0.1", f"--screenshot={taken}"]
     subprocess.run([*command, page.address], check=True, capture_output=True, timeout=300)
-    shown = Image.open(taken).convert("RGB").crop((0, page.top, page.width, page.top + page.height))
+    shown = Image.open(taken).convert("RGB").crop((page.left, page.top, page.width, page.top + page.height))
     for colours in (128, 64, 32):
         shown.quantize(colours).save(picture, optimize=True)
         if picture.stat().st_size <= LARGEST:
