@@ -124,7 +124,7 @@ test-browser: $(READY) ## the MLflow UI and the report in a headless browser (in
 	@$(BIN)/python -m pytest -m browser
 
 .PHONY: screenshots
-screenshots: $(READY) ## take the pictures of docs/screenshots anew (needs Chromium; runs the sample twice)
+screenshots: $(READY) ## take the pictures of docs/screenshots anew (needs Chromium; half an hour)
 	@PYTHONPATH=.:tests $(BIN)/python tests/browser/take_screenshots.py
 
 .PHONY: lint

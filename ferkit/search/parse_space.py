@@ -26,7 +26,8 @@ def parse_space(given: Mapping[str, Any], train: Mapping[str, Any], method: str)
         raise UserError("architecture: takes no range, for it is no number; give a list of values")
     architectures = _choice("architecture", given["architecture"]).values
     space: dict[str, Dimension] = {}
-    for name, value in given.items():
+    # In one order, whatever the config's: kfp hands a dict on in any, and draws go by the order of the dimensions.
+    for name, value in sorted(given.items(), key=lambda one: (one[0] != "architecture", one[0])):
         if name != "architecture":
             for architecture in architectures:
                 _refuse_unknown(name, str(architecture), len(architectures) > 1)

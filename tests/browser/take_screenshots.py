@@ -1,6 +1,7 @@
 """The pictures of docs/screenshots, taken anew: runs of drawn faces, MLflow's pages, the report.
 
-`make screenshots`: thirteen CPU minutes, half an hour on cores that were shared. With the address of a store that has such runs, of those.
+`make screenshots`: thirteen CPU minutes; half an hour by the clock, measured on cores that other work shared. With the
+address of a store that has such runs, of those.
 """
 
 from __future__ import annotations
@@ -155,11 +156,7 @@ def on_a_phone(report: Path, height: int) -> str:
 
 def search_alone(report: Path) -> Path:
     """A report with all but the part about its search hidden."""
-    hide = (
-        "main > * { display: none !important } "
-        "#search, #search ~ *:not(#search ~ h2, #search ~ h2 ~ *) { display: block !important } "
-        "#search ~ .history { display: grid !important } #search ~ .legend { display: flex !important }"
-    )
+    hide = "main > :not(#search, #search ~ *), #search ~ h2, #search ~ h2 ~ * { display: none !important }"
     page = report.with_name("search.html")
     page.write_text(report.read_text().replace("</style>", f"{hide}</style>", 1))
     return page

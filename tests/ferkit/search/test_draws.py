@@ -30,7 +30,15 @@ def test_a_grid_is_every_point_of_every_space():
     assert set(found[:6]) == set(itertools.product(["lenet"], [0.1, 0.2], [1, 3, 5]))
     assert found[6:] == [("multi_kernel", "none"), ("multi_kernel", "pool")]
     assert [point.space for point in points] == [0] * 6 + [1] * 2
-    assert list(points[0].values) == ["architecture", "dropout", "epochs"]  # as it was written
+    assert list(points[0].values) == ["architecture", "dropout", "epochs"]
+
+
+@pytest.mark.parametrize("method", ["grid", "random"])
+def test_the_order_in_which_a_space_is_written_changes_no_draw(method: str):
+    """kfp hands a dict on with its keys in any order: the same seed gave other trials."""
+    space = {"width": [0.125, 0.25], "architecture": ["lenet", "multi_kernel"], "dropout": [0.0, 0.1, 0.2]}
+    backwards = dict(reversed(space.items()))
+    assert drawn(space, method=method) == drawn(backwards, method=method)
 
 
 def test_a_grid_larger_than_allowed_is_refused_before_anything_is_trained():
