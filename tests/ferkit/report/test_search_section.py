@@ -69,7 +69,7 @@ def test_the_outcome_is_one_line_and_the_best_trial_is_named(html: str):
 def test_each_trial_is_a_row_with_its_values_and_figures_best_first(html: str):
     rows = rows_of(html)
     assert [int(row[0]) for row in rows] == [12, 14, 13, 11, 10, 9, 8, 7, 6, 4, 2, 1, 5, 3]
-    assert rows[0][:9] == ["12", "0.750", "0.750", "0.250", "3", "0.012", "[8]", "1 m 00 s", "finalist"]
+    assert rows[0][:9] == ["12", "0.750", "0.750", "0.250", "3", "[8]", "0.012", "1 m 00 s", "finalist"]
     assert rows[-2][1:2] + rows[-2][-1:] == ["0.200", "pruned"]
     assert rows[-1][1:5] == [""] * 4
     assert rows[-1][-1] == "failedloss is &lt;no&gt; number after epoch 2"
