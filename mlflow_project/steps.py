@@ -25,7 +25,7 @@ from ferkit.tracking.candidates import log_scores, open_candidates, state_of
 from ferkit.tracking.names import State
 from ferkit.tracking.short_ids import SHOWN
 from ferkit.tracking.store import LONGEST_TAG
-from ferkit.user_input import read_yaml
+from ferkit.yaml_input import read_yaml
 from mlflow_project.entry_points import ENTRY_POINTS
 from mlflow_project.project_run import ProjectRun
 from pipeline.candidates import find_candidates

@@ -15,7 +15,8 @@ from ferkit.addresses import without_secrets
 from ferkit.errors import UserError
 from ferkit.layers import merge
 from ferkit.tracking.labels import Labels
-from ferkit.user_input import read_yaml, shown, split_assignment
+from ferkit.user_input import shown, split_assignment
+from ferkit.yaml_input import read_yaml
 from pipeline.cluster import Cluster, take_outdated
 from pipeline.git import git_commit
 from pipeline.layers import layers_of, parse_layers

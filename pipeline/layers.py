@@ -14,7 +14,8 @@ from ferkit.store_errors import is_out_of_reach
 from ferkit.training.candidate import candidate_layers, parse_candidate
 from ferkit.training.seeds import SEEDS, expand_seeds
 from ferkit.training.settings import Train
-from ferkit.user_input import read_text, read_yaml, shown, split_assignment
+from ferkit.user_input import read_text, shown, split_assignment
+from ferkit.yaml_input import read_yaml
 from pipeline.parameters import SECTIONS, Parameters, describe
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"

@@ -9,7 +9,7 @@ from ferkit.addresses import without_secrets
 from ferkit.errors import UserError
 from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking.store import check_answers, connect
-from ferkit.user_input import read_yaml
+from ferkit.yaml_input import read_yaml
 from pipeline.parameters import Parameters
 
 

@@ -22,7 +22,7 @@ from ferkit.tracking.names import metric
 from ferkit.tracking.owner import owner_of
 from ferkit.tracking.short_ids import SHOWN
 from ferkit.training.candidate import parse_candidate
-from ferkit.user_input import read_yaml
+from ferkit.yaml_input import read_yaml
 from pipeline.candidates import shown_candidates
 from pipeline.compare import Row, data_of, rows_of, start_of
 from pipeline.parameters import describe

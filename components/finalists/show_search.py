@@ -17,7 +17,7 @@ from ferkit.search.importance import importances_of
 from ferkit.search.trials import SearchRecord
 from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking.names import State
-from ferkit.user_input import read_yaml
+from ferkit.yaml_input import read_yaml
 
 FOLDER = "search"
 NOTE = "search.importance"

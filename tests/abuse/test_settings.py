@@ -13,7 +13,8 @@ import yaml
 
 from ferkit.addresses import split_address, without_secrets
 from ferkit.errors import UserError
-from ferkit.user_input import LARGEST_NUMBER, read_yaml
+from ferkit.user_input import LARGEST_NUMBER
+from ferkit.yaml_input import read_yaml
 from pipeline.kubeflow import read_run_config
 from pipeline.layers import read_parameters
 from pipeline.parameters import SECTIONS, Parameters, describe

@@ -15,12 +15,12 @@ from ferkit.user_input import (
     LARGEST_TEXT,
     inert,
     read_text,
-    read_yaml,
     refuse_rounded,
     shorten,
     shown,
     writing_text,
 )
+from ferkit.yaml_input import read_yaml
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
