@@ -6,7 +6,6 @@ kfp's cache does not see it. Passwords and keys are never in it: it names the Ku
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
@@ -16,64 +15,13 @@ from pydantic import Field, field_validator
 from ferkit.errors import UserError, nearest
 from ferkit.settings import Settings
 from ferkit.user_input import shorten
+from pipeline.step_resources import STEPS, StepResources
 
 TRAIN = "train"
 READS_CSV = ("locate", "ingest")
 
 LONGEST_WAIT = 24 * 3600
 """Seconds between two attempts."""
-
-Cpu = re.compile(r"(\d+\.)?\d+m?")
-Memory = re.compile(r"\d+(E|Ei|P|Pi|T|Ti|G|Gi|M|Mi|K|Ki)?")
-
-
-class Step(Settings):
-    """What one step asks of its node. Requests place the pod; a limit of memory, once passed, ends it."""
-
-    section: ClassVar[str] = "cluster.steps"
-
-    cpu: str = Field(default="250m", description="cores asked for: `2`, or `500m` for half a core")
-    cpu_limit: str = Field(default="", description="cores at most; empty for no limit (a limit throttles)")
-    memory: str = Field(default="512Mi", description="memory asked for, such as `4Gi`")
-    memory_limit: str = Field(default="", description="memory at most; empty for none")
-    timeout_minutes: int = Field(default=60, ge=0, description="an attempt's pod is ended after this long; 0 for never")
-    retries: int = Field(
-        default=2,
-        ge=0,
-        le=20,
-        description="further attempts; training goes on where it was. With Kubeflow's own Argo settings only after a "
-        "pod was deleted or lost, not after a step failed or was killed for memory: docs/kubeflow.md has the cure",
-    )
-
-    @field_validator("cpu", "cpu_limit")
-    @classmethod
-    def _is_cpu(cls, value: str) -> str:
-        if value and not Cpu.fullmatch(value):
-            raise ValueError("cores are a number, or thousandths such as 500m")
-        return value
-
-    @field_validator("memory", "memory_limit")
-    @classmethod
-    def _is_memory(cls, value: str) -> str:
-        if value and not Memory.fullmatch(value):
-            raise ValueError("memory is a number with K, Ki, M, Mi, G, Gi, T or Ti behind it")
-        return value
-
-
-STEPS: Mapping[str, Step] = {
-    "locate": Step(memory="512Mi", memory_limit="2Gi", timeout_minutes=30),
-    "open_run": Step(memory="512Mi", memory_limit="2Gi", timeout_minutes=10),
-    "ingest": Step(cpu="2", memory="2Gi", memory_limit="4Gi"),
-    "balance": Step(cpu="2", memory="2Gi", memory_limit="4Gi"),
-    "profile": Step(cpu="1", memory="2Gi", memory_limit="4Gi"),
-    "train": Step(cpu="4", memory="8Gi", memory_limit="16Gi", timeout_minutes=24 * 60, retries=3),
-    "finalists": Step(memory="512Mi", memory_limit="2Gi", timeout_minutes=10),
-    "evaluate": Step(cpu="2", memory="4Gi", memory_limit="8Gi"),
-    "ensemble": Step(cpu="2", memory="4Gi", memory_limit="8Gi"),
-    "register": Step(cpu="2", memory="4Gi", memory_limit="8Gi"),
-    "close_run": Step(memory="512Mi", memory_limit="2Gi", timeout_minutes=10),
-}
-"""For FER2013 (35,887 faces of 48 x 48)."""
 
 
 class Gpu(Settings):
@@ -167,7 +115,7 @@ class Cluster(Settings):
     )
     scratch: str = Field(default="10Gi", description="/tmp of every pod: the root file system may be read-only")
     candidates_at_once: int = Field(default=2, ge=1, le=1000, description="training pods side by side")
-    steps: dict[str, Step] = Field(
+    steps: dict[str, StepResources] = Field(
         default=dict(STEPS), description="per step: cpu, memory, their limits, timeout, retries"
     )
     retry: Retry = Field(default_factory=Retry, description="waits between attempts")
@@ -288,5 +236,5 @@ def _steps(given: Mapping[str, Any]) -> dict[str, Any]:
     for name, values in given.items():
         if name not in steps:
             raise UserError(f"cluster.steps.{name}: no such step; {nearest(str(name), steps)}")
-        steps[name] = Step.parse({**steps[name], **_mapping(f"cluster.steps.{name}", values)}).model_dump()
+        steps[name] = StepResources.parse({**steps[name], **_mapping(f"cluster.steps.{name}", values)}).model_dump()
     return steps

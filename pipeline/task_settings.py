@@ -8,7 +8,8 @@ from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
 from components.open_run.origin_tags import IMAGE_VARIABLE
-from pipeline.cluster import READS_CSV, TRAIN, Claim, Cluster, Step
+from pipeline.cluster import READS_CSV, TRAIN, Claim, Cluster
+from pipeline.step_resources import StepResources
 
 LONGEST_SECONDS = 10 * 365 * 24 * 3600
 """Argo's `maxDuration`: the time from the FIRST attempt's start within which a further one may begin, and the deadline
@@ -48,14 +49,14 @@ class ClusterTaskSettings:
             self._go_where_the_gpus_are(task)
         return task
 
-    def _ask_for_resources(self, task: PipelineTask, step: Step) -> None:
+    def _ask_for_resources(self, task: PipelineTask, step: StepResources) -> None:
         task.set_cpu_request(step.cpu).set_memory_request(step.memory)
         if step.cpu_limit:
             task.set_cpu_limit(step.cpu_limit)
         if step.memory_limit:
             task.set_memory_limit(step.memory_limit)
 
-    def _keep_trying(self, task: PipelineTask, step: Step) -> None:
+    def _keep_trying(self, task: PipelineTask, step: StepResources) -> None:
         retry = self.cluster.retry
         if step.retries:
             task.set_retry(step.retries, f"{retry.wait_seconds}s", retry.factor, f"{LONGEST_SECONDS}s")

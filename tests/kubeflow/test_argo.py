@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from compiled_pipeline import IMAGE, SECRETS, Compiled
 
-from pipeline.cluster import STEPS
+from pipeline.step_resources import STEPS
 
 pytestmark = [pytest.mark.go, pytest.mark.timeout(1200)]
 

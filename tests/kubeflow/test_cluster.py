@@ -10,8 +10,9 @@ import yaml
 from compiled_pipeline import Compiled
 
 from ferkit.errors import UserError
-from pipeline.cluster import LONGEST_WAIT, STEPS, Cluster
+from pipeline.cluster import LONGEST_WAIT, Cluster
 from pipeline.kubeflow import check_reachable, check_tracking, immutable_images, read_run_config
+from pipeline.step_resources import STEPS
 from pipeline.task_settings import LONGEST_SECONDS
 
 DIGEST = f"registry.example/fer-pipeline@sha256:{'0' * 64}"

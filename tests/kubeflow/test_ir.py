@@ -21,10 +21,11 @@ from references import dangling
 
 from components import CPU_IMAGE, GPU_IMAGE
 from ferkit.code_version import step_version
-from pipeline.cluster import STEPS, Cluster
+from pipeline.cluster import Cluster
 from pipeline.dag import DISPLAY_NAMES
 from pipeline.kubeflow import RunConfig, compile_pipeline, immutable_images
 from pipeline.parameters import Parameters
+from pipeline.step_resources import STEPS
 from pipeline.task_settings import LONGEST_SECONDS
 
 # Protobuf makes its messages when it is imported, where no type checker sees them.
