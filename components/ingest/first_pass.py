@@ -18,7 +18,7 @@ from ferkit.data import (
     EMOTIONS,
 )
 from ferkit.data.source import CsvReader, OpenCsv, Rejected
-from ferkit.data.source.rows import EMPTY_USAGE
+from ferkit.data.source.row import EMPTY_USAGE
 from ferkit.errors import UserError
 
 CURES: Final = {

@@ -177,7 +177,7 @@ def _of_pictures(
 def _of_csv(model: FaceModel, csv: str, refused: list[str], on_read: Callable[[int], None]) -> Iterator[Answers]:
     from ferkit.addresses import without_secrets
     from ferkit.data.source.pixels import read_pixels
-    from ferkit.data.source.rows import Rejected
+    from ferkit.data.source.row import Rejected
 
     name = without_secrets(csv)
     rejected: list[Rejected] = []

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ferkit.data.source.opening import open_csv
-from ferkit.data.source.rows import CsvReader, Rejected
+from ferkit.data.source.row import Rejected
+from ferkit.data.source.rows import CsvReader
 
 
 def read_pixels(

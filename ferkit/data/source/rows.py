@@ -10,7 +10,6 @@ What leaves no doubt is read: `3.0` is a label, `training` a Usage, `[70, 80]` a
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,13 +20,14 @@ from typing import Final
 import numpy as np
 
 from ferkit.cores import usable_cores
-from ferkit.data import EMOTIONS, SPLITS, USAGE, digest_pixels
+from ferkit.data import digest_pixels
 from ferkit.data.source.breaks import has_open_quotes
-from ferkit.data.source.cells import Words, find_cells, find_lines, split_cells, without_quotes
+from ferkit.data.source.cells import find_cells, find_lines, split_cells, without_quotes
 from ferkit.data.source.columns import find_columns
 from ferkit.data.source.digits import as_plain, read_one_field, scan
 from ferkit.data.source.forms import SMALLEST, refuse_channels, refuse_count, refuse_values
 from ferkit.data.source.lines import LONGEST_LINE, Lines, LineTooLong
+from ferkit.data.source.row import EMPTY_USAGE, LABELS, USAGES, Rejected, constant_image, excerpt
 from ferkit.errors import UserError
 
 CHUNK: Final = 2 * 1024 * 1024
@@ -35,39 +35,6 @@ CHUNK: Final = 2 * 1024 * 1024
 
 LOOKED_AT: Final = 64
 """Rows from which the faces' size is taken."""
-
-
-def _spell_label(cell: bytes) -> bytes:
-    """`3` for `3.0`, `3.` and `3.00e+00`."""
-    decimal = _DECIMAL.fullmatch(cell)
-    return decimal[1] if decimal else cell
-
-
-def _spell_usage(cell: bytes) -> bytes:
-    """`publictest` for `PublicTest`, `PUBLICTEST`, `public_test` and `Public Test`."""
-    return _BEFORE_TEST.sub(b"", cell.lower())
-
-
-_DECIMAL = re.compile(rb"([0-9])\.0*(?:e\+00)?")
-_BEFORE_TEST = re.compile(rb"(?<=[ce])[ _-](?=test$)")
-
-LABELS: Final = Words({str(number).encode(): number for number in range(len(EMOTIONS))}, _spell_label)
-USAGES: Final = Words(
-    {word.encode(): SPLITS.index(split) for usage, split in USAGE.items() for word in (usage, usage.lower())},
-    _spell_usage,
-)
-
-EMPTY_USAGE: Final = "empty usage"
-"""Why a row is turned away that names no split."""
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A row that cannot be used: its 0-based number, the reason, and what was found in it."""
-
-    row: int
-    reason: str
-    excerpt: str
 
 
 @dataclass(frozen=True)
@@ -269,21 +236,21 @@ class CsvReader:
         columns = self.columns
         cells = split_cells(line)
         if cells is None:
-            return Rejected(0, "wrong number of fields", f"a quote that is not closed: {_shown(line)}")
+            return Rejected(0, "wrong number of fields", f"a quote that is not closed: {excerpt(line)}")
         if not columns.fit(cells):
-            return Rejected(0, "wrong number of fields", f"{len(cells)} fields, not {columns.count}: {_shown(line)}")
+            return Rejected(0, "wrong number of fields", f"{len(cells)} fields, not {columns.count}: {excerpt(line)}")
         emotion = 0 if columns.emotion is None else LABELS.number(cells[columns.emotion])
         split = 0 if columns.usage is None else USAGES.number(cells[columns.usage])
         if emotion is None:
-            return Rejected(0, "unknown label", f"'{_shown(cells[columns.emotion or 0])}'")
+            return Rejected(0, "unknown label", f"'{excerpt(cells[columns.emotion or 0])}'")
         if split is None:
             found = cells[columns.usage or 0]
-            return Rejected(0, "unknown usage" if found else EMPTY_USAGE, f"'{_shown(found)}'")
+            return Rejected(0, "unknown usage" if found else EMPTY_USAGE, f"'{excerpt(found)}'")
         pixels = read_one_field(cells[columns.pixels], self.side**2)
         if isinstance(pixels, tuple):
             return Rejected(0, *pixels)
         if self._reject_constant and pixels.min() == pixels.max():
-            return _constant(0, pixels)
+            return constant_image(0, pixels)
         return emotion, split, pixels
 
     def _reject_constant_images(
@@ -294,7 +261,7 @@ class CsvReader:
         last, middle = values.shape[1] - 1, values.shape[1] // 2
         suspects = np.flatnonzero((values[:, 0] == values[:, last]) & (values[:, 0] == values[:, middle]))
         constant = suspects[(values[suspects, 1:] == values[suspects, :1]).all(axis=1)]
-        rejected = [_constant(int(row[n]), values[n]) for n in constant]
+        rejected = [constant_image(int(row[n]), values[n]) for n in constant]
         return (
             (np.delete(values, constant, axis=0), np.delete(row, constant), rejected) if rejected else (values, row, [])
         )
@@ -303,16 +270,6 @@ class CsvReader:
 def _count_squares(counts: Iterable[int]) -> Counter[int]:
     """How many faces there are of each side, by their numbers of values; those that are no squares are left out."""
     return Counter(math.isqrt(count) for count in counts if count and math.isqrt(count) ** 2 == count)
-
-
-def _constant(row: int, pixels: np.ndarray) -> Rejected:
-    return Rejected(row, "constant image", f"every pixel is {pixels[0]}")
-
-
-def _shown(text: bytes) -> str:
-    """The first 60 bytes at most, on one line: what cannot be printed is escaped."""
-    shown = "".join(chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in text[:60])
-    return f"{shown}..." if len(text) > 60 else shown
 
 
 def _numbered_from(first: int, rows: Rows) -> Rows:

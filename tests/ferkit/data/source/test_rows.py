@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferkit.data.source.lines import LONGEST_LINE
-from ferkit.data.source.rows import CsvReader, Rejected
+from ferkit.data.source.row import Rejected
+from ferkit.data.source.rows import CsvReader
 from ferkit.errors import UserError
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
