@@ -72,7 +72,7 @@ def project_run(client: mlflow.MlflowClient, tracking_uri: str, opened: str, abo
     """The run for a single step. One that is made here is ended here, with the sentence of a failure.
 
     Args:
-        client: as `connect` gives it.
+        client: as `connect` returns it.
         tracking_uri: of the MLflow that it reaches.
         opened: id of the run that `mlflow run` opened; empty for none.
         about: what the run's name says beside the time.

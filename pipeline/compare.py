@@ -134,9 +134,9 @@ class _Known:
 
 
 def _row(run: Run, known: _Known) -> Row:
-    figures, tags = run.data.metrics, run.data.tags
-    recalls = {emotion: figures[name] for emotion in EMOTIONS if (name := metric("test", "recall", emotion)) in figures}
-    support = {emotion: figures.get(metric("test", "support", emotion), 1) for emotion in recalls}
+    metrics, tags = run.data.metrics, run.data.tags
+    recalls = {emotion: metrics[name] for emotion in EMOTIONS if (name := metric("test", "recall", emotion)) in metrics}
+    support = {emotion: metrics.get(metric("test", "support", emotion), 1) for emotion in recalls}
     present = [emotion for emotion in recalls if support[emotion]]
     worst = min(present, key=lambda emotion: recalls[emotion], default="")
     version = versions.version_of_run(known.versions, run)
@@ -146,11 +146,11 @@ def _row(run: Run, known: _Known) -> Row:
         run_id=run.info.run_id,
         status=run.info.status,
         val_macro_f1=validation_score(run),
-        accuracy=figures.get(metric("test", "accuracy")),
-        macro_f1=figures.get(metric("test", "macro_f1")),
+        accuracy=metrics.get(metric("test", "accuracy")),
+        macro_f1=metrics.get(metric("test", "macro_f1")),
         worst_recall=recalls.get(worst),
         worst_emotion=worst,
-        images_per_second=figures.get("images_per_second"),
+        images_per_second=metrics.get("images_per_second"),
         model=version.model if version else "",
         version=version.number if version else "",
         verdict=version.tags.get(names.VALIDATION_STATUS, "") if version else "",

@@ -49,7 +49,7 @@ def join_models(
     Its run lies under a new parent run, as in a pipeline run. Whatever can be refused is refused before that is opened.
 
     Args:
-        client: as `connect` gives it.
+        client: as `connect` returns it.
         given: two or more of: ids of candidates, or versions; the id of a pipeline run stands for its evaluated
             candidates.
         parameters: how they are weighted. All that are given are joined, however many.

@@ -167,12 +167,12 @@ def _is_logged_as(value: Any, text: str) -> bool:
 
 
 def _per_class(run: Run) -> dict[str, dict[str, float]]:
-    figures = run.data.metrics
+    metrics = run.data.metrics
     found = {
         emotion: {
-            figure: figures[name]
+            figure: metrics[name]
             for figure in ("precision", "recall", "f1")
-            if (name := metric("test", figure, emotion)) in figures
+            if (name := metric("test", figure, emotion)) in metrics
         }
         for emotion in EMOTIONS
     }

@@ -30,7 +30,7 @@ def log_report(
     """The report as HTML, which is also logged to the parent run (else the chosen candidate's own).
 
     Args:
-        client: as `connect` gives it.
+        client: as `connect` returns it.
         run_ids: the candidates' runs; those that failed, and a search's other trials, too.
         faces: data set folder.
         verdict: of the gate.

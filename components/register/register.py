@@ -57,7 +57,7 @@ def register_run_tree(
     """Registers the evaluated candidates of a pipeline run and gates the best; its parent gets verdict and report.
 
     Args:
-        client: as `connect` gives it.
+        client: as `connect` returns it.
         parent: the pipeline run.
         run_ids: its evaluated candidates.
         faces: data set folder.
@@ -112,7 +112,7 @@ def register_candidates(
     Candidates that differ in their seed alone are ranked by their mean, for which the member nearest it stands.
 
     Args:
-        client: as `connect` gives it.
+        client: as `connect` returns it.
         run_ids: the candidates' runs; those that were not evaluated are passed over.
         faces: data set folder.
         policy: of the gate.
@@ -201,13 +201,13 @@ def _tags(run: Run, profile: Profile, data_uri: str) -> dict[str, str]:
 
 def _describe(run: Run) -> str:
     """What a person reads first in the registry: the run's name and its figures on test."""
-    figures = run.data.metrics
-    recalls = {emotion: figures.get(metric("test", "recall", emotion)) for emotion in EMOTIONS}
+    metrics = run.data.metrics
+    recalls = {emotion: metrics.get(metric("test", "recall", emotion)) for emotion in EMOTIONS}
     known = {emotion: recall for emotion, recall in recalls.items() if recall is not None}
     parts = [
-        f"{label} {figures[name]:.3f}"
+        f"{label} {metrics[name]:.3f}"
         for label, name in (("accuracy", metric("test", "accuracy")), ("macro-F1", metric("test", "macro_f1")))
-        if name in figures
+        if name in metrics
     ]
     if known:
         worst = min(known, key=lambda emotion: known[emotion])

@@ -33,7 +33,7 @@ def gate_version(
     """Judges a registered version against today's champion, whatever was said about it before.
 
     Args:
-        client: as `connect` gives it.
+        client: as `connect` returns it.
         version: number, or an alias.
         faces: data set folder; None for the one that the version was registered with, from where its artifact lies.
         policy: of the gate.

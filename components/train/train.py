@@ -53,7 +53,7 @@ def train_candidate(
     Args:
         client: of the tracking store that MLflow points at.
         run_id: of the candidate, as `open_run` made it.
-        folder: the data set, as `balance` gives it.
+        folder: the data set, as `balance` returns it.
         state_dir: a folder or an `s3://` prefix for the state; empty for none.
         log: for a line per epoch.
 

@@ -26,7 +26,7 @@ class Profile:
         source: `{"csv": its address, "kind": `sample` (drawn faces) or `csv`, "sha256": of the uncompressed CSV,
             "version": as `locate` found it, "rows": data rows in it}`.
         side: height and width of a face in pixels.
-        splits: per split, the entry `SplitWriter.record` gives.
+        splits: per split, the entry `SplitWriter.record` returns.
         rejected: rows that could not be used, by reason.
         duplicates: what was found and done about identical pixels, by kind.
         balance: what balancing did; empty before it.

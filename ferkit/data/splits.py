@@ -24,7 +24,7 @@ READ_AT_A_TIME: Final = 512
 class SplitWriter:
     """Writes one split chunk by chunk, in bounded memory, and keeps its counts and digest.
 
-    Use as a context manager. `record()` gives the split's entry of `profile.json`.
+    Use as a context manager. `record()` returns the split's entry of `profile.json`.
     """
 
     def __init__(self, path: Path, side: int) -> None:

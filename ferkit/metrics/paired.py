@@ -82,7 +82,7 @@ def compare_on_same_rows(joint: np.ndarray, resamples: int, seed: int, confidenc
 def resample_confusions(joint: np.ndarray, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Both models' confusion matrices, int64 (resamples, 7, 7) each, in resamples of the joint counts (7, 7, 7).
 
-    What `confusions_of_joint(resample_counts(joint, ...))` gives; only the occupied cells are added up.
+    What `confusions_of_joint(resample_counts(joint, ...))` returns; only the occupied cells are added up.
     """
     truth, first, second = np.nonzero(joint)
     drawn = resample_counts(joint[truth, first, second], resamples, seed)

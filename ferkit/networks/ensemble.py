@@ -22,7 +22,7 @@ def average_networks(networks: Sequence[keras.Model], weights: Sequence[float]) 
     """One network that answers with the weighted mean of its members' probabilities.
 
     Args:
-        networks: as `ferkit.networks.network.exported` gives them: grey levels (n, side, side, 1) to probabilities
+        networks: as `ferkit.networks.network.exported` returns them: grey levels (n, side, side, 1) to probabilities
             float32 (n, classes). They are renamed `member_1`, `member_2` and so on: Keras wants every name once.
         weights: one each, 0 or more, their sum 1.
 

@@ -151,7 +151,7 @@ class _Seen:
 
 
 def _answers(version: Version, test: Faces) -> np.ndarray:
-    """Labels 0..6 (n,) that a version gives the test faces."""
+    """Labels 0..6 (n,) that a version predicts for the test faces."""
     return load_face_model(version.uri).probabilities(test.pixels).argmax(axis=1)
 
 

@@ -50,7 +50,7 @@ def version_at(client: mlflow.MlflowClient, address: str) -> Version | None:
 
     Args:
         client: of the MLflow that holds it.
-        address: as `address_of` gives it.
+        address: as `address_of` returns it.
     """
     registered = _REGISTERED.fullmatch(address)
     if not registered:

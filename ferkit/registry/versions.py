@@ -145,7 +145,7 @@ def versions_by_run(client: mlflow.MlflowClient) -> dict[str, Version]:
 
 
 def version_of_run(registered: Mapping[str, Version], run: Run) -> Version | None:
-    """The version of a run, of those that `versions_by_run` gives; of one that was taken over, that of its origin."""
+    """The version of a run, of those that `versions_by_run` returns; of one that was taken over, that of its origin."""
     return registered.get(origin_of(run))
 
 

@@ -200,12 +200,12 @@ def told_of(client: mlflow.MlflowClient, trial: Run, made: Sequence[Decision]) -
 
 def _told(decision: Decision, run: Run | None) -> Told:
     state = state_of(run) if run is not None else ""
-    figures = run.data.metrics if run is not None else {}
-    if state in (State.TRAINED, State.EVALUATED) and names.BEST_MACRO_F1 in figures:
-        return Told(decision.point, "trained", figures[names.BEST_MACRO_F1])
+    metrics = run.data.metrics if run is not None else {}
+    if state in (State.TRAINED, State.EVALUATED) and names.BEST_MACRO_F1 in metrics:
+        return Told(decision.point, "trained", metrics[names.BEST_MACRO_F1])
     if state == State.PRUNED:
-        value = figures.get(names.EPOCH_MACRO_F1, 0.0)
-        return Told(decision.point, "pruned", value, int(figures.get(names.PRUNED_EPOCH, 1)))
+        value = metrics.get(names.EPOCH_MACRO_F1, 0.0)
+        return Told(decision.point, "pruned", value, int(metrics.get(names.PRUNED_EPOCH, 1)))
     if state == State.FAILED and run is not None:
         return Told(decision.point, "diverged" if run.data.tags.get(names.FAILURE_KIND) == "Diverged" else "failed")
     return Told(decision.point)

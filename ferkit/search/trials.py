@@ -116,12 +116,12 @@ def search_of_trial(client: mlflow.MlflowClient, trial: Run) -> SearchRecord | N
 
 
 def _trial(run: Run, points: Mapping[str, Point]) -> TrialRow:
-    figures: Mapping[str, Any] = run.data.metrics
+    metrics: Mapping[str, Any] = run.data.metrics
     state = state_of(run)
     found: dict[str, float | None] = {}
     for figure, best in names.BEST_VALIDATION.items():
-        found[figure] = figures.get(best, figures.get(f"val/{figure}") if state == State.PRUNED else None)
-    epoch = figures.get(names.PRUNED_EPOCH, figures.get("best_epoch"))
+        found[figure] = metrics.get(best, metrics.get(f"val/{figure}") if state == State.PRUNED else None)
+    epoch = metrics.get(names.PRUNED_EPOCH, metrics.get("best_epoch"))
     return TrialRow(
         number=int(run.data.tags[NUMBER]) + 1,
         run_id=run.info.run_id,
@@ -130,7 +130,7 @@ def _trial(run: Run, points: Mapping[str, Point]) -> TrialRow:
         point=points.get(run.info.run_id),
         **found,
         epoch=None if epoch is None else int(epoch),
-        seconds=None if names.REUSED_FROM in run.data.tags else figures.get("train_seconds"),
+        seconds=None if names.REUSED_FROM in run.data.tags else metrics.get("train_seconds"),
         started=int(run.info.start_time or 0),
         failure=run.data.tags.get(names.FAILURE, ""),
     )

@@ -77,7 +77,7 @@ def export_model(model: FaceModel, kind: str, target: Path) -> Exported:
     """Writes a logged or registered model as one file, once its answers are the model's.
 
     Args:
-        model: as `load_face_model` gives it.
+        model: as `load_face_model` returns it.
         kind: `onnx` or `litert`.
         target: the file; it is replaced as a whole, or left alone where something fails.
 

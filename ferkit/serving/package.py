@@ -42,7 +42,7 @@ def log_face_model(keras_path: Path, *, side: int, example: np.ndarray) -> str:
     MLflow gives the logged model the run's parameters by itself.
 
     Args:
-        keras_path: a network that takes raw uint8 (n, side, side, 1) and gives probabilities float32 (n, 7); made of
+        keras_path: a network that takes raw uint8 (n, side, side, 1) and returns probabilities float32 (n, 7); made of
             Keras' own layers only, because it is loaded where this project is not installed.
         side: height and width of a face in pixels.
         example: uint8 (n, side, side), n >= 1; its first face becomes the model's input example.

@@ -5,7 +5,7 @@ model that was registered a year ago runs with the code it was registered with, 
 process that loads it has installed, or none. What else it has to know, `side` and `emotions`, lies in its own config.
 
 Tensor contract: a face is uint8 (side, side), grey levels 0..255, row-major; a batch is uint8 (n, side, side); the
-network takes uint8 (n, side, side, 1) and gives float32 (n, classes), each row a probability distribution.
+network takes uint8 (n, side, side, 1) and returns float32 (n, classes), each row a probability distribution.
 """
 
 from __future__ import annotations
@@ -271,7 +271,7 @@ def read_faces(cells: Any, side: int) -> np.ndarray:
 
 
 class FaceClassifier(PythonModel):
-    """What `mlflow.pyfunc.load_model(...)` gives: one column `face` in; `emotion` and a probability per emotion out."""
+    """What `mlflow.pyfunc.load_model(...)` returns: one column `face` in; `emotion` and all probabilities out."""
 
     side: int
     emotions: tuple[str, ...]

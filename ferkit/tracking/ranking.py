@@ -25,11 +25,11 @@ def validation_score(run: Run) -> float | None:
     """
     if run.info.status == "FAILED":
         return None
-    figures = run.data.metrics
-    score = names.validation_figure(figures, "macro_f1")
+    metrics = run.data.metrics
+    score = names.validation_figure(metrics, "macro_f1")
     if score is None or not math.isfinite(score):
         return None
-    return figures.get(names.CROSS_FITTED, score)
+    return metrics.get(names.CROSS_FITTED, score)
 
 
 def rank(run: Run) -> tuple[float, float]:

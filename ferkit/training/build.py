@@ -36,7 +36,7 @@ def build_network(candidate: Candidate, side: int) -> keras.Model:
 
 
 def save_network(network: keras.Model, candidate: Candidate, side: int, path: Path) -> keras.Model:
-    """Writes the exported model, in float32 whatever it was trained in, without augmentation, and gives it back.
+    """Writes the exported model, in float32 whatever it was trained in, without augmentation, and returns it.
 
     Args:
         network: trained.

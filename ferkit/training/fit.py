@@ -231,7 +231,7 @@ def _snapshot(model: Any, network: keras.Model, best: list[np.ndarray]) -> dict[
 
 
 def _restore(model: Any, network: keras.Model, state: State) -> list[np.ndarray]:
-    """Puts the state's values into the variables, and gives the weights of the best epoch."""
+    """Puts the state's values into the variables, and returns the weights of the best epoch."""
     variables = _variables(model, network)
     assign(variables, [state.arrays[f"now/{i}"] for i in range(len(variables))])
     return [state.arrays[f"best/{i}"] for i in range(len(network.weights))]

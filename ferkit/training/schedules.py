@@ -1,7 +1,7 @@
 """Schedules of the learning rate. One function each, named in `Schedule` and `SCHEDULES`: a new one touches this file.
 
-Each takes the peak learning rate, all steps of the training, and those of the warm-up, and gives what a Keras optimizer
-takes as its learning rate. None imports keras before it is called.
+Each takes the peak learning rate, all steps of the training, and those of the warm-up, and returns what a Keras
+optimizer takes as its learning rate. None imports keras before it is called.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Contract
     `scan` finds all numbers of a text (uint8 (n,)). Given m fields in it, each a stretch of bytes that should hold
-    `width` whole numbers 0..255 with one or more blanks between them, `Scan.read_fields` gives the values, uint8
+    `width` whole numbers 0..255 with one or more blanks between them, `Scan.read_fields` returns the values, uint8
     (m, width), and says which fields it read. One that it did not read is either wrong or written in an unusual way
-    (tabs, `0007`, thousands of blanks); `read_one_field` reads such a field slowly or gives the reason why nobody can.
+    (tabs, `0007`, thousands of blanks); `read_one_field` reads such a field slowly or returns why nobody can.
     Both agree on every field that the fast way reads.
 
 How

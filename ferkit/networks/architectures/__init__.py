@@ -1,6 +1,6 @@
 """The networks. A module here IS an architecture: its name, its `NetworkSettings` and `build`. One file makes one.
 
-`build(parameters, side)` gives a `keras.Model` from scaled faces float32 (n, side, side, 1) to logits float32 (n, 7).
+`build(parameters, side)` returns a `keras.Model` from scaled faces float32 (n, side, side, 1) to logits float32 (n, 7).
 What a recipe changes for an architecture stands in the recipe's file, under configs/recipes.
 """
 
