@@ -97,6 +97,8 @@ class Parameters(Settings):
         today = merge([Layer("", values)], SECTIONS)
         for key, section in SECTIONS.items():
             if key in today:
+                if today[key] is None:
+                    raise UserError(f"{key}: has nothing behind it; write its `name: value` lines, or leave {key} out")
                 today[key] = section.rename(today[key])
                 section.parse(today[key])
         if isinstance(given := today.get("candidates"), list):

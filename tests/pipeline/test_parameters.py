@@ -36,6 +36,12 @@ def test_the_commands_help_shows_every_parameter_with_default_and_help():
         assert f"      {field.description}\n" in shown
 
 
+@pytest.mark.parametrize("section", ["train", "search", "ensemble"])
+def test_a_section_with_nothing_behind_it_is_refused(section: str):
+    with pytest.raises(UserError, match=f"{section}: has nothing behind it"):
+        Parameters.parse({section: None})
+
+
 def test_every_parameter_says_what_it_is():
     assert [name for name, field in describe() if not field.description] == []
 
