@@ -102,6 +102,16 @@ def data_name(csv: str) -> str:
     return PurePosixPath(without_secrets(csv).partition("?")[0]).name.partition(".")[0].rstrip(":") or "sample"
 
 
+def split_bucket(address: str) -> tuple[str, str]:
+    """Bucket and key of an address in an object store; the key is empty where there is none.
+
+    >>> split_bucket("s3://faces/sets/fer2013.csv"), split_bucket("gs://faces")
+    (('faces', 'sets/fer2013.csv'), ('faces', ''))
+    """
+    bucket, _, key = address.partition("://")[2].partition("/")
+    return bucket, key
+
+
 def run_address(tracking_uri: str, experiment_id: str, run_id: str) -> str:
     """A run's page in the MLflow UI: at the server's address, or where `ferpipe ui` serves a SQLite store."""
     return f"{ui_address(tracking_uri)}/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from ferkit.addresses import split_bucket
 from ferkit.errors import OutOfReach, UserError
 from ferkit.registry.versions import Version
 
@@ -18,7 +19,6 @@ _FOLDER_OF_0_1: Final = "data.folder"
 
 _NEEDED: Final = ("profile.json", "test.parquet")
 """The files of a data set folder that the gate reads."""
-
 
 WHOLE: Final = (*_NEEDED, "train.parquet", "validation.parquet")
 """All files of a data set folder that evaluating and registering a model read."""
@@ -51,7 +51,7 @@ def _fetch(uri: str, folder: Path, needed: Sequence[str], cure: str) -> None:
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
-    bucket, _, prefix = uri.partition("://")[2].partition("/")
+    bucket, prefix = split_bucket(uri)
     try:
         client: Any = boto3.Session().client("s3")
         for name in needed:

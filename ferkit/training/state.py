@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ferkit.addresses import split_bucket
 from ferkit.disk import writing_to
 from ferkit.errors import OutOfReach, UserError
 from ferkit.store_errors import StoreError, classify
@@ -94,7 +95,7 @@ class S3Store:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
-        self.bucket, _, prefix = address.removeprefix("s3://").partition("/")
+        self.bucket, prefix = split_bucket(address)
         self.key = f"{prefix.rstrip('/')}/state.npz".lstrip("/")
         settings = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=15)
         try:

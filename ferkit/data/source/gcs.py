@@ -13,7 +13,7 @@ from google.cloud.storage import Blob, Client
 from google.cloud.storage.fileio import BlobReader
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from ferkit.addresses import split_member
+from ferkit.addresses import split_bucket, split_member
 from ferkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class GcsObject:
 
     def __init__(self, address: str) -> None:
         self.address, self.member = split_member(address)
-        self._bucket, _, self._key = self.address.removeprefix("gs://").partition("/")
+        self._bucket, self._key = split_bucket(self.address)
         self.name = self._key.rpartition("/")[2]
         if not self._bucket or not self.name:
             raise UserError(f"{address}: names no object; give gs://bucket/key")

@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 from urllib3.exceptions import HTTPError
 
-from ferkit.addresses import split_member
+from ferkit.addresses import split_bucket, split_member
 from ferkit.data.source.remote import RemoteFile, Stream
 from ferkit.errors import UserError
 
@@ -42,7 +42,7 @@ class S3Object:
 
     def __init__(self, address: str) -> None:
         self.address, self.member = split_member(address)
-        self._bucket, _, self._key = self.address.removeprefix("s3://").partition("/")
+        self._bucket, self._key = split_bucket(self.address)
         self.name = self._key.rpartition("/")[2]
         if not self._bucket or not self.name:
             raise UserError(f"{address}: names no object; give s3://bucket/key")
