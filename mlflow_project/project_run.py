@@ -48,8 +48,7 @@ class ProjectRun:
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Sets tags of the run to work in."""
-        for name, value in tags.items():
-            self.client.set_tag(self.run_id, name, value)
+        tree.set_tags(self.client, self.run_id, tags)
 
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Logs those that `mlflow run` did not log."""

@@ -21,10 +21,10 @@ from ferkit.errors import UserError
 from ferkit.search.pruning import Pruned, pruner_of
 from ferkit.search.record import decide
 from ferkit.store_errors import is_out_of_reach
-from ferkit.tracking import active_run, candidates, names, tree
-from ferkit.tracking.active_run import log_dataset, writing_to
+from ferkit.tracking import candidates, names, tree
+from ferkit.tracking.active_run import log_dataset, log_picture, writing_to
 from ferkit.tracking.names import State
-from ferkit.tracking.tree import close, last_step
+from ferkit.tracking.tree import close, last_step, set_tags
 from ferkit.training.candidate import Candidate
 from ferkit.training.hardware import Hardware, choose
 from ferkit.training.state import State as TrainingState
@@ -184,8 +184,7 @@ def describe_run(client: mlflow.MlflowClient, run_id: str, profile: Profile, har
         "hardware": hardware.name,
         "precision": hardware.precision,
     }
-    for name, value in tags.items():
-        client.set_tag(run_id, name, value)
+    set_tags(client, run_id, tags)
 
 
 def log_results(candidate: Candidate, trained: Trained, validation: Faces, seconds: float) -> None:
@@ -201,7 +200,7 @@ def log_results(candidate: Candidate, trained: Trained, validation: Faces, secon
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         draw_curves(trained.history, trained.best_epoch, candidate, folder / "learning_curves.png")
-        active_run.log_picture(folder / "learning_curves.png", "learning_curves")
+        log_picture(folder / "learning_curves.png", "learning_curves")
         draw_activations(trained.network, validation.pixels[0], folder / "activations.png")
         lines: list[str] = []
         trained.network.summary(expand_nested=True, line_length=100, print_fn=lambda line, **_: lines.append(line))

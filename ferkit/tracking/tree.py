@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import mlflow
-from mlflow.entities import Param, Run, RunStatus
+from mlflow.entities import Param, Run, RunStatus, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from ferkit.errors import UserError
@@ -225,3 +225,8 @@ def log_new_parameters(client: mlflow.MlflowClient, run_id: str, parameters: Map
     new = [Param(key, str(value)[:LONGEST_PARAMETER]) for key, value in parameters.items() if key not in there]
     for start in range(0, len(new), 100):
         client.log_batch(run_id, params=new[start : start + 100])
+
+
+def set_tags(client: mlflow.MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
+    """Sets tags of a run, all in one request."""
+    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
