@@ -14,7 +14,7 @@ from ferkit.data import Profile
 from ferkit.metrics.evaluation import CandidateRun, SplitScores
 from ferkit.registry.verdict import NO_CHAMPION, NOT_GATED, Verdict
 from ferkit.registry.versions import Version
-from ferkit.tracking import names
+from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import log_scores
 from ferkit.tracking.markdown import cut_rows, escape
 from ferkit.tracking.store import LONGEST_TAG
@@ -51,8 +51,7 @@ def tell(
         if own or version.run_id == one.run_id:  # else an earlier run's version, described by that
             said = describe_version(one, data, name, own, parent, tracking_uri)
             client.update_model_version(version.model, version.number, description=said)
-        for tag, value in standing(version, own, best.name).items():
-            client.set_tag(one.run_id, tag, value)
+        tree.set_tags(client, one.run_id, standing(version, own, best.name))
     if not parent:
         return
     note = client.get_run(parent).data.tags.get(names.NOTE, "")
@@ -60,8 +59,7 @@ def tell(
         names.BEST_CANDIDATE: best.name,
         MLFLOW_RUN_NOTE: describe_pipeline_run(verdict, candidates, data, name, tracking_uri, note),
     }
-    for tag, value in tags.items():
-        client.set_tag(parent, tag, value)
+    tree.set_tags(client, parent, tags)
     log_scores(client, parent, best.metrics)
 
 
@@ -74,7 +72,7 @@ def standing(version: Version, verdict: Verdict | None, judged: str = "") -> dic
         judged: the name of that one.
     """
     if verdict is not None:
-        status, why = verdict.status, "; ".join(verdict.reasons)
+        status, why = verdict.status, verdict.why
     else:
         status, why = version.tags.get(names.VALIDATION_STATUS, NOT_GATED), version.tags.get(names.VALIDATION_REASONS)
         why = why or f"not judged: of its pipeline run, {judged} is the best on validation"

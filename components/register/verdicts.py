@@ -19,7 +19,7 @@ from ferkit.registry.state import RegistryState, reconcile
 from ferkit.registry.verdict import REJECTED, Verdict
 from ferkit.registry.versions import Version
 from ferkit.store_errors import is_out_of_reach
-from ferkit.tracking import names
+from ferkit.tracking import names, tree
 from ferkit.tracking.store import LONGEST_TAG
 
 
@@ -68,8 +68,7 @@ def _tell_anew(client: mlflow.MlflowClient, version: Version, verdict: Verdict, 
     told = standing(version, verdict)
     is_best = parent and client.get_run(parent).data.tags.get(names.VERSION) == told[names.VERSION]
     for run_id in (version.run_id, *([parent] if is_best else [])):
-        for tag, value in told.items():
-            client.set_tag(run_id, tag, value)
+        tree.set_tags(client, run_id, told)
 
 
 def record_verdict(
@@ -80,8 +79,7 @@ def record_verdict(
     A version is never left approved against a champion that it was not judged against: what takes an approval away is
     written first, what gives it last.
     """
-    reasons = "; ".join(verdict.reasons)
-    told = {names.VALIDATION_REASONS: reasons[:LONGEST_TAG], names.COMPARED_WITH: verdict.compared_with}
+    told = {names.VALIDATION_REASONS: verdict.why[:LONGEST_TAG], names.COMPARED_WITH: verdict.compared_with}
     if not verdict.approved:
         versions.set_tags(client, version, {names.VALIDATION_STATUS: REJECTED})
     versions.set_tags(client, version, told)

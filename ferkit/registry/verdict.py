@@ -102,9 +102,14 @@ class Verdict:
     def approved(self) -> bool:
         return self.status == APPROVED
 
+    @property
+    def why(self) -> str:
+        """Its reasons, in one line."""
+        return "; ".join(self.reasons)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON types; floats in full."""
         return asdict(self) | {"policy": self.policy.model_dump()}
 
     def __str__(self) -> str:
-        return f"version {self.challenger.version} ({self.challenger.name}) {self.status}: {'; '.join(self.reasons)}"
+        return f"version {self.challenger.version} ({self.challenger.name}) {self.status}: {self.why}"
