@@ -85,16 +85,15 @@ def pictures(key: str) -> dict[str, Any]:
     return {"type": "IMAGE", "imageKeys": [key], "displayName": key, "step": 0, "showRunParams": False}
 
 
-SCORES: Final = (metric("validation", "macro_f1"), metric("test", "macro_f1"))
-
-"""Macro-F1 on validation and test, as the parallel plot ends."""
+MACRO_F1: Final = (metric("validation", "macro_f1"), metric("test", "macro_f1"))
+"""On validation and test: where the parallel plot ends, and what tables show first."""
 
 PICTURES: Final = ("learning_curves", "test_confusion_matrix", "test_mistakes")
 """Pictures of a candidate, by their keys in the image grid."""
 
 OF_CANDIDATES: Final = in_view(
     [
-        Section("Settings and scores", 1, [parallel(SETTINGS, SCORES)]),
+        Section("Settings and scores", 1, [parallel(SETTINGS, MACRO_F1)]),
         Section("Recall of each class, test", 4, [bars(metric("test", "recall", emotion)) for emotion in CLASSES]),
         Section("Side by side", 1, [pictures(key) for key in PICTURES], height=680),
     ]

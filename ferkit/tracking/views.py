@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from ferkit.tracking import names
-from ferkit.tracking.charts import OF_CANDIDATES, OF_PIPELINE_RUNS
+from ferkit.tracking.charts import MACRO_F1, OF_CANDIDATES, OF_PIPELINE_RUNS
 from ferkit.tracking.names import metric
 
 CANDIDATES: Final = "candidates"
@@ -38,11 +38,8 @@ WIDTHS: Final = {
 OF_A_FIGURE: Final = 82
 NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
-SCORES: Final = (
-    metric("validation", "macro_f1"),
-    *(metric("test", name) for name in ("macro_f1", "accuracy", "worst_recall")),
-)
-"""Metrics that every view of evaluated runs shows."""
+OTHER_SCORES: Final = (metric("test", "accuracy"), metric("test", "worst_recall"))
+"""Metrics that every view of evaluated runs shows beside macro-F1."""
 
 
 def _metrics(*columns: str) -> list[str]:
@@ -99,9 +96,9 @@ VIEWS: Final = {
         f"metrics.`{metric('validation', 'macro_f1')}`",
         [
             *_tags(names.DATA_NAME, names.PARENT_NAME),
-            *_metrics(*SCORES[:2]),
+            *_metrics(*MACRO_F1),
             *_tags(names.VERDICT, names.VERDICT_REASONS),
-            *_metrics(*SCORES[2:], metric("test_clean", "macro_f1"), f"{names.BEST}/macro_f1", "images_per_second"),
+            *_metrics(*OTHER_SCORES, metric("test_clean", "macro_f1"), f"{names.BEST}/macro_f1", "images_per_second"),
             *_tags(names.VERSION, names.FAILURE, names.DATA_DIGEST),
             "params.`balance.strategy`",
             "params.`ingest.duplicates`",
@@ -115,10 +112,10 @@ VIEWS: Final = {
         "attributes.start_time",
         [
             *_tags(names.DATA_NAME),
-            *_metrics(*SCORES[:2]),
+            *_metrics(*MACRO_F1),
             *_tags(names.VERDICT, names.VERDICT_REASONS, names.FAILURE, names.BEST_CANDIDATE, names.VERSION),
             "tags.`mlflow.user`",
-            *_metrics(*SCORES[2:]),
+            *_metrics(*OTHER_SCORES),
             "params.`balance.strategy`",
             "params.`train.recipe`",
         ],
@@ -140,7 +137,7 @@ VIEWS: Final = {
         f"metrics.`{metric('validation', 'macro_f1')}`",
         [
             *_tags(names.PARENT_NAME, names.VERDICT, names.VERSION),
-            *_metrics(*SCORES),
+            *_metrics(*MACRO_F1, *OTHER_SCORES),
         ],
         f" AND tags.`{names.GROUP}` LIKE '%'",
         group=names.GROUP,
