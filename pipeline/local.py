@@ -181,7 +181,8 @@ def _outcome(
     with contextlib.suppress(mlflow.MlflowException):
         if tree.is_open(parent):
             tree.close_tree(client, parent, "KILLED" if progress.failure == INTERRUPTED else "FAILED", failure)
-        say_failed(client, parent.info.run_id, failure)
+        else:
+            say_failed(client, parent.info.run_id, failure)
     return LocalRun(parent, failure, log)
 
 
