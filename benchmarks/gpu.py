@@ -35,6 +35,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from benchmarks.training import SIDE, multiply_adds_of
 from ferkit.data import EMOTIONS, read_split
 from ferkit.metrics.classification import Scores
 from ferkit.metrics.intervals import bootstrap_intervals
@@ -43,8 +44,6 @@ from ferkit.training.seeds import expand_seeds
 
 REACHED = (0.65, 0.70)
 """Validation accuracies whose first epoch is told."""
-
-SIDE = 48
 
 ON_GPU = {"backend": "jax", "deterministic": False, "require_gpu": True}
 
@@ -224,7 +223,6 @@ def print_table(faces: Path, out: Path, peak: float | None, test: bool) -> None:
 
 def multiply_adds(candidate: dict[str, Any]) -> int:
     """Of one face's way forward, convolutions and dense layers alone; a step of training counts as three of it."""
-    from benchmarks.training import multiply_adds_of
     from ferkit.training.build import build_network
 
     return multiply_adds_of(build_network(Candidate.load(candidate), SIDE))

@@ -14,9 +14,7 @@ from typing import Final
 import numpy as np
 
 from components.ingest.parameters import Ingest
-from ferkit.data import (
-    EMOTIONS,
-)
+from ferkit.data import EMOTIONS
 from ferkit.data.source import CsvReader, OpenCsv, Rejected
 from ferkit.data.source.row import EMPTY_USAGE
 from ferkit.errors import UserError
