@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -24,18 +23,12 @@ from mlflow.entities import Run
 from ferkit.data.sample import draw_csv
 from tests.abuse.conftest import Attempts
 from tests.abuse.sentences import assert_one_sentence
+from tests.small_run import OPENED, one_small_network
 
 pytestmark = [pytest.mark.kills, pytest.mark.timeout(3600)]
 
-CONFIG = """
-balance: {strategy: none}
-train: {recipe: tuned, epochs: 3, batch_size: 32, tta: none}
-candidates: [{architecture: lenet, width: 0.125}]
-register: {floor_macro_f1: 0.0, floor_recall: 0.0}
-"""
 LINES = 12
 """Lines among which the moment is drawn: a whole run prints some more."""
-OPENED = re.compile(r"MLflow run ([0-9a-f]{32})")
 
 
 class Place:
@@ -47,7 +40,7 @@ class Place:
         self.unfinished = ""
         """The parent run to go on with; empty where a new one begins."""
         (folder / "tmp").mkdir()
-        (folder / "config.yaml").write_text(CONFIG)
+        (folder / "config.yaml").write_text(one_small_network(epochs=3, batch_size=32))
         draw_csv(folder / "faces.csv", faces=300, seed=0)
 
     def start(self) -> subprocess.Popen[str]:

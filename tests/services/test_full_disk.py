@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,16 +12,9 @@ import mlflow
 import pytest
 
 from tests.abuse.sentences import assert_one_sentence
+from tests.small_run import OPENED, one_small_network
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
-
-CONFIG = """
-balance: {strategy: none}
-train: {recipe: tuned, epochs: 1, batch_size: 64, tta: none}
-candidates: [{architecture: lenet, width: 0.125}]
-register: {floor_macro_f1: 0.0, floor_recall: 0.0}
-"""
-OPENED = re.compile(r"MLflow run ([0-9a-f]{32})")
 
 
 @pytest.fixture
@@ -38,7 +30,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_run_on_a_disk_that_fills_up_says_so_and_goes_on_when_there_is_room(disk: Path, tmp_path: Path):
     store = f"sqlite:///{disk / 'mlflow.db'}"
     given = ("--csv", "sample://?faces=600&seed=0", "--config", "config.yaml")
-    (tmp_path / "config.yaml").write_text(CONFIG)
+    (tmp_path / "config.yaml").write_text(one_small_network(epochs=1))
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

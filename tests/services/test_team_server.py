@@ -23,16 +23,11 @@ from ferkit.registry.ledger import Ledger
 from ferkit.registry.state import reconcile
 from ferkit.tracking import names
 from ferkit.tracking.doubled import DOUBLED
+from tests.small_run import one_small_network
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 
 REJECTED = {names.VALIDATION_STATUS: "rejected"}
-ONE_SMALL_NETWORK = """
-balance: {strategy: none}
-train: {recipe: tuned, epochs: 2, batch_size: 64, tta: none}
-candidates: [{architecture: lenet, width: 0.125}]
-register: {floor_macro_f1: 0.0, floor_recall: 0.0}
-"""
 
 
 class BadDay:
@@ -67,7 +62,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
 def trained(team: Team, sample_csv: Path) -> Team:
     """The server after a trainer's run of the whole pipeline, on a bad day."""
     config = team.folder / "config.yaml"
-    config.write_text(ONE_SMALL_NETWORK)
+    config.write_text(one_small_network(epochs=2))
     with Between(team.address, BadDay()) as between:
         done = team.command("theo", "run", "--csv", str(sample_csv), "--config", str(config), through=between.address)
     assert done.returncode == 0, done.stdout + done.stderr
