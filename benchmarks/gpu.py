@@ -2,6 +2,7 @@
 
     python -m benchmarks.gpu train FACES OUT --config configs/ablation-long.yaml [--at-once 6] [--minutes 8]
     python -m benchmarks.gpu table FACES OUT [--peak 989] [--test]
+    python -m benchmarks.gpu together FACES MODEL.keras... [--test]
 
 FACES is a data set folder, as `ingest` leaves it; its test split need not be there to train. OUT gets a JSON file of
 every epoch, the kept weights, and the exported model's answers on validation, per training. It needs Keras, JAX and
@@ -15,7 +16,7 @@ on with what is missing.
 `table` prints means and standard deviations over seeds on validation, of the exported model with its views; with
 `--peak`, the TFLOP/s of the GPU's data sheet, the share of it that the training uses (see benchmarks/training.py); with
 `--test`, what the test split says of each training and of each group's seeds together, as the mean of their
-probabilities.
+probabilities. `together` prints the same of any exported models, from here or from a run in MLflow.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ import numpy as np
 import yaml
 
 from benchmarks.training import SIDE, multiply_adds_of
-from ferkit.data import EMOTIONS, read_split
+from ferkit.data import EMOTIONS, Faces, read_split
 from ferkit.metrics.classification import Scores
 from ferkit.metrics.intervals import bootstrap_intervals
 from ferkit.training.candidate import Candidate, parse_candidate
@@ -96,11 +97,17 @@ def main() -> None:
         if command == "train":
             added.add_argument("--config", type=Path, required=True)
             added.add_argument("--minutes", type=float, default=60, help="when to have ended")
+    joined = commands.add_parser("together")
+    joined.add_argument("faces", type=Path)
+    joined.add_argument("models", type=Path, nargs="+")
+    joined.add_argument("--test", action="store_true", help="read the test split, too")
     given = parser.parse_args()
     if given.command == "train":
         train_all(given.faces, given.out, given.config, given.at_once, given.minutes)
     elif given.command == "one":
         train_one(json.load(sys.stdin), given.faces, given.out, given.at_once)
+    elif given.command == "together":
+        print_together(given.faces, given.models, given.test)
     else:
         print_table(given.faces, given.out, given.peak, given.test)
 
@@ -233,7 +240,6 @@ def print_test(trainings: list[Training], groups: list[list[Training]], faces: P
     import keras
 
     split = read_split(faces, "test")
-    clean = ~split.in_train
     print("\n| candidate | seed | test accuracy [95%] | macro-F1 [95%] | recall of disgust | test_clean accuracy "
           "| macro-F1 |")  # fmt: skip
     print("|" + " --- |" * 7)
@@ -248,14 +254,34 @@ def print_test(trainings: list[Training], groups: list[list[Training]], faces: P
         if len(group) > 1:
             rows.append(("all together", np.mean(answers, axis=0)))
         for seed, answer in rows:
-            scores, unseen = Scores(split.emotion, answer), Scores(split.emotion[clean], answer[clean]).figures()
-            found, figures = bootstrap_intervals(scores.confusion), scores.figures()
-            cells = [
-                f"{figures[name]:.3f} [{ends.low:.3f}, {ends.high:.3f}]"
-                for name, ends in (("accuracy", found.accuracy), ("macro_f1", found.macro_f1))
-            ]
-            cells += [f"{_recall_of_disgust(scores):.3f}", f"{unseen['accuracy']:.3f}", f"{unseen['macro_f1']:.3f}"]
+            cells = _scored(split, answer)
             print(f"| {_describe(group[0], trainings)} | {seed} | {' | '.join(cells)} |", flush=True)
+
+
+def print_together(faces: Path, models: list[Path], test: bool) -> None:
+    """Prints a row per exported model, and one for the mean of their probabilities, of each split."""
+    import keras
+
+    networks = [keras.saving.load_model(path) for path in models]
+    for name in ("validation", "test") if test else ("validation",):
+        split = read_split(faces, name)
+        answers = [predict(network, split.pixels) for network in networks]
+        print(f"\n| {name} | accuracy [95%] | macro-F1 [95%] | recall of disgust | unseen: accuracy | macro-F1 |")
+        print("|" + " --- |" * 6)
+        for model, answer in [*zip(map(str, models), answers, strict=True), ("together", np.mean(answers, axis=0))]:
+            print(f"| {model} | {' | '.join(_scored(split, answer))} |", flush=True)
+
+
+def _scored(split: Faces, answer: np.ndarray) -> list[str]:
+    """Accuracy and macro-F1 with intervals, recall of disgust; both again without rows that are in training's, too."""
+    clean = ~split.in_train
+    scores, unseen = Scores(split.emotion, answer), Scores(split.emotion[clean], answer[clean]).figures()
+    found, figures = bootstrap_intervals(scores.confusion), scores.figures()
+    intervals = [
+        f"{figures[name]:.3f} [{ends.low:.3f}, {ends.high:.3f}]"
+        for name, ends in (("accuracy", found.accuracy), ("macro_f1", found.macro_f1))
+    ]
+    return [*intervals, f"{_recall_of_disgust(scores):.3f}", f"{unseen['accuracy']:.3f}", f"{unseen['macro_f1']:.3f}"]
 
 
 def _groups(trainings: list[Training]) -> Iterator[list[Training]]:
