@@ -98,7 +98,7 @@ def look_at_disk(home: Path) -> Finding:
     writable = os.access(folder, os.W_OK)
     good = free >= 2 and writable
     cure = "" if good else "give another folder with --home" if not writable else "make room: 2 GB needed"
-    return Finding("disk", "good" if good else "missing", f"{free:.0f} GB free in {folder}", cure)
+    return Finding("disk", "good" if good else "missing", f"{free:.1f} GB free in {folder}", cure)
 
 
 def look_at_mlflow(tracking_uri: str) -> Finding:

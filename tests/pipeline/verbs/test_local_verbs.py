@@ -7,7 +7,9 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -131,12 +133,30 @@ def test_an_mlflow_that_does_not_answer_is_one_sentence(monkeypatch: pytest.Monk
     assert isinstance(shown.exception, SystemExit)
 
 
-def test_doctor_is_content_with_this_machine(tmp_path: Path):
+def test_doctor_is_content_with_a_machine_that_has_room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    let_room_be(monkeypatch, memory=3e9, disk=2e9)
     shown = ferpipe("doctor", "--json", "--home", str(tmp_path), "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db")
     findings = {finding["what"]: finding for finding in json.loads(shown.output)}
-    assert shown.exit_code == 0
+    assert shown.exit_code == 0, shown.output
     assert findings["packages"]["state"] == "good"
     assert {finding["state"] for finding in findings.values()} <= {"good", "optional"}
+
+
+def test_doctor_says_how_much_room_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    let_room_be(monkeypatch, memory=2.9e9, disk=1.9e9)
+    shown = ferpipe("doctor", "--json", "--home", str(tmp_path), "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db")
+    findings = {finding["what"]: finding for finding in json.loads(shown.output)}
+    assert shown.exit_code == 1
+    assert findings["memory"]["found"] == "2.9 GB free"
+    assert findings["memory"]["cure"] == "close something: 3 GB needed"
+    assert findings["disk"]["found"] == f"1.9 GB free in {tmp_path}"
+    assert findings["disk"]["cure"] == "make room: 2 GB needed"
+
+
+def let_room_be(monkeypatch: pytest.MonkeyPatch, memory: float, disk: float) -> None:
+    """How much memory and disk are free, in bytes, whatever this machine has."""
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=memory))
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=disk))
 
 
 def test_doctor_names_the_cure_for_a_server_that_does_not_answer():
