@@ -26,7 +26,7 @@ from ferkit.registry.verdict import Verdict
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of
 from ferkit.tracking.names import State
-from ferkit.tracking.owner import Heart, Owner, claim, local_owner, owner_of
+from ferkit.tracking.owner import Heart, Owner, local_owner, owner_of
 from ferkit.tracking.ranking import rank, validation_score
 from ferkit.tracking.reuse import origin_of
 from pipeline.candidates import find_candidates
@@ -138,7 +138,6 @@ def _parent(client: mlflow.MlflowClient, experiment_id: str, running: Path) -> I
     with local_owner(running) as owner:
         name = f"ensemble {datetime.now(UTC):%Y-%m-%d %H:%M}"
         parent = tree.open_parent(client, experiment_id, owner, {}, name)
-        claim(client, parent, owner)
         heart = Heart(client, parent.info.run_id, owner, lambda: None)
         try:
             yield parent, owner

@@ -1,9 +1,11 @@
 """Who runs a pipeline run. It has one owner at a time: a command on some machine, or a run of a Kubeflow backend.
 
-Taking a run over is the write-once parameter `owner/<n>` of its MLflow run: of any number of processes that claim n, on
-SQLite or through a server, the first one's value stays. The last n owns the run. An owner on a machine holds a lock
-file and beats: it makes a number in a tag grow, and reads the parameters back each time, so that it notices when it has
-lost the run (a laptop that slept). On Kubeflow nothing beats: whether a pipeline run has ended is the backend's to say.
+Whoever opens a run is its first owner, by a tag that the run is made with: a parameter would differ between any two
+runs that are compared. Taking a run over is the write-once parameter `owner/<n>` of it: of any number of processes that
+claim n, on SQLite or through a server, the first one's value stays. The last n owns the run. An owner on a machine
+holds a lock file and beats: it makes a number in a tag grow, and reads the parameters back each time, so that it
+notices when it has lost the run (a laptop that slept). On Kubeflow nothing beats: whether a pipeline run has ended is
+the backend's to say.
 
 No process id, no host name and no wall clock decides anything: they lie after a restart, in containers, and when a
 clock is set.
@@ -115,7 +117,8 @@ def holds_lock(owner: Owner) -> bool | None:
 def owners(run: Run) -> list[Owner]:
     """All owners that a parent run ever had, the present one last."""
     claims = {int(name.removeprefix(PREFIX)): value for name, value in run.data.params.items() if is_claim(name)}
-    return [Owner(**json.loads(claims[number])) for number in sorted(claims)]
+    opened_by = [run.data.tags[names.FIRST_OWNER]] if names.FIRST_OWNER in run.data.tags else []
+    return [Owner(**json.loads(text)) for text in (*opened_by, *(claims[number] for number in sorted(claims)))]
 
 
 def is_claim(name: str) -> bool:

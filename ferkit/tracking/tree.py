@@ -79,7 +79,7 @@ def open_parent(
 
     Where the reply to its making is lost, MLflow's client asks again, and makes a second one, which is put away.
     """
-    told = {**tags, names.RUN_KIND: "pipeline", names.OWNER: owner.id}
+    told = {**tags, names.RUN_KIND: "pipeline", names.OWNER: owner.id, names.FIRST_OWNER: owner.to_json()}
     client.create_run(experiment_id, tags=told, run_name=name)
     first, *others = find_parents(client, experiment_id, owner)
     discard_runs(client, others)

@@ -57,6 +57,18 @@ def test_the_last_one_to_claim_a_run_owns_it(client: mlflow.MlflowClient, run_id
     assert client.get_run(run_id).data.tags[names.OWNER] == "second"
 
 
+def test_who_opens_a_run_owns_it_without_a_parameter_that_would_differ_between_two_runs(client: mlflow.MlflowClient):
+    opener = Owner("opener", "/somewhere/lock")
+    parent = tree.open_parent(client, tree.experiment_id(client, names.EXPERIMENT), opener, {}, "opened")
+    claim(client, parent, opener)  # as a retried step does
+    assert owners(parent) == [opener]
+    assert client.get_run(parent.info.run_id).data.params == {}
+    claim(client, parent, Owner("second"))
+    taken = client.get_run(parent.info.run_id)
+    assert owners(taken) == [opener, Owner("second")]
+    assert set(taken.data.params) == {"owner/2"}
+
+
 def _claim(address: str, run_id: str, owner_id: str, start: Any) -> None:
     client = connect(address)
     found_free = client.get_run(run_id)
