@@ -88,8 +88,8 @@ audit: $(READY) ## known vulnerabilities of the locked packages (needs PyPI's ad
 setup: $(READY) ## the environment in .venv, from the hashed lock file
 
 .PHONY: test
-test: $(READY) ## set up, run the tests: all but those that have a target of their own
-	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not mlproject and not docker and not services and not browser and not go and not abuse and not kills"
+test: $(READY) ## set up, run the tests: all but those that have a target of their own below
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow and not mlproject and not docker and not services and not browser and not go and not abuse and not kills"
 
 .PHONY: test-abuse
 test-abuse: $(READY) ## thousands of wrong settings, CSVs, pictures and requests, counted (FERPIPE_ABUSE=0.1: a tenth)
@@ -102,6 +102,10 @@ test-kills: $(READY) ## the whole run killed sixty times and resumed, counted (F
 .PHONY: soak
 soak: $(READY) ## 30 small runs in one folder, and what each leaves behind, as a table (RUNS=30)
 	@$(BIN)/python -m benchmarks.soak --runs $(or $(RUNS),30)
+
+.PHONY: test-slow
+test-slow: $(READY) ## the slow ones: a search, an ensemble's life, resumed runs, processes that meet, Keras on JAX
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m slow
 
 .PHONY: test-mlproject
 test-mlproject: $(READY) ## every entry point of MLproject under a real `mlflow run`

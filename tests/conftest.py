@@ -200,7 +200,7 @@ def no_gpu() -> None:
         pytest.skip("there is a GPU here")
 
 
-@pytest.fixture(params=["tensorflow", "jax"])
+@pytest.fixture(params=["tensorflow", pytest.param("jax", marks=pytest.mark.slow)])
 def passes(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Runs a script of this folder, that must end by printing its backend and a word, under each backend."""
 

@@ -3,92 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import mlflow
 import pytest
-from mlflow.entities import Run
 
 from ferkit.data import EMOTIONS, read_profile
+from tests.end_to_end.place import Place
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-
-# Two networks small enough for seconds, on faces drawn large enough to be learnt a little.
-CONFIG = """
-balance: {strategy: augmented_oversampling}
-train: {recipe: tuned, epochs: 2, batch_size: 64, tta: none}
-candidates:
-  - {architecture: lenet, width: 0.125}
-  - {architecture: multi_kernel, width: 0.125}
-register: {floor_macro_f1: 0.0, floor_recall: 0.0}
-"""
 pytestmark = pytest.mark.timeout(900)  # a run of the whole DAG takes a minute on idle cores
-
-
-class Place:
-    """A folder with an MLflow store of its own, and the command run in it."""
-
-    def __init__(self, folder: Path, tracking_uri: str = "") -> None:
-        self.folder = folder
-        self.tracking_uri = tracking_uri or f"sqlite:///{folder / 'mlflow.db'}"
-        (folder / "config.yaml").write_text(CONFIG)
-
-    def ferpipe(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """Runs `ferpipe`, from the sources that `cwd` holds."""
-        command = [sys.executable, "-m", "pipeline.cli", *arguments]
-        return subprocess.run(
-            command, capture_output=True, text=True, env=self.environment, cwd=cwd or ROOT, check=False
-        )
-
-    def data_steps(self, csv: Path, cwd: Path | None = None) -> dict[str, str]:
-        """Whether ingest and balance were `made` or `cached` in a run that gets no further than training (no GPU)."""
-        arguments = ["--csv", str(csv), "--config", str(self.folder / "config.yaml"), "--set", "train.require_gpu=true"]
-        printed = self.ferpipe("run", *arguments, cwd=cwd).stdout
-        found = re.findall(r"^✓ (ingest|balance) +(cached|[\d.]+ s)", printed, re.MULTILINE)
-        return {step: "cached" if took == "cached" else "made" for step, took in found}
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """This process's, with the folder's own store and home."""
-        home = str(self.folder / "home")
-        # MLflow keeps what another test of this process connected to in the environment.
-        mlflow_here = {"MLFLOW_TRACKING_URI": self.tracking_uri, "MLFLOW_REGISTRY_URI": self.tracking_uri}
-        return {**os.environ, **mlflow_here, "FERPIPE_HOME": home}
-
-    def run(self, csv: Path, *arguments: str, cwd: Path | None = None) -> str:
-        """`ferpipe run` on a CSV, which has to succeed; what it printed."""
-        done = self.ferpipe("run", "--csv", str(csv), "--config", str(self.folder / "config.yaml"), *arguments, cwd=cwd)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    @property
-    def client(self) -> mlflow.MlflowClient:
-        return mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
-
-    def parents(self) -> list[Run]:
-        """The pipeline runs, newest first."""
-        experiment = self.client.get_experiment_by_name("facial-expression")
-        return list(self.client.search_runs([experiment.experiment_id], "tags.`run.kind` = 'pipeline'"))
-
-    def children(self, parent: Run) -> list[Run]:
-        """The candidates' runs under a pipeline run."""
-        query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
-        return list(self.client.search_runs([parent.info.experiment_id], query))
-
-    def artifacts(self, run_id: str, path: str = "") -> set[str]:
-        """Every file of a run."""
-        found: set[str] = set()
-        for item in self.client.list_artifacts(run_id, path):
-            found |= self.artifacts(run_id, item.path) if item.is_dir else {item.path}
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -203,8 +129,7 @@ def test_every_candidate_is_registered_and_one_is_gated(place: Place, printed: s
 
 
 def test_the_promoted_model_predicts_in_a_fresh_process_elsewhere(place: Place, printed: str, tmp_path: Path):
-    promoted = place.ferpipe("promote", "--json")
-    assert promoted.returncode == 0, promoted.stdout + promoted.stderr
+    place.succeeds("promote", "--json")
     champion = place.client.get_model_version_by_alias("facial-expression", "champion")
     folder = next((place.folder / "home").rglob("balanced/test.parquet")).parent
     script = f"""
@@ -229,103 +154,12 @@ print(json.dumps(list(model.predict(pd.DataFrame({{"face": faces}}))["emotion"])
     assert predicted == list(pd.read_csv(downloaded / "test" / "predictions.csv")["prediction"])
 
 
-@dataclass(frozen=True)
-class Interrupted:
-    """A run that was asked to end: what it printed, what it said last, and its runs as MLflow had them then."""
-
-    status: int
-    printed: str
-    said: str
-    parent: Run
-    children: list[Run]
-
-
-@pytest.fixture(scope="module")
-def interrupted(place: Place, printed: str) -> Interrupted:
-    """A second run on the same data, of one candidate, that gets SIGTERM while the second epoch is trained."""
-    config = place.folder / "long.yaml"
-    config.write_text(CONFIG.replace("epochs: 2", "epochs: 4").replace("  - {architecture: lenet, width: 0.125}\n", ""))
-    command = [sys.executable, "-m", "pipeline.cli", "run", "--config", str(config)]
-    command += ["--csv", str(place.folder / "faces.csv")]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=place.environment, cwd=ROOT
-    ) as run:
-        assert run.stdout is not None
-        log = Path(run.stdout.readline().split()[-1])
-        deadline = time.monotonic() + 120
-        while "epoch 1/4" not in log.read_text() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        run.terminate()
-        rest, said = run.communicate(timeout=60)
-    [parent, *_] = place.parents()
-    return Interrupted(run.returncode, rest, said.strip(), parent, place.children(parent))
-
-
-def test_a_second_run_reuses_the_data(interrupted: Interrupted):
-    cached = re.findall(r"^✓ (\w+) +cached", interrupted.printed, re.MULTILINE)
-    assert cached == ["ingest", "balance"], interrupted.printed
-
-
-def test_an_interrupted_run_says_how_to_go_on(interrupted: Interrupted):
-    assert interrupted.status == 1
-    run_id = interrupted.parent.info.run_id
-    assert interrupted.said.endswith(f"`ferpipe run --resume {run_id}` goes on where it was")
-    assert [run.info.status for run in (interrupted.parent, *interrupted.children)] == ["KILLED", "KILLED"]
-
-
-def test_it_is_resumed_in_the_same_runs_to_a_complete_tree(place: Place, interrupted: Interrupted):
-    """Only what was left is trained; nothing that the cached steps log is missing."""
-    parent_id = interrupted.parent.info.run_id
-    resumed = place.ferpipe("run", "--resume", parent_id)
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    [child] = place.children(interrupted.parent)
-    assert [child.info.run_id] == [run.info.run_id for run in interrupted.children]
-    assert (place.client.get_run(parent_id).info.status, child.info.status) == ("FINISHED", "FINISHED")
-    steps = [point.step for point in place.client.get_metric_history(child.info.run_id, "train/loss")]
-    assert steps == [1, 2, 3, 4]
-    assert "test/macro_f1" in child.data.metrics
-    assert any(path.startswith("profile/") for path in place.artifacts(parent_id))
-
-
-def test_a_csv_rewritten_at_the_same_path_is_not_served_from_the_cache(place: Place, printed: str):
-    csv = place.folder / "faces.csv"
-    lines = csv.read_text().splitlines(keepends=True)
-    csv.write_text("".join(lines[:-1]))
-    assert place.data_steps(csv) == {"ingest": "made", "balance": "made"}
-
-
-def test_changed_code_is_not_served_from_the_cache(place: Place, printed: str, sample_csv: Path, tmp_path: Path):
-    for package in ("components", "configs", "ferkit", "pipeline"):
-        shutil.copytree(ROOT / package, tmp_path / package)
-    shutil.copy(sample_csv, place.folder / "faces.csv")
-    with (tmp_path / "ferkit" / "data" / "dataset.py").open("a") as file:
-        file.write("\n# another line\n")
-    assert place.data_steps(place.folder / "faces.csv", cwd=tmp_path) == {"ingest": "made", "balance": "made"}
-
-
-def test_code_that_is_edited_while_the_pipeline_runs_is_noticed(
-    sample_csv: Path, new_store: Callable[[Path], str], tmp_path: Path
-):
-    """The task was made from the code as it was; what runs is another."""
-    place = Place(tmp_path, new_store(tmp_path))
-    for package in ("components", "configs", "ferkit", "pipeline"):
-        shutil.copytree(ROOT / package, tmp_path / package)
-    locate, plan = (tmp_path / "components" / name for name in ("locate/component.py", "balance/plan.py"))
-    edits = f"with open({str(plan)!r}, 'a') as plan: plan.write('# another line')\n        source = find_source(csv)"
-    locate.write_text(locate.read_text().replace("source = find_source(csv)", edits))
-    done = place.ferpipe("run", "--csv", str(sample_csv), "--config", str(tmp_path / "config.yaml"), cwd=tmp_path)
-    assert done.returncode == 1
-    assert "balance: the pipeline was made from other code of balance" in done.stderr
-
-
 def test_a_broken_step_fails_the_parent_with_its_sentence_and_registers_nothing(
     sample_csv: Path, new_store: Callable[[Path], str], tmp_path: Path
 ):
     place = Place(tmp_path, new_store(tmp_path))
-    csv = tmp_path / "faces.csv"
-    shutil.copy(sample_csv, csv)
-    config = str(tmp_path / "config.yaml")
-    done = place.ferpipe("run", "--csv", str(csv), "--config", config, "--set", "ingest.max_rejected_fraction=0")
+    given = ["--csv", str(sample_csv), "--config", str(place.config)]
+    done = place.ferpipe("run", *given, "--set", "ingest.max_rejected_fraction=0")
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("Error: ingest: ")

@@ -30,8 +30,7 @@ from mlflow.entities import Run
 from PIL import Image
 
 from ferkit.tracking.store import connect
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.end_to_end.place import Place
 
 CONFIG = """
 train: {recipe: tuned, epochs: 2, batch_size: 64, tta: none}
@@ -39,27 +38,13 @@ candidates:
   - {architecture: lenet, width: 0.125, seeds: [0, 1]}
 register: {floor_macro_f1: 0.0, floor_recall: 0.0}
 """
-pytestmark = [pytest.mark.services, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
-class Place:
-    """A folder with an MLflow store of its own, and the command run in it."""
+class Registry(Place):
+    """Where the versions of a registered model live, and their candidates' runs."""
 
-    def __init__(self, folder: Path, tracking_uri: str) -> None:
-        self.folder = folder
-        self.client = connect(tracking_uri)  # MLflow's own functions look there, too
-        (folder / "config.yaml").write_text(CONFIG)
-        mlflow_here = {"MLFLOW_TRACKING_URI": tracking_uri, "MLFLOW_REGISTRY_URI": tracking_uri}
-        self.environment = {**os.environ, **mlflow_here, "FERPIPE_HOME": str(folder / "home")}
-
-    def ferpipe(self, *arguments: str) -> str:
-        """Runs `ferpipe`, which has to succeed; what it printed."""
-        command = [sys.executable, "-m", "pipeline.cli", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env=self.environment, cwd=ROOT, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def children(self) -> list[Run]:
+    def children_of_all(self) -> list[Run]:
         """Every candidate's run, ensembles too, oldest first."""
         experiment: Any = self.client.get_experiment_by_name("facial-expression")
         query = "tags.`run.kind` = 'candidate'"
@@ -73,20 +58,22 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> Place:
+def place(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> Registry:
     folder = tmp_path_factory.mktemp("ensemble")
-    return Place(folder, new_store(folder))
+    address = new_store(folder)
+    connect(address)  # MLflow's own functions look there, too
+    return Registry(folder, address, CONFIG)
 
 
 @pytest.fixture(scope="module")
-def printed(place: Place, sample_csv: Path) -> str:
+def printed(place: Registry, sample_csv: Path) -> str:
     """What a run of two seeds and their ensemble printed."""
     shutil.copy(sample_csv, place.folder / "faces.csv")
-    return place.ferpipe("run", "--csv", str(place.folder / "faces.csv"), "--config", str(place.folder / "config.yaml"))
+    return place.run(place.folder / "faces.csv")
 
 
-def test_two_seeds_are_one_group_in_the_terminal_and_in_mlflow(place: Place, printed: str):
-    seeds = [run for run in place.children() if run.data.tags.get("group") == "lenet-tuned"]
+def test_two_seeds_are_one_group_in_the_terminal_and_in_mlflow(place: Registry, printed: str):
+    seeds = [run for run in place.children_of_all() if run.data.tags.get("group") == "lenet-tuned"]
     assert sorted(run.data.params["seed"] for run in seeds) == ["0", "1"]
     assert {run.data.tags["candidate.state"] for run in seeds} == {"evaluated"}
     figures = [run.data.metrics["test/macro_f1"] for run in seeds]
@@ -102,16 +89,16 @@ def test_two_seeds_are_one_group_in_the_terminal_and_in_mlflow(place: Place, pri
 
 
 @pytest.fixture(scope="module")
-def champion(place: Place, printed: str) -> str:
+def champion(place: Registry, printed: str) -> str:
     """The version of a single network that serves, chosen and forced by a person."""
     versions = place.client.search_model_versions("name = 'facial-expression'")
     single = min(int(version.version) for version in versions)
-    place.ferpipe("promote", str(single), "--force", "--reason", "a single champion to hold against")
+    place.succeeds("promote", str(single), "--force", "--reason", "a single champion to hold against")
     return place.alias("champion")
 
 
 @pytest.fixture(scope="module")
-def made(place: Place, champion: str) -> dict[str, Any]:
+def made(place: Registry, champion: str) -> dict[str, Any]:
     """What `ferpipe ensemble` said of the single champion and the other version, whose policy allows any loss."""
     others = [
         str(version.version)
@@ -119,10 +106,10 @@ def made(place: Place, champion: str) -> dict[str, Any]:
         if str(version.version) != champion and place.architecture_of(version.run_id) != "ensemble"
     ]
     generous = ["--set", "floor_macro_f1=0", "--set", "floor_recall=0", "--set", "allowed_loss=1"]
-    return json.loads(place.ferpipe("ensemble", champion, *others, "--weights", "fitted", *generous, "--json"))
+    return json.loads(place.succeeds("ensemble", champion, *others, "--weights", "fitted", *generous, "--json"))
 
 
-def test_it_is_registered_and_gated_against_the_single_champion(place: Place, champion: str, made: dict[str, Any]):
+def test_it_is_registered_and_gated_against_the_single_champion(place: Registry, champion: str, made: dict[str, Any]):
     version = place.client.get_model_version("facial-expression", made["challenger"]["version"])
     assert place.architecture_of(version.run_id) == "ensemble"
     assert (version.tags["validation_status"], version.tags["compared_with"]) == ("approved", champion)
@@ -134,7 +121,7 @@ def test_it_is_registered_and_gated_against_the_single_champion(place: Place, ch
 
 
 @contextmanager
-def served(place: Place) -> Iterator[str]:
+def served(place: Registry) -> Iterator[str]:
     """The champion behind MLflow's scoring server."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -157,9 +144,9 @@ def served(place: Place) -> Iterator[str]:
             server.terminate()
 
 
-def test_it_is_promoted_served_and_rolled_back(place: Place, champion: str, made: dict[str, Any]):
+def test_it_is_promoted_served_and_rolled_back(place: Registry, champion: str, made: dict[str, Any]):
     number = made["challenger"]["version"]
-    place.ferpipe("promote", number)
+    place.succeeds("promote", number)
     assert place.alias("champion") == number
 
     face = np.add.outer(np.arange(48) * 3, np.arange(48) * 2).astype(np.uint8)
@@ -180,5 +167,5 @@ def test_it_is_promoted_served_and_rolled_back(place: Place, champion: str, made
     np.testing.assert_allclose([answer[name] for name in row.drop("emotion").index], expected, atol=1e-5)
     assert answer["emotion"] == row.drop("emotion").index[expected.argmax()]
 
-    place.ferpipe("rollback")
+    place.succeeds("rollback")
     assert place.alias("champion") == champion

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +12,8 @@ from mlflow.artifacts import load_text
 from ferkit.search.record import decisions
 from ferkit.tracking import tree
 from ferkit.tracking.store import connect
+from tests.end_to_end.place import Place
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 CONFIG = """
 train: {epochs: 1, batch_size: 64, tta: none}
 search:
@@ -25,20 +22,16 @@ search:
   space: {architecture: multi_kernel, width: 0.125, learning_rate: {low: 0.0005, high: 0.01, log: true}}
 register: {floor_macro_f1: 0.0, floor_recall: 0.0}
 """
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_two_trials_are_decided_trained_and_ranked_and_the_best_is_registered(
     new_store: Callable[[Path], str], sample_csv: Path, tmp_path: Path
 ):
-    (tmp_path / "search.yaml").write_text(CONFIG)
     address = new_store(tmp_path)
     client = connect(address)
-    here = {"MLFLOW_TRACKING_URI": address, "MLFLOW_REGISTRY_URI": address, "FERPIPE_HOME": str(tmp_path / "home")}
-    command = [sys.executable, "-m", "pipeline.cli", "search", "--csv", str(sample_csv)]
-    command += ["--config", str(tmp_path / "search.yaml")]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | here, cwd=ROOT, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    place = Place(tmp_path, address, CONFIG)
+    printed = place.succeeds("search", "--csv", str(sample_csv), "--config", str(place.config))
 
     experiment_id = tree.experiment_id(client, "facial-expression")
     [parent] = tree.search(client, experiment_id, "tags.`run.kind` = 'pipeline'")
@@ -59,7 +52,6 @@ def test_two_trials_are_decided_trained_and_ranked_and_the_best_is_registered(
     assert "2 trials in " in report
     assert report.count(str(other.info.run_id)) == 1, "a trial that was no finalist is in the table of trials alone"
 
-    printed = done.stdout
     assert "2 trials in " in printed
     [line] = [line for line in printed.splitlines() if line.startswith(str(best.info.run_name)) and "[" in line]
     assert re.search(r" [01]\.\d{3} \[[01]\.\d{3}, [01]\.\d{3}\] +" + best.info.run_id[:8], line)

@@ -84,6 +84,7 @@ def training(sample_csv: Path, new_store: Callable[[Path], str], tmp_path: Path)
         process.kill()
 
 
+@pytest.mark.slow
 def test_a_killed_command_leaves_nothing_behind_and_the_next_run_ends_its_run(training: Running):
     training.command.kill()
     training.ends()
@@ -106,6 +107,7 @@ def test_a_killed_command_leaves_nothing_behind_and_the_next_run_ends_its_run(tr
     assert not list((training.home / "running").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sign", [signal.SIGHUP, signal.SIGINT])
 def test_a_terminal_that_goes_away_is_what_ctrl_c_is(training: Running, sign: signal.Signals):
     training.command.send_signal(sign)
@@ -118,6 +120,7 @@ def test_a_terminal_that_goes_away_is_what_ctrl_c_is(training: Running, sign: si
     assert not list((training.home / "running").iterdir())
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_alone_takes_its_step_along(training: Running):
     training.worker.kill()
     said, _ = training.command.communicate(timeout=60)

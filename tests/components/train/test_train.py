@@ -115,6 +115,7 @@ def test_one_that_is_trained_is_left_alone(client: mlflow.MlflowClient, folder: 
     assert state(client, run_id) == ("trained", "FINISHED")
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_it_goes_on_in_the_same_run_to_the_same_weights(
     client: mlflow.MlflowClient, folder: Path, tmp_path: Path
 ):

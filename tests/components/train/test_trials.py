@@ -63,6 +63,7 @@ def state_of(run: Run) -> tuple[str, str]:
     return run.data.tags[names.STATE], run.info.status
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_a_search_runs_only_the_rest_and_ends_with_the_same_trials(
     client: mlflow.MlflowClient, folder: Path, tmp_path: Path
 ):
@@ -107,6 +108,7 @@ def test_killed_and_resumed_a_search_runs_only_the_rest_and_ends_with_the_same_t
     assert [one.trial for one in decisions(record_of(client, resumed_ids[0]))] == list(range(12))
 
 
+@pytest.mark.slow
 def test_trials_that_start_at_once_never_take_the_same_values(client: mlflow.MlflowClient):
     """Three processes decide on all eighteen points of a space, whose values are categories but for one."""
     space = {

@@ -84,6 +84,7 @@ def race(address: str, kind: str, versions: list[str]) -> dict[str, list[tuple[s
     return told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["claim", "start"])
 def test_of_twenty_promotions_at_once_one_wins_and_nineteen_are_told(address: str, kind: str) -> None:
     client = connect(address)

@@ -72,6 +72,7 @@ def test_its_runs_are_compared_gated_promoted_and_rolled_back(uri: str) -> None:
     assert champion(uri) == "2"
 
 
+@pytest.mark.slow
 def test_its_runs_are_not_resumed(uri: str, tmp_path: Path) -> None:
     client = connect(uri)
     experiment = client.get_experiment_by_name(names.EXPERIMENT)

@@ -79,6 +79,7 @@ def _claim(address: str, run_id: str, owner_id: str, start: Any) -> None:
         sys.exit(7)
 
 
+@pytest.mark.slow
 def test_of_several_that_found_a_run_free_one_gets_it_and_the_others_are_told(
     address: str, client: mlflow.MlflowClient, run_id: str
 ):

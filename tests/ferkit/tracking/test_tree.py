@@ -234,6 +234,7 @@ def _connect(address: str) -> None:
     tree.experiment_id(connect(address), names.EXPERIMENT)
 
 
+@pytest.mark.slow
 def test_four_processes_may_meet_a_store_that_is_not_there(tmp_path: Path):
     address = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
     context = multiprocessing.get_context("spawn")

@@ -193,7 +193,7 @@ def test_averages_that_are_not_finite_end_it(stripes: Faces):
         train(small(ema_horizon=0.5), stripes, on_step=[callback])
 
 
-@pytest.mark.parametrize("onednn", ["0", "1"])
+@pytest.mark.parametrize("onednn", ["0", pytest.param("1", marks=pytest.mark.slow)])
 def test_divergence_and_resume_are_the_same_with_and_without_onednn(onednn: str):
     """TensorFlow reads the switch once, as it is imported, and decides by the processor where it is not set."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", __file__]
