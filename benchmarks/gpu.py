@@ -56,7 +56,7 @@ class Training:
     Attributes:
         name: of its files.
         candidate: what was trained.
-        epochs: the figures of each, and `elapsed`, seconds since the start of the training.
+        epochs: the metrics of each, and `elapsed`, seconds since the start of the training.
         best_epoch: the kept one, from 1.
         seconds: of the whole training, compiling and scoring included.
         device: the GPU's name.
@@ -184,8 +184,8 @@ def train_one(asked: dict[str, Any], faces: Path, out: Path, at_once: int) -> No
     answers = predict(model, validation.pixels)
     np.save(out / f"{asked['name']}.validation.npy", answers)
     (out / f"{asked['name']}.json").write_text(json.dumps(vars(training)))
-    figures = Scores(validation.emotion, answers).figures()
-    print(f"{asked['name']}: {training.seconds:.0f} s, validation {json.dumps(figures)}", flush=True)
+    metrics = Scores(validation.emotion, answers).metrics()
+    print(f"{asked['name']}: {training.seconds:.0f} s, validation {json.dumps(metrics)}", flush=True)
 
 
 def predict(model: Any, pixels: np.ndarray) -> np.ndarray:
@@ -207,12 +207,12 @@ def print_table(faces: Path, out: Path, peak: float | None, test: bool) -> None:
     for group in groups:
         scores = [Scores(truth, np.load(out / f"{each.name}.validation.npy")) for each in group]
         joined = Scores(truth, np.mean([each.probabilities for each in scores], axis=0))
-        together = [f"{joined.figures()[name]:.3f}" if len(group) > 1 else "" for name in ("accuracy", "macro_f1")]
+        together = [f"{joined.metrics()[name]:.3f}" if len(group) > 1 else "" for name in ("accuracy", "macro_f1")]
         kept = ", ".join(str(each.best_epoch) for each in group)
         rate = statistics.median(epoch["images_per_second"] for each in group for epoch in each.epochs[1:])
         first = [", ".join(str(each.reaches(level) or "none") for each in group) for level in REACHED]
         cells = [
-            *(_spread([each.figures()[name] for each in scores]) for name in ("accuracy", "macro_f1")),
+            *(_spread([each.metrics()[name] for each in scores]) for name in ("accuracy", "macro_f1")),
             _spread([_recall_of_disgust(each) for each in scores]),
             *together,
             *first,
@@ -275,10 +275,10 @@ def print_together(faces: Path, models: list[Path], test: bool) -> None:
 def _scored(split: Faces, answer: np.ndarray) -> list[str]:
     """Accuracy and macro-F1 with intervals, recall of disgust; both again without rows that are in training's, too."""
     clean = ~split.in_train
-    scores, unseen = Scores(split.emotion, answer), Scores(split.emotion[clean], answer[clean]).figures()
-    found, figures = bootstrap_intervals(scores.confusion), scores.figures()
+    scores, unseen = Scores(split.emotion, answer), Scores(split.emotion[clean], answer[clean]).metrics()
+    found, metrics = bootstrap_intervals(scores.confusion), scores.metrics()
     intervals = [
-        f"{figures[name]:.3f} [{ends.low:.3f}, {ends.high:.3f}]"
+        f"{metrics[name]:.3f} [{ends.low:.3f}, {ends.high:.3f}]"
         for name, ends in (("accuracy", found.accuracy), ("macro_f1", found.macro_f1))
     ]
     return [*intervals, f"{_recall_of_disgust(scores):.3f}", f"{unseen['accuracy']:.3f}", f"{unseen['macro_f1']:.3f}"]
@@ -316,7 +316,7 @@ def _spread(values: list[float], digits: int = 3) -> str:
 
 
 def _recall_of_disgust(scores: Scores) -> float:
-    return float(scores.figures_per_emotion()["recall"][EMOTIONS.index("disgust")])
+    return float(scores.metrics_per_emotion()["recall"][EMOTIONS.index("disgust")])
 
 
 if __name__ == "__main__":

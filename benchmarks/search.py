@@ -5,7 +5,7 @@
 The drawn sample, with learning rates at which nothing is learnt planted among the good ones. Every point of the grid is
 trained once, without MLflow and without `train.reuse`. A search then decides and prunes by the pipeline's own code
 (`ferkit.search.study`), one trial at a time; what a trial comes to, epoch by epoch, is what the grid's training of that
-point came to: trainings are deterministic, so training it again would give the same figures bit for bit
+point came to: trainings are deterministic, so training it again would give the same metrics bit for bit
 (tests/ferkit/training). All epochs that a search's trials train count, pruned ones up to where they were given up.
 """
 
@@ -54,7 +54,7 @@ class Point:
     Attributes:
         learning_rate: of it.
         history: macro-F1 on validation by epoch; shorter than `EPOCHS` where the training diverged.
-        interval: 95%, of the figure at the kept epoch, over validation's faces.
+        interval: 95%, of the score at the kept epoch, over validation's faces.
     """
 
     learning_rate: float
@@ -112,17 +112,17 @@ def search_grid(grid: Mapping[str, Point], search: Search, spaces: Spaces) -> Se
     while len(told) < search.trials and (point := next_point(search, spaces, told)) is not None:
         trained = grid[spaces.key(point)]
         tried.append(trained)
-        figures: dict[int, float] = {}
+        scores: dict[int, float] = {}
         ended = Told(point, "diverged") if trained.diverged else Told(point, "trained", trained.score)
         epochs += trained.diverged  # the epoch at which it fell apart
         for epoch, value in enumerate(trained.history, 1):
-            figures[epoch] = value
+            scores[epoch] = value
             epochs += 1
-            if first_epoch(EPOCHS) <= epoch < EPOCHS and has_fallen_behind(figures, finished, EPOCHS):
+            if first_epoch(EPOCHS) <= epoch < EPOCHS and has_fallen_behind(scores, finished, EPOCHS):
                 ended = Told(point, "pruned", value, epoch)
                 break
         if ended.ending == "trained":
-            finished.append(figures)
+            finished.append(scores)
         told.append(ended)
     ends = list(zip(told, tried, strict=True))
     best = max((point for end, point in ends if end.ending == "trained"), key=lambda point: point.score)

@@ -82,7 +82,7 @@ def train_step(given: Mapping[str, str], project: ProjectRun) -> None:
 
 
 def evaluate_step(given: Mapping[str, str], project: ProjectRun) -> None:
-    """A candidate's model on validation and test; figures and plots go to the candidate's run, figures to this one."""
+    """Scores a candidate's model on validation and test; its run gets metrics and plots, this one the metrics."""
     from components.evaluate.evaluate import evaluate_candidate
     from components.evaluate.outputs import describe
     from components.evaluate.parameters import Evaluate
@@ -130,7 +130,7 @@ def ensemble_step(given: Mapping[str, str], project: ProjectRun) -> None:
 def register_step(given: Mapping[str, str], project: ProjectRun) -> None:
     """Candidates into the registry, the best of them before the gate; `run_ids` is a list with commas.
 
-    Verdict, figures and report go to this run, which is a pipeline run like others: of the candidates that it names.
+    Verdict, metrics and report are logged to this run, which is a pipeline run of the candidates that it names.
     """
     from components.register.log_report import REPORT, log_report
     from components.register.register import register_candidates

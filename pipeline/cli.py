@@ -23,7 +23,7 @@ VERBS = {
     "compile": "write the pipeline as a file for Kubeflow",
     "submit": "run it on a Kubeflow cluster, now or on a schedule",
     "runs": "the last pipeline runs, a line each",
-    "show": "one run on a screen: data, parameters, figures, verdict, report",
+    "show": "one run on a screen: data, parameters, metrics, verdict, report",
     "report": "where a run's report is, or in the browser",
     "compare": "candidates side by side, with intervals",
     "ensemble": "join models that exist into one",

@@ -34,7 +34,7 @@ CONFIDENCE: Final = 0.95
 
 @dataclass(frozen=True)
 class Row:
-    """A candidate in the table. Figures are None where it has none; test figures unless said otherwise.
+    """A candidate in the table. Metrics are None where it has none, and those of test unless said otherwise.
 
     Attributes:
         name: of its run.
@@ -186,7 +186,7 @@ def _test_digest(run: Run) -> str:
     return next((dataset.digest for dataset in logged if dataset.name == "test"), "")
 
 
-def by_shown_figure(rows: Iterable[Row]) -> tuple[str, list[Row]]:
+def by_shown_metric(rows: Iterable[Row]) -> tuple[str, list[Row]]:
     """The split whose macro-F1 a table shows, and the rows by it, the best first; those without it come last.
 
     Returns:
@@ -198,8 +198,8 @@ def by_shown_figure(rows: Iterable[Row]) -> tuple[str, list[Row]]:
     return "validation", sorted(rows, key=lambda row: _last(row.val_macro_f1), reverse=True)
 
 
-def _last(figure: float | None) -> float:
-    return -math.inf if figure is None or math.isnan(figure) else figure
+def _last(value: float | None) -> float:
+    return -math.inf if value is None or math.isnan(value) else value
 
 
 def hold_against(rows: Sequence[Row], reference: Row) -> dict[str, Against | str]:

@@ -17,7 +17,7 @@ from rich.table import Table
 from ferkit.addresses import ui_address
 from ferkit.tracking.short_ids import SHOWN
 from ferkit.user_input import inert
-from pipeline.compare import Against, Row, by_shown_figure
+from pipeline.compare import Against, Row, by_shown_metric
 
 MOST: Final = 4
 """Parameters of a candidate that a table names; JSON and CSV have all."""
@@ -31,9 +31,9 @@ def print_table(rows: Sequence[Row], console: Console) -> None:
     """Prints the candidates of one pipeline run, in the order of the rows: the best on validation first."""
     cells: dict[str, _Cell] = {
         "candidate": _name,
-        "macro-F1,\nvalidation": lambda row: _figure(row.val_macro_f1),
-        "macro-F1,\ntest": lambda row: _figure(row.macro_f1),
-        "accuracy,\ntest": lambda row: _figure(row.accuracy),
+        "macro-F1,\nvalidation": lambda row: _three_digits(row.val_macro_f1),
+        "macro-F1,\ntest": lambda row: _three_digits(row.macro_f1),
+        "accuracy,\ntest": lambda row: _three_digits(row.accuracy),
         "worst recall": _worst,
         "images/s": _speed,
         "version": _version,
@@ -46,7 +46,7 @@ def print_table(rows: Sequence[Row], console: Console) -> None:
 def print_comparison(
     rows: Iterable[Row], console: Console, against: Mapping[str, Against | str], reference: str
 ) -> None:
-    """Prints candidates of any pipeline runs by the figure of the column with the arrow, the best first.
+    """Prints candidates of any pipeline runs by the metric of the column with the arrow, the best first.
 
     Args:
         rows: of the candidates.
@@ -54,17 +54,17 @@ def print_comparison(
         against: their differences from the run `reference`, by run id.
         reference: id of the run that all others are held against.
     """
-    split, rows = by_shown_figure(rows)
+    split, rows = by_shown_metric(rows)
     tested = any(row.accuracy is not None for row in rows)
-    figures: dict[str, _Cell] = {
+    metrics: dict[str, _Cell] = {
         "candidate": _name,
-        f"macro-F1,\n{split} ↓": lambda row: _figure(row.macro_f1 if split == "test" else row.val_macro_f1),
+        f"macro-F1,\n{split} ↓": lambda row: _three_digits(row.macro_f1 if split == "test" else row.val_macro_f1),
     }
     if split == "test":
-        figures["macro-F1,\nvalidation"] = lambda row: _figure(row.val_macro_f1)
+        metrics["macro-F1,\nvalidation"] = lambda row: _three_digits(row.val_macro_f1)
     if tested:
-        figures |= {"accuracy,\ntest": lambda row: _figure(row.accuracy), "worst recall": _worst}
-    figures |= {"images/s": _speed, "version": _version, "run": lambda row: row.run_id[:SHOWN]}
+        metrics |= {"accuracy,\ntest": lambda row: _three_digits(row.accuracy), "worst recall": _worst}
+    metrics |= {"images/s": _speed, "version": _version, "run": lambda row: row.run_id[:SHOWN]}
     origin: dict[str, _Cell] = {
         "pipeline\nrun": lambda row: row.pipeline_run[:SHOWN] or "-",
         "when\n(UTC)": lambda row: row.started[:16].replace("T", "\n"),
@@ -75,11 +75,11 @@ def print_comparison(
     if tested:
         origin["macro-F1, difference;\nrecalls that differ"] = lambda row: _difference(row, against, reference)
     if console.width >= WIDE:
-        console.print(_table(figures | origin, rows))
+        console.print(_table(metrics | origin, rows))
     else:
-        console.print(_table(figures, rows))
+        console.print(_table(metrics, rows))
         console.print()
-        console.print(_table({"run": figures["run"], **origin}, rows))
+        console.print(_table({"run": metrics["run"], **origin}, rows))
     _print_failures(rows, console)
 
 
@@ -120,7 +120,7 @@ def _parameters(row: Row) -> str:
     return escape(shown) + (f"\nand {len(said) - MOST} more" if len(said) > MOST else "")
 
 
-def _figure(value: float | None) -> str:
+def _three_digits(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 

@@ -105,7 +105,7 @@ def find_members(client: mlflow.MlflowClient, given: Sequence[str], model: str =
 
 
 def _is_scored(run: Run) -> bool:
-    """A run of version 0.1 has no state; its figures say so."""
+    """A run of version 0.1 has no state; its metrics say so."""
     return state_of(run) in ("", State.EVALUATED) and validation_score(run) is not None
 
 

@@ -16,7 +16,7 @@ from ferkit.tracking.ranking import Spread, group_runs, validation_score
 
 @dataclass(frozen=True)
 class GroupRow:
-    """A group in the table; figures over its evaluated members, None where there are none.
+    """A group in the table; metrics over its evaluated members, None where there are none.
 
     Attributes:
         name: what its members have in common.
@@ -63,8 +63,8 @@ def print_groups(groups: Iterable[GroupRow], console: Console) -> None:
     for group in groups:
         n = group.val_macro_f1.n if group.val_macro_f1 else 0
         of = "" if n == len(group.members) else f" of {len(group.members)}"
-        figures = (group.accuracy, group.macro_f1, group.val_macro_f1)
-        shown = ["-" if figure is None else str(figure) for figure in figures]
+        spreads = (group.accuracy, group.macro_f1, group.val_macro_f1)
+        shown = ["-" if spread is None else str(spread) for spread in spreads]
         table.add_row(escape(group.name), f"{n}{of}", *shown, escape(group.stands) if n else "-")
     if table.row_count:
         console.print()

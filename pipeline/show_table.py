@@ -22,7 +22,7 @@ MARGIN: Final = 14
 
 
 def print_shown(found: Shown, console: Console) -> None:
-    """Prints what there is to say of a run: a line each for what it is, then figures, verdict, and what is next."""
+    """Prints what there is to say of a run: a line each for what it is, then metrics, verdict, and what is next."""
     took = f", {duration(found.seconds)}" if found.seconds is not None else ""
     by = f", by {found.user}" if found.user else ""
     what = {"pipeline": "pipeline run", "candidate": "candidate"}[found.kind]
@@ -93,10 +93,10 @@ def _print_per_class(found: Shown, console: Console) -> None:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("class, test")
-    for figure in ("precision", "recall", "F1"):
-        table.add_column(figure, justify="right")
-    for emotion, figures in found.per_class.items():
-        cells = [f"{figures[name]:.3f}" if name in figures else "-" for name in ("precision", "recall", "f1")]
+    for name in ("precision", "recall", "F1"):
+        table.add_column(name, justify="right")
+    for emotion, metrics in found.per_class.items():
+        cells = [f"{metrics[name]:.3f}" if name in metrics else "-" for name in ("precision", "recall", "f1")]
         table.add_row(escape(emotion), *cells)
     console.print()
     console.print(table)

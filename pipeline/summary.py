@@ -40,7 +40,7 @@ class Summary:
         run_id: the parent run's.
         report: path of its report on this machine; empty where MLflow keeps it elsewhere.
         address: its candidates side by side, in the MLflow UI.
-        candidates: their figures, best on validation first.
+        candidates: their metrics, best on validation first.
         groups: of those that were trained with several seeds, mean and standard deviation.
         model: the registered model that they are versions of.
         verdict: what the gate said.

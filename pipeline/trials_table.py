@@ -41,7 +41,7 @@ def _evaluated(trial: TrialRow) -> dict[str, Any]:
     if evaluation is None:
         return {"evaluated": None, "interval": None}
     scores = evaluation.splits["validation"]
-    return {"evaluated": scores.figures["macro_f1"], "interval": list(scores.intervals["macro_f1"])}
+    return {"evaluated": scores.metrics["macro_f1"], "interval": list(scores.intervals["macro_f1"])}
 
 
 def print_trials(searched: str, trials: Sequence[Mapping[str, Any]], console: Console) -> None:

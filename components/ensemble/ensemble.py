@@ -192,7 +192,7 @@ def _weigh(members: Sequence[Run], weights: str) -> tuple[list[float], float | N
         return [1 / len(members)] * len(members), None
     truth, probabilities = validation_answers(members)
     mixed = cross_fit(truth, probabilities)
-    return fit_weights(truth, probabilities).tolist(), Scores(truth, mixed).figures()["macro_f1"]
+    return fit_weights(truth, probabilities).tolist(), Scores(truth, mixed).metrics()["macro_f1"]
 
 
 def validation_answers(members: Sequence[Run]) -> tuple[np.ndarray, np.ndarray]:

@@ -22,6 +22,6 @@ class Ensemble(Settings):
     )
     weights: Literal["equal", "fitted", "none"] = Field(
         default="equal",
-        description="of the members' probabilities: `equal`, `fitted` to validation by maximum likelihood (its figure "
+        description="of the members' probabilities: `equal`, `fitted` to validation by maximum likelihood (its metric "
         "for choosing is cross-fitted), or `none` for no ensemble",
     )

@@ -32,10 +32,10 @@ def evaluate(
         owner: the command that runs this on its own machine; empty on Kubeflow.
         tracking_uri: the MLflow that has the run.
         code_version: digest of this step's code, as the pipeline was made from it.
-        metrics: the figures of validation, test and test_clean, for Kubeflow's UI.
+        metrics: those of validation, test and test_clean, for Kubeflow's UI.
         classification: the confusion matrix of test.
-        report: the candidate's page: figures, plots and mistakes, in one file.
-        summary: its figures with their intervals and the MLflow link, for Kubeflow's page of the run.
+        report: the candidate's page: metrics, plots and mistakes, in one file.
+        summary: its metrics with their intervals and the MLflow link, for Kubeflow's page of the run.
 
     Returns:
         The run id, for `register`; empty where there was nothing to do, or the model cannot be scored.

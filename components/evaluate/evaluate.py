@@ -26,7 +26,7 @@ from ferkit.tracking.reuse import model_address
 LOG = logging.getLogger("ferpipe")
 
 LOGGED = ("accuracy", "balanced_accuracy", "macro_f1", "worst_recall", "log_loss")
-"""Figures of a split other than test that become metrics."""
+"""Metrics that are logged of a split other than test."""
 
 SIDE_BY_SIDE = ("confusion_matrix", "per_class", "mistakes")
 """Pictures of the split that is shown, which MLflow's image grid has of many runs at once."""
@@ -112,11 +112,11 @@ def _evaluate(
 
 
 def named_metrics(split: str, found: SplitScores) -> dict[str, float]:
-    """The figures of a split that people compare runs by, under their names in MLflow; evaluation.json has all.
+    """The metrics of a split that people compare runs by, under their names in MLflow; evaluation.json has all.
 
     Per class of test alone, and of no class without a test face: `test/recall/disgust`.
     """
-    shown = found.figures if split == "test" else {name: found.figures[name] for name in LOGGED}
+    shown = found.metrics if split == "test" else {name: found.metrics[name] for name in LOGGED}
     named = {names.metric(split, name): value for name, value in shown.items()}
     if split == "test":
         for name in LOGGED_PER_EMOTION:
@@ -126,7 +126,7 @@ def named_metrics(split: str, found: SplitScores) -> dict[str, float]:
 
 
 def most_confident_mistakes(faces: Faces, scores: Scores, count: int) -> list[Mistake]:
-    """The wrongly called faces of which the model was most sure, surest first; at most `count`."""
+    """The misclassified faces, the most confident first; at most `count`."""
     return [
         Mistake(
             row=int(faces.row[index]),

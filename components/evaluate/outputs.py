@@ -29,14 +29,14 @@ def write_outputs(
         tracking_uri: of the MLflow that has the run.
     """
     evaluation = candidate.evaluation
-    figures = {
-        f"{split}_{name}": found.figures[name]
+    named = {
+        f"{split}_{name}": found.metrics[name]
         for split, found in (evaluation.splits if evaluation else {}).items()
         for name in SHOWN
     }
-    for name, value in figures.items():
+    for name, value in named.items():
         metrics.log_metric(name, value)
-    Path(metrics.path).write_text(json.dumps(figures))
+    Path(metrics.path).write_text(json.dumps(named))
     confusion = evaluation.scores.confusion if evaluation else []
     if confusion:
         classification.log_confusion_matrix(list(EMOTIONS), confusion)
@@ -50,14 +50,14 @@ def describe(evaluation: Evaluation) -> str:
     found = evaluation.scores
     low, high = found.intervals["macro_f1"]
     return (
-        f"{found.rows:,} {evaluation.shown} faces: accuracy {found.figures['accuracy']:.3f}, macro-F1 "
-        f"{found.figures['macro_f1']:.3f} [{low:.3f}, {high:.3f}], worst class's recall "
-        f"{found.figures['worst_recall']:.3f}"
+        f"{found.rows:,} {evaluation.shown} faces: accuracy {found.metrics['accuracy']:.3f}, macro-F1 "
+        f"{found.metrics['macro_f1']:.3f} [{low:.3f}, {high:.3f}], worst class's recall "
+        f"{found.metrics['worst_recall']:.3f}"
     )
 
 
 def as_markdown(candidate: CandidateRun, tracking_uri: str) -> str:
-    """A candidate's figures with their 95% intervals, split by split, and where it is in MLflow."""
+    """A candidate's metrics with their 95% intervals, split by split, and where it is in MLflow."""
     title = f"## {escape(candidate.name)}\n"
     link = f"[in MLflow]({run_address(tracking_uri, candidate.experiment_id, candidate.run_id)})\n"
     if candidate.evaluation is None:
@@ -70,6 +70,6 @@ def as_markdown(candidate: CandidateRun, tracking_uri: str) -> str:
 def _row(split: str, found: SplitScores) -> str:
     def cell(name: str) -> str:
         ends = found.intervals.get(name)
-        return f"{found.figures[name]:.3f}" + (f" [{ends.low:.3f}, {ends.high:.3f}]" if ends else "")
+        return f"{found.metrics[name]:.3f}" + (f" [{ends.low:.3f}, {ends.high:.3f}]" if ends else "")
 
     return f"| {split} | {found.rows:,} | {cell('accuracy')} | {cell('macro_f1')} | {cell('worst_recall')} |"

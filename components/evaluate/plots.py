@@ -35,7 +35,7 @@ def draw_plots(folder: Path, faces: Faces, scores: Scores, evaluation: Evaluatio
         figures = {
             "validation/confusion_matrix": confusion_matrices(evaluation.splits["validation"], "validation"),
             f"{shown}/confusion_matrix": confusion_matrices(found, shown),
-            f"{shown}/per_class": figures_per_class(found, shown),
+            f"{shown}/per_class": metrics_per_class(found, shown),
             f"{shown}/counts": true_against_predicted(found, shown),
             f"{shown}/reliability": reliability(found, shown),
             f"{shown}/precision_recall": precision_recall(scores, shown),
@@ -56,7 +56,7 @@ def confusion_matrices(found: SplitScores, split: str) -> Figure:
     counts = np.array(found.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(12, 5.6), layout="constrained")
-    figure.suptitle(f"{found.rows:,} {split} faces, accuracy {found.figures['accuracy']:.1%}")
+    figure.suptitle(f"{found.rows:,} {split} faces, accuracy {found.metrics['accuracy']:.1%}")
     for axes, title, labels in (
         (figure.add_subplot(1, 2, 1), "faces", [[f"{cell:,}" for cell in row] for row in counts]),
         (figure.add_subplot(1, 2, 2), "share of the true class", [[f"{cell:.0%}" for cell in row] for row in shares]),
@@ -74,7 +74,7 @@ def confusion_matrices(found: SplitScores, split: str) -> Figure:
     return figure
 
 
-def figures_per_class(found: SplitScores, split: str) -> Figure:
+def metrics_per_class(found: SplitScores, split: str) -> Figure:
     """Precision, recall and F1 of every class; recall with its 95% interval."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.add_subplot()
@@ -95,7 +95,7 @@ def figures_per_class(found: SplitScores, split: str) -> Figure:
     support = found.per_emotion["support"]
     axes.set_yticks(places, [f"{emotion}\n{count:,.0f}" for emotion, count in zip(EMOTIONS, support, strict=True)])
     axes.invert_yaxis()
-    title = f"Per class on {split} (faces under the name): macro-F1 {found.figures['macro_f1']:.3f}"
+    title = f"Per class on {split} (faces under the name): macro-F1 {found.metrics['macro_f1']:.3f}"
     axes.set(xlim=(0, 1), title=title)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=3, frameon=False)
     axes.grid(axis="x", alpha=0.3)
@@ -132,7 +132,7 @@ def reliability(found: SplitScores, split: str) -> Figure:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     display = CalibrationDisplay(np.array(bins["accuracy"]), np.array(bins["confidence"]), None)
     display.plot(ax=above, name="this model", marker="o", color=BLUE)
-    error = found.figures["calibration_error"]
+    error = found.metrics["calibration_error"]
     above.set(
         xlabel="",
         ylabel="share that is right",

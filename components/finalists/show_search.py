@@ -40,7 +40,7 @@ def show_search(client: mlflow.MlflowClient, parent: Run, search: SearchRecord, 
             notes = [f"the search could not be drawn: {type(error).__name__}: {' '.join(str(error).split())}"]
             log.warning("%s", notes[0])
         client.log_artifacts(run_id, name, FOLDER)
-    figures = {
+    best = {
         "search/trials": len(search.trials),
         "search/pruned": search.count(State.PRUNED),
         "search/failed": search.count(State.FAILED),
@@ -48,7 +48,7 @@ def show_search(client: mlflow.MlflowClient, parent: Run, search: SearchRecord, 
     }
     client.log_batch(
         run_id,
-        metrics=[Metric(name, float(value), 0, 0) for name, value in figures.items()],
+        metrics=[Metric(name, float(value), 0, 0) for name, value in best.items()],
         tags=[RunTag(NOTE, "; ".join(notes))] if notes else [],
     )
     client.set_terminated(search.run_id)

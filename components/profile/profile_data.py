@@ -20,7 +20,7 @@ REJECTED = "rejected.csv"
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found, in figures a person acts on.
+    """What was found, in numbers that a person acts on.
 
     Attributes:
         before: profile of the faces as ingested.

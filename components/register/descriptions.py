@@ -126,7 +126,7 @@ def describe_pipeline_run(
 def describe_version(
     candidate: CandidateRun, data: Profile, data_name: str, verdict: Verdict | None, parent: str, tracking_uri: str
 ) -> str:
-    """A version's figures, its data, what the gate said, and links to its run and its pipeline run.
+    """A version's metrics, its data, what the gate said, and links to its run and its pipeline run.
 
     Args:
         candidate: that it came from.
@@ -159,20 +159,18 @@ def _row(candidate: CandidateRun, version: object, tracking_uri: str) -> str:
         said = escape(candidate.why_not_evaluated)
         return f"| {name} | {said} | | | |"
     cells = [_cell(found.splits["validation"], "macro_f1")]
-    cells += [
-        _cell(found.splits["test"], figure) if "test" in found.splits else "" for figure in ("macro_f1", "accuracy")
-    ]
+    cells += [_cell(found.splits["test"], name) if "test" in found.splits else "" for name in ("macro_f1", "accuracy")]
     return f"| {name} | {' | '.join(cells)} | {version or ''} |"
 
 
-def _cell(scores: SplitScores, figure: str) -> str:
-    ends = scores.intervals[figure]
-    return f"{scores.figures[figure]:.3f} \\[{ends.low:.3f}, {ends.high:.3f}\\]"
+def _cell(scores: SplitScores, name: str) -> str:
+    ends = scores.intervals[name]
+    return f"{scores.metrics[name]:.3f} \\[{ends.low:.3f}, {ends.high:.3f}\\]"
 
 
 def _figures(scores: SplitScores) -> str:
     said = f"macro-F1 {_cell(scores, 'macro_f1')}, accuracy {_cell(scores, 'accuracy')}"
-    return f"{said}, worst class's recall {scores.figures['worst_recall']:.3f}"
+    return f"{said}, worst class's recall {scores.metrics['worst_recall']:.3f}"
 
 
 def _version_link(model: str, version: str, tracking_uri: str) -> str:

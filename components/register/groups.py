@@ -14,11 +14,11 @@ from ferkit.tracking.ranking import group_runs, validation_score
 
 ARTIFACT: Final = "groups.csv"
 
-FIGURES: Final = tuple(metric("test", name) for name in ("macro_f1", "accuracy", "worst_recall", "log_loss"))
+METRICS: Final = tuple(metric("test", name) for name in ("macro_f1", "accuracy", "worst_recall", "log_loss"))
 
 
 def log_groups(client: mlflow.MlflowClient, run_ids: Sequence[str], parent_run_id: str) -> None:
-    """Logs mean, standard deviation (n - 1) and n of each group's figures; nothing where no candidate has seeds.
+    """Logs mean, standard deviation (n - 1) and n of each group's metrics; nothing where no candidate has seeds.
 
     Args:
         client: of the MLflow that holds the runs.
@@ -33,7 +33,7 @@ def log_groups(client: mlflow.MlflowClient, run_ids: Sequence[str], parent_run_i
     lines.writerow(["group", "figure", "n", "mean", "standard_deviation"])
     for group in groups:
         spreads = {metric("validation", "macro_f1"): group.spread(validation_score)}
-        spreads |= {name: group.spread(lambda run, name=name: run.data.metrics.get(name)) for name in FIGURES}
+        spreads |= {name: group.spread(lambda run, name=name: run.data.metrics.get(name)) for name in METRICS}
         for name, spread in spreads.items():
             if spread is not None:
                 deviation = "" if spread.deviation is None else f"{spread.deviation:.6f}"

@@ -169,7 +169,7 @@ def _keeper(client: mlflow.MlflowClient, run: Run) -> str:
 
 
 def is_evaluated(run: Run) -> bool:
-    """Whether a candidate was evaluated on test. A run of version 0.1 has no state; its figures say so."""
+    """Whether a candidate was evaluated on test. A run of version 0.1 has no state; its metrics say so."""
     state = state_of(run)
     return (
         state in ("", State.EVALUATED)
@@ -200,7 +200,7 @@ def _tags(run: Run, profile: Profile, data_uri: str) -> dict[str, str]:
 
 
 def _describe(run: Run) -> str:
-    """What a person reads first in the registry: the run's name and its figures on test."""
+    """What a person reads first in the registry: the run's name and its metrics on test."""
     metrics = run.data.metrics
     recalls = {emotion: metrics.get(metric("test", "recall", emotion)) for emotion in EMOTIONS}
     known = {emotion: recall for emotion, recall in recalls.items() if recall is not None}

@@ -16,7 +16,7 @@ def train(
     tracking_uri: str,
     code_version: str,
 ) -> str:
-    """Trains one candidate and logs its model, figures and pictures to its own MLflow run.
+    """Trains one candidate and logs its model, metrics and pictures to its own MLflow run.
 
     Goes on where it was when it is retried. A candidate that fails for a reason of its own ends its run as FAILED; the
     step succeeds, and `finalists` leaves it out.

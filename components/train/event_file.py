@@ -39,7 +39,7 @@ class EventFile:
         return self
 
     def add(self, number: int, epoch: Mapping[str, float]) -> None:
-        """One epoch's figures."""
+        """Writes one epoch's metrics."""
         if self._writer and self._folder:
             self._write(number, epoch)
             self._writer.flush()

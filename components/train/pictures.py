@@ -33,7 +33,7 @@ def draw_curves(history: list[dict[str, float]], best_epoch: int, candidate: Can
     """Loss, accuracy and macro-F1 by epoch, for training and validation; a line marks the epoch that is kept.
 
     Args:
-        history: the figures of every epoch.
+        history: the metrics of every epoch.
         best_epoch: the one that is kept, 1-based.
         candidate: that was trained.
         path: of the PNG.

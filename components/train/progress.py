@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 
 class Bar(keras.callbacks.Callback):
-    """Shows how far the epoch is, and vanishes at its end. Reads no figures, so it never makes the host wait."""
+    """Shows how far the epoch is, and vanishes at its end. Reads no metrics, so it never makes the host wait."""
 
     def __init__(self) -> None:
         super().__init__()

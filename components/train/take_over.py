@@ -27,9 +27,9 @@ FOLDER: Final = "training"
 def take_over(
     client: mlflow.MlflowClient, run: Run, settings: Mapping[str, Any], profile: Profile, log: logging.Logger
 ) -> bool:
-    """Takes an equal candidate's model and figures of training over, where `train.reuse` asks for it and there is one.
+    """Takes an equal candidate's model and training metrics, where `train.reuse` asks for it and there is one.
 
-    The run gets a row's worth of its own: figures by epoch, pictures, inputs, the tag `reused.from`, the other's model
+    The run gets a row's worth of its own: metrics by epoch, pictures, inputs, the tag `reused.from`, the other's model
     as its output. It is evaluated anew, for seconds, by the parameters of this pipeline run. Where it is not asked for,
     a trial of a search says that it could be; of other candidates `open_run` has said so.
 

@@ -194,9 +194,9 @@ def log_results(candidate: Candidate, trained: Trained, validation: Faces, secon
     from ferkit.training.build import save_network
 
     best = trained.history[trained.best_epoch - 1]
-    figures = {f"{names.BEST}/{name}": best[f"val/{name}"] for name in ("loss", "accuracy", "macro_f1")}
-    figures |= {"best_epoch": trained.best_epoch, "parameters": trained.network.count_params()}
-    mlflow.log_metrics({**figures, SPEED: median_speed(trained), "train_seconds": seconds})
+    metrics = {f"{names.BEST}/{name}": best[f"val/{name}"] for name in ("loss", "accuracy", "macro_f1")}
+    metrics |= {"best_epoch": trained.best_epoch, "parameters": trained.network.count_params()}
+    mlflow.log_metrics({**metrics, SPEED: median_speed(trained), "train_seconds": seconds})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         draw_curves(trained.history, trained.best_epoch, candidate, folder / "learning_curves.png")

@@ -1,7 +1,7 @@
-"""Figures of a classifier, from its confusion matrix: for one matrix, or for thousands of resampled ones at once.
+"""Metrics of a classifier, from its confusion matrix: for one matrix, or for thousands of resampled ones at once.
 
-Everything takes counts int (..., 7, 7), truth along the rows, and reduces the last two axes; so one matrix (7, 7) gives
-a figure and a bootstrap's (10_000, 7, 7) gives ten thousand. A figure that divides by zero is 0, as scikit-learn's with
+Every function takes counts int (..., 7, 7), truth along the rows, and reduces the last two axes: one matrix (7, 7)
+returns one value, a bootstrap's (10_000, 7, 7) ten thousand. A metric that divides by zero is 0, as scikit-learn's with
 `zero_division=0`: a class that is absent and never predicted has precision, recall and F1 of 0, and it COUNTS in the
 mean over the seven classes, so that a macro-F1 means the same on every data set (scikit-learn's with
 `labels=range(7)`). Balanced accuracy, as scikit-learn's, is the mean recall of the classes that occur.
@@ -22,28 +22,28 @@ CALIBRATION_BINS = 15
 
 
 def confusion_matrix(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Labels 0..6 (n,) and (n,) -> int64 (7, 7): how often a face of the row's class was called the column's."""
+    """Labels 0..6 (n,) and (n,) -> int64 (7, 7): how often a face of the row's class was predicted as the column's."""
     cells = truth.astype(np.int64) * CLASSES + prediction
     return np.bincount(cells, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
 
 
 def accuracy_of_confusions(counts: np.ndarray) -> np.ndarray:
-    """(..., 7, 7) -> (...): share of faces whose class was found."""
+    """(..., 7, 7) -> (...): share of faces that are predicted correctly."""
     return _ratio(_hits(counts).sum(axis=-1), counts.sum(axis=(-2, -1)))
 
 
 def recalls_of_confusions(counts: np.ndarray, *, absent: float = 0.0) -> np.ndarray:
-    """(..., 7, 7) -> (..., 7): share of a class's faces that were found; `absent` for a class without faces."""
+    """(..., 7, 7) -> (..., 7): share of a class's faces that are predicted as it; `absent` for one without faces."""
     return _ratio(_hits(counts), counts.sum(axis=-1), absent)
 
 
 def precisions_of_confusions(counts: np.ndarray) -> np.ndarray:
-    """(..., 7, 7) -> (..., 7): share of the faces called a class that are of it."""
+    """(..., 7, 7) -> (..., 7): share of the faces predicted as a class that belong to it."""
     return _ratio(_hits(counts), counts.sum(axis=-2))
 
 
 def f1s_of_confusions(counts: np.ndarray) -> np.ndarray:
-    """(..., 7, 7) -> (..., 7): harmonic mean of precision and recall, 2 hits / (faces of it + called it)."""
+    """(..., 7, 7) -> (..., 7): harmonic mean of precision and recall, 2 hits / (faces of it + predicted as it)."""
     return _ratio(2 * _hits(counts), counts.sum(axis=-1) + counts.sum(axis=-2))
 
 
@@ -65,7 +65,7 @@ def balanced_accuracy_of_confusions(counts: np.ndarray) -> np.ndarray:
 
 
 def one_vs_rest_accuracies_of_confusions(counts: np.ndarray) -> np.ndarray:
-    """(..., 7, 7) -> (..., 7): share of ALL faces that are rightly called this class, or rightly not called it.
+    """(..., 7, 7) -> (..., 7): share of ALL faces that are correctly predicted as this class, or correctly as another.
 
     The notebook's per-class accuracy (its loop leaves the last class out; here are all seven). It flatters: a class
     with 1.5% of the faces that is never predicted has 0.985.
@@ -93,7 +93,7 @@ class Calibration:
 
     Attributes:
         confidence: mean probability of the predicted class in the bin.
-        accuracy: share of the bin's faces that were called right.
+        accuracy: share of the bin's faces that are predicted correctly.
         faces: how many there are.
     """
 
@@ -126,7 +126,7 @@ def calibration(truth: np.ndarray, probabilities: np.ndarray, bins: int = CALIBR
 
 @dataclass(frozen=True)
 class Scores:
-    """A model's answers for one split, and every figure that follows from them.
+    """A model's predictions for one split, and every metric that follows from them.
 
     Attributes:
         truth: labels 0..6 (n,).
@@ -138,7 +138,7 @@ class Scores:
 
     def __post_init__(self) -> None:
         if not len(self.truth):
-            raise UserError("no faces to score (received 0); give a split that has some")
+            raise UserError("no faces to score (received 0); use a split that has some")
 
     @cached_property
     def prediction(self) -> np.ndarray:
@@ -150,8 +150,8 @@ class Scores:
         """int64 (7, 7), truth along the rows."""
         return confusion_matrix(self.truth, self.prediction)
 
-    def figures(self) -> dict[str, float]:
-        """Figures of the whole split, by name."""
+    def metrics(self) -> dict[str, float]:
+        """Metrics of the whole split, by name."""
         counts = self.confusion
         return {
             "accuracy": float(accuracy_of_confusions(counts)),
@@ -165,12 +165,12 @@ class Scores:
         }
 
     def surest_mistakes(self, count: int) -> np.ndarray:
-        """Indices of the wrongly called faces, the most confident first; at most `count`."""
+        """Indices of the misclassified faces, the most confident first; at most `count`."""
         wrong = np.flatnonzero(self.prediction != self.truth)
         return wrong[np.argsort(-self.probabilities.max(axis=1)[wrong], kind="stable")][:count]
 
-    def figures_per_emotion(self) -> dict[str, np.ndarray]:
-        """Figures per class, (7,) each, by name."""
+    def metrics_per_emotion(self) -> dict[str, np.ndarray]:
+        """Metrics per class, (7,) each, by name."""
         counts = self.confusion
         return {
             "precision": precisions_of_confusions(counts),

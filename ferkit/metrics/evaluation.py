@@ -27,16 +27,19 @@ FOLDER: Final = "evaluation"
 
 FILE: Final = f"{FOLDER}/evaluation.json"
 
+STORED_METRICS: Final = "figures"
+"""The key of `SplitScores.metrics` in that file, whose format is version 0.1's."""
+
 
 @dataclass(frozen=True)
 class SplitScores:
-    """The figures of one split.
+    """The metrics of one split.
 
     Attributes:
         digest: content digest of its faces.
         rows: number of faces.
-        figures: of the whole split, by name: see `Scores.figures`.
-        per_emotion: figure -> value per class in the order of `EMOTIONS`: see `Scores.figures_per_emotion`.
+        metrics: of the whole split, by name: see `Scores.metrics`.
+        per_emotion: metric -> value per class in the order of `EMOTIONS`: see `Scores.metrics_per_emotion`.
         intervals: 95% intervals of `accuracy`, `macro_f1` and `recall/<emotion>`; none for a class without faces.
         confusion: faces, 7 x 7, truth along the rows.
         reliability: `confidence`, `accuracy` and `faces` per bin that has any.
@@ -44,7 +47,7 @@ class SplitScores:
 
     digest: str
     rows: int
-    figures: dict[str, float]
+    metrics: dict[str, float]
     per_emotion: dict[str, list[float]]
     intervals: dict[str, Interval]
     confusion: list[list[int]]
@@ -59,14 +62,14 @@ class SplitScores:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A face that the model was sure about, and wrong.
+    """A misclassified face of which the model was confident.
 
     Attributes:
         row: data row of the source CSV, 0-based.
         truth: its emotion.
-        prediction: what the model called it.
-        probability: which it gave to that, 0..1.
-        of_truth: which it gave to the truth, 0..1.
+        prediction: the predicted emotion.
+        probability: of the prediction, 0..1.
+        of_truth: probability of the true emotion, 0..1.
         png: the face, base64 of a PNG.
     """
 
@@ -80,7 +83,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All that `evaluate` found out about one model.
+    """All that `evaluate` measured of one model.
 
     Attributes:
         side: height and width of a face in pixels.
@@ -97,7 +100,7 @@ class Evaluation:
 
     @property
     def shown(self) -> str:
-        """The split whose figures count: `test`; `validation` where test was left unread."""
+        """The split whose metrics count: `test`; `validation` where test was left unread."""
         return "test" if "test" in self.splits else "validation"
 
     @property
@@ -106,12 +109,17 @@ class Evaluation:
         return self.splits[self.shown]
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self))
+        stored = asdict(self)
+        for split in stored["splits"].values():
+            split[STORED_METRICS] = split.pop("metrics")
+        return json.dumps(stored)
 
     @classmethod
     def from_json(cls, text: str) -> Evaluation:
         loaded: dict[str, Any] = json.loads(text)
-        splits = {name: SplitScores(**split) for name, split in loaded["splits"].items()}
+        splits = {
+            name: SplitScores(metrics=split.pop(STORED_METRICS), **split) for name, split in loaded["splits"].items()
+        }
         for split in splits.values():
             split.intervals.update({name: Interval(*ends) for name, ends in split.intervals.items()})
         mistakes = [Mistake(**mistake) for mistake in loaded["mistakes"]]
@@ -119,7 +127,7 @@ class Evaluation:
 
 
 def describe_split(scores: Scores, digest: str, resamples: int, seed: int) -> SplitScores:
-    """Every figure of a split, with intervals from `resamples` bootstrap resamples."""
+    """Every metric of a split, with intervals from `resamples` bootstrap resamples."""
     found = bootstrap_intervals(scores.confusion, resamples, seed)
     intervals = {"accuracy": found.accuracy, "macro_f1": found.macro_f1}
     for emotion, ends in zip(EMOTIONS, found.recalls, strict=True):
@@ -129,8 +137,8 @@ def describe_split(scores: Scores, digest: str, resamples: int, seed: int) -> Sp
     return SplitScores(
         digest=digest,
         rows=len(scores.truth),
-        figures=scores.figures(),
-        per_emotion={name: values.tolist() for name, values in scores.figures_per_emotion().items()},
+        metrics=scores.metrics(),
+        per_emotion={name: values.tolist() for name, values in scores.metrics_per_emotion().items()},
         intervals=intervals,
         confusion=scores.confusion.tolist(),
         reliability={
@@ -155,7 +163,7 @@ class CandidateRun:
         parameters: as logged.
         metrics: the latest value of each.
         tags: of the run.
-        evaluation: what `evaluate` found out; None where nothing was scored.
+        evaluation: what `evaluate` measured; None where nothing was scored.
     """
 
     run_id: str

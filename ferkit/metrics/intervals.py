@@ -1,4 +1,4 @@
-"""How far a figure could be off by the luck of the test rows: bootstrap intervals.
+"""How far a metric could be off by the luck of the test rows: bootstrap intervals.
 
 Drawing n of n rows with replacement gives confusion counts that are multinomial in the counts at hand. So whole
 matrices are drawn at once, not rows: ten thousand resamples of any number of rows cost the same. (Efron and Tibshirani,
@@ -72,7 +72,7 @@ def interval(values: np.ndarray, level: float = LEVEL) -> Interval:
 
 
 class Intervals(NamedTuple):
-    """Intervals of a split's main figures.
+    """Intervals of a split's main metrics.
 
     Attributes:
         accuracy: of accuracy.

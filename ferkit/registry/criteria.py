@@ -1,4 +1,4 @@
-"""The gate's rule: may this version become champion? Figures and differences in, reasons out; no MLflow, no model."""
+"""The gate's rule: may this version become champion? Metrics and differences in, reasons out; no MLflow, no model."""
 
 from __future__ import annotations
 

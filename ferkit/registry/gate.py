@@ -113,7 +113,7 @@ def decide_champion(client: mlflow.MlflowClient, version: Version, faces: Path, 
 def _uncompared(
     client: mlflow.MlflowClient, version: Version, profile: Profile, rows: int, confusion: np.ndarray, policy: Register
 ) -> Verdict:
-    """A version's figures on the test rows, before it was compared with anything."""
+    """A version's metrics on the test rows, before it was compared with anything."""
     return Verdict(
         status=APPROVED,
         reasons=(),

@@ -20,7 +20,7 @@ NO_CHAMPION: Final = "none"
 
 @dataclass(frozen=True)
 class Scored:
-    """A version's figures on the rows of the verdict.
+    """A version's metrics on the rows of the verdict.
 
     Attributes:
         version: number in the registry.

@@ -14,7 +14,7 @@ from ferkit.metrics.evaluation import CandidateRun, Evaluation
 from ferkit.registry.verdict import Scored
 from ferkit.report.page import render
 
-FIGURES: Final = {
+METRICS: Final = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro-F1",
@@ -24,7 +24,7 @@ FIGURES: Final = {
     "log_loss": "log loss",
     "calibration_error": "calibration error",
 }
-"""Figures of a split that a candidate's page shows, and their headings."""
+"""Metrics of a split that a candidate's page shows, and their headings."""
 
 
 class Mark(NamedTuple):
@@ -48,7 +48,7 @@ def write_candidate_page(candidate: CandidateRun, tracking_uri: str) -> str:
         title=f"{candidate.name}: {'evaluation' if candidate.evaluation else 'not evaluated'}",
         candidate=candidate,
         address=run_address(tracking_uri, candidate.experiment_id, candidate.run_id),
-        figures=FIGURES,
+        metrics=METRICS,
         **scored_parts([candidate], None),
     )
 

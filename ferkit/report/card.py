@@ -38,7 +38,7 @@ def model_card(data: Profile, evaluation: Evaluation | None) -> ModelCard:
 
 
 DRAWN = (
-    "The faces are drawn by this project's own `ferpipe sample`. The figures show that the pipeline works; they say "
+    "The faces are drawn by this project's own `ferpipe sample`. The metrics show that the pipeline works; they say "
     "nothing about photographs of people."
 )
 
@@ -46,7 +46,7 @@ PHOTOGRAPHS = [
     "The faces of FER2013 and its copies were found by web search for words of emotion, and people threw out what "
     "they thought wrong (Goodfellow et al., Challenges in Representation Learning, 2013). The authors put human "
     "accuracy on it at 65 +/- 5%: part of what counts as a mistake here is the label's.",
-    "Who is on the pictures, by age, sex or skin colour, is not recorded, so how the figures differ between people "
+    "Who is on the pictures, by age, sex or skin colour, is not recorded, so how the metrics differ between people "
     "could not be measured. It is no evidence that they do not.",
 ]
 
@@ -69,7 +69,7 @@ def _intended(side: int) -> list[str]:
 
 
 def _faults(data: Profile, evaluation: Evaluation | None) -> list[str]:
-    """What this very data set was found to hold, with its effect on the figures where that can be told."""
+    """What this very data set was found to hold, with its effect on the metrics where that can be told."""
     found = [*_imbalance(data, evaluation), *_leaks(data, evaluation)]
     conflicting = data.duplicates.get("conflicting_labels", {})
     if conflicting.get("rows"):
@@ -112,7 +112,7 @@ def _leaks(data: Profile, evaluation: Evaluation | None) -> list[str]:
     )
     if evaluation is None or "test_clean" not in evaluation.splits:
         return [sentence]
-    test, clean = (evaluation.splits[split].figures["accuracy"] for split in ("test", "test_clean"))
+    test, clean = (evaluation.splits[split].metrics["accuracy"] for split in ("test", "test_clean"))
     return [f"{sentence} Accuracy is {test:.3f} with these faces and {clean:.3f} without (test_clean)."]
 
 
@@ -122,5 +122,5 @@ def _limits(side: int) -> list[str]:
         f"is larger is scaled to {side} x {side}, colour is turned to grey.",
         "It always answers one of seven: a cat, or contempt, gets one of them too. The probabilities are as far off as "
         "the calibration error above says, on data like the test split, and further on any other.",
-        "The interval under a figure covers the luck of the test faces only: not other data, not another training run.",
+        "The interval under a metric covers the luck of the test faces only: not other data, not another training run.",
     ]

@@ -10,7 +10,7 @@ from ferkit.metrics.evaluation import CandidateRun
 from ferkit.tracking import names
 from ferkit.tracking.ranking import Spread, spread_of
 
-FIGURES: Final = (
+METRICS: Final = (
     ("validation", "macro_f1"),
     ("test", "macro_f1"),
     ("test", "accuracy"),
@@ -26,7 +26,7 @@ class SeedGroup:
         name: what its members have in common.
         members: how many there are.
         scored: how many of them were evaluated.
-        spreads: mean and standard deviation over those of each of `FIGURES`; None where none has it.
+        spreads: mean and standard deviation over those of each of `METRICS`; None where none has it.
         stands_for_it: the member that stands for the group before the gate; empty where none was evaluated.
     """
 
@@ -50,6 +50,6 @@ def seed_groups(candidates: Sequence[CandidateRun]) -> list[SeedGroup]:
     found = []
     for name, members in groups.items():
         splits = [member.evaluation.splits for member in members if member.evaluation]
-        spreads = [spread_of(of[split].figures[figure] for of in splits if split in of) for split, figure in FIGURES]
+        spreads = [spread_of(of[split].metrics[name] for of in splits if split in of) for split, name in METRICS]
         found.append(SeedGroup(name, len(members), len(splits), spreads, members[0].name if splits else ""))
     return found

@@ -19,7 +19,7 @@ FRESH_SEEDS: Final = 3
 
 
 def trials_csv(search: SearchRecord) -> str:
-    """A line per trial: its number, state, values, figures on validation, epochs and seconds."""
+    """A line per trial: its number, state, values, metrics on validation, epochs and seconds."""
     searched = search.plan.spaces.searched()
     columns = ["trial", "run_id", "state", *searched]
     columns += ["val_macro_f1", "val_accuracy", "val_loss", "epoch", "train_seconds", "failure"]

@@ -15,7 +15,7 @@ from ferkit.tracking.candidates import state_of
 from ferkit.tracking.names import State
 
 EQUAL: Final = ("epochs", "schedule", "warmup_ratio", "batch_size")
-"""Settings that two trials have to share for their figures at an epoch to say anything of each other."""
+"""Settings that two trials have to share for their metrics at an epoch to say anything of each other."""
 
 
 class Pruned(Exception):

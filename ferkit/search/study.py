@@ -86,7 +86,7 @@ def next_point(search: Search, spaces: Spaces, told: Sequence[Told]) -> Point | 
 def as_trial(told: Told, spaces: Spaces) -> FrozenTrial:
     """A trial as Optuna knows it.
 
-    One that diverged is told as pruned before its first figure, which Optuna ranks last: a learning rate at which
+    One that diverged is told as pruned before its first epoch, which Optuna ranks last: a learning rate at which
     nothing trains is worth knowing. What failed for another reason says nothing about its values.
     """
     state = {
@@ -155,17 +155,17 @@ def first_epoch(epochs: int) -> int:
     return math.ceil(epochs / 3)
 
 
-def has_fallen_behind(figures: Mapping[int, float], finished: Sequence[Mapping[int, float]], epochs: int) -> bool:
-    """Whether a trial's best figure so far is below the worst quarter's of the finished ones, at its last epoch.
+def has_fallen_behind(scores: Mapping[int, float], finished: Sequence[Mapping[int, float]], epochs: int) -> bool:
+    """Whether a trial's best score so far is below the worst quarter's of the finished ones, at its last epoch.
 
     Never before a third of its epochs, nor at the last one, nor before `FINISHED_FIRST` trials have come so far.
 
     Args:
-        figures: macro-F1 on validation by epoch, from 1, of the trial.
+        scores: macro-F1 on validation by epoch, from 1, of the trial.
         finished: the same of the trials to hold it against.
         epochs: that the trial is to train.
     """
-    if not figures or max(figures) >= epochs:
+    if not scores or max(scores) >= epochs:
         return False
     pruner = PercentilePruner(
         KEPT_PERCENT,
@@ -175,5 +175,5 @@ def has_fallen_behind(figures: Mapping[int, float], finished: Sequence[Mapping[i
     )
     study = optuna.create_study(direction="maximize")
     study.add_trials([create_trial(value=max(one.values()), intermediate_values=dict(one)) for one in finished if one])
-    running = create_trial(state=TrialState.RUNNING, intermediate_values=dict(figures))
+    running = create_trial(state=TrialState.RUNNING, intermediate_values=dict(scores))
     return pruner.prune(study, running)

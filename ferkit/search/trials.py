@@ -119,8 +119,8 @@ def _trial(run: Run, points: Mapping[str, Point]) -> TrialRow:
     metrics: Mapping[str, Any] = run.data.metrics
     state = state_of(run)
     found: dict[str, float | None] = {}
-    for figure, best in names.BEST_VALIDATION.items():
-        found[figure] = metrics.get(best, metrics.get(f"val/{figure}") if state == State.PRUNED else None)
+    for name, best in names.BEST_VALIDATION.items():
+        found[name] = metrics.get(best, metrics.get(f"val/{name}") if state == State.PRUNED else None)
     epoch = metrics.get(names.PRUNED_EPOCH, metrics.get("best_epoch"))
     return TrialRow(
         number=int(run.data.tags[NUMBER]) + 1,

@@ -32,7 +32,7 @@ DATA_NAME: Final = "data.name"
 ARCHITECTURE: Final = "architecture"
 CANDIDATE_ID: Final = "candidate_id"
 REUSED_FROM: Final = "reused.from"
-"""Of a candidate that was not trained: the id of the run of an equal one, whose model and figures it has."""
+"""Of a candidate that was not trained: the id of the run of an equal one, whose model and metrics it has."""
 CANDIDATE: Final = "candidate"
 """Of a logged model: the name of its candidate's run."""
 GROUP: Final = "group"
@@ -89,7 +89,7 @@ ENSEMBLE: Final = "ensemble"
 """What an ensemble's run has in place of an architecture."""
 CROSS_FITTED: Final = "cross_fitted/macro_f1"
 """Metric of an ensemble whose weights were fitted to validation: its macro-F1 there, each face mixed with weights that
-were fitted without it. It takes the place of the validation figure wherever that chooses."""
+were fitted without it. It takes the place of the validation metric wherever that chooses."""
 
 
 class State:
@@ -128,9 +128,9 @@ _PREFIX: Final = {"validation": "eval_val", "test": "test", "test_clean": "test_
 
 
 def metric(split: str, name: str, emotion: str = "") -> str:
-    """The name of a figure that `evaluate` gives the exported model, split first.
+    """The name of a metric that `evaluate` logs for the exported model, split first.
 
-    One name, one quantity: training's figures by epoch are under `train/` and `val/`, those of the epoch that is kept
+    One name, one quantity: training's metrics by epoch are under `train/` and `val/`, those of the epoch that is kept
     under `best_val/`.
 
     >>> metric("validation", "macro_f1"), metric("test", "recall", "disgust")
@@ -139,21 +139,21 @@ def metric(split: str, name: str, emotion: str = "") -> str:
     Args:
         split: `validation`, `test`, or `test_clean`: test rows whose pixels are not among the training rows.
         name: `loss`, `accuracy`, `macro_f1`, `precision`, `recall`, `f1`, `support` and the like.
-        emotion: for a figure per class.
+        emotion: for a metric per class.
     """
     return "/".join((_PREFIX[split], name, emotion) if emotion else (_PREFIX[split], name))
 
 
 BEST: Final = "best_val"
-"""Before the name of a figure on validation at the epoch that is kept: `best_val/macro_f1`."""
+"""Before the name of a metric on validation at the epoch that is kept: `best_val/macro_f1`."""
 
 
-def validation_figure(metrics: Mapping[str, float], name: str) -> float | None:
-    """A run's figure on validation: the exported model's, else the kept epoch's, else the last epoch's.
+def validation_metric(metrics: Mapping[str, float], name: str) -> float | None:
+    """A run's metric on validation: the exported model's, else the kept epoch's, else the last epoch's.
 
     A run of version 0.1 has one name, `val/…`, for all of them; once it is evaluated, that is the exported model's.
 
-    >>> validation_figure({"val/macro_f1": 0.2, "best_val/macro_f1": 0.3}, "macro_f1")
+    >>> validation_metric({"val/macro_f1": 0.2, "best_val/macro_f1": 0.3}, "macro_f1")
     0.3
     """
     for prefix in (_PREFIX["validation"], BEST, "val"):

@@ -20,13 +20,13 @@ from ferkit.tracking import names
 def validation_score(run: Run) -> float | None:
     """Macro-F1 on validation, by which candidates are chosen; None for a run that was not scored.
 
-    Of an ensemble with fitted weights it is the cross-fitted one. A training that diverged has figures of the epochs
+    Of an ensemble with fitted weights it is the cross-fitted one. A training that diverged has metrics of the epochs
     before, and is FAILED.
     """
     if run.info.status == "FAILED":
         return None
     metrics = run.data.metrics
-    score = names.validation_figure(metrics, "macro_f1")
+    score = names.validation_metric(metrics, "macro_f1")
     if score is None or not math.isfinite(score):
         return None
     return metrics.get(names.CROSS_FITTED, score)
@@ -35,15 +35,15 @@ def validation_score(run: Run) -> float | None:
 def rank(run: Run) -> tuple[float, float]:
     """A key to sort single candidates by, the best the greatest: macro-F1 on validation, then accuracy there."""
     score = validation_score(run)
-    return (-math.inf if score is None else score, names.validation_figure(run.data.metrics, "accuracy") or 0.0)
+    return (-math.inf if score is None else score, names.validation_metric(run.data.metrics, "accuracy") or 0.0)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure over the members of a group.
+    """A metric over the members of a group.
 
     Attributes:
-        n: members that have the figure.
+        n: members that have the metric.
         mean: over them.
         deviation: standard deviation of the sample (n - 1); None for a single one.
     """
@@ -81,9 +81,9 @@ class Group:
     name: str
     runs: Sequence[Run]
 
-    def spread(self, figure: Callable[[Run], float | None]) -> Spread | None:
-        """Mean and deviation of a figure; None where no member has it."""
-        return spread_of(map(figure, self.runs))
+    def spread(self, metric: Callable[[Run], float | None]) -> Spread | None:
+        """Mean and deviation of a metric; None where no member has it."""
+        return spread_of(map(metric, self.runs))
 
     @property
     def is_of_seeds(self) -> bool:
@@ -125,5 +125,5 @@ def _nearest_first(runs: Sequence[Run]) -> list[Run]:
 
 def _rank_group(group: Group) -> tuple[float, float]:
     score = group.spread(validation_score)
-    accuracy = group.spread(lambda run: names.validation_figure(run.data.metrics, "accuracy"))
+    accuracy = group.spread(lambda run: names.validation_metric(run.data.metrics, "accuracy"))
     return (score.mean if score else -math.inf, accuracy.mean if accuracy else 0.0)

@@ -115,9 +115,9 @@ def find_evaluated(client: mlflow.MlflowClient, query: str, parent_run_id: str) 
 
 
 def take_figures_and_model(client: mlflow.MlflowClient, run_id: str, origin: Origin) -> None:
-    """Gives a run its origin's figures of training, by epoch, and its model as output, and says where they come from.
+    """Logs the origin's training metrics, by epoch, and its model as output to a run, and tags the run `reused.from`.
 
-    Written once more, it is the same: metrics keep their time and step. The tag `reused.from` comes last.
+    Calling it again changes nothing: metrics keep their time and step, and the tag is set last.
     """
     source_id, source = origin.run.info.run_id, origin.run.data
     taken = [name for name in source.metrics if not name.startswith(NOT_TAKEN)]

@@ -1,6 +1,6 @@
 """What a person sees first in the MLflow UI: an experiment of model training, and saved views of its runs.
 
-The runs table shows no figures until somebody picks columns. A saved view is an experiment tag (MLflow 3.17 keeps those
+The runs table shows no metrics until somebody picks columns. A saved view is an experiment tag (MLflow 3.17 keeps those
 made by hand in the same form), so ours are there from the first run on: under "Views", and by an address.
 """
 
@@ -34,7 +34,7 @@ WIDTHS: Final = {
     f"tags.`{names.FAILURE}`": 240,
     f"tags.`{names.VERSION}`": 210,
 }
-"""Of columns, in pixels; a figure's is as wide as its name's beginning needs, any other 100."""
+"""Of columns, in pixels; a metric's is as wide as its name's beginning needs, any other 100."""
 OF_A_FIGURE: Final = 82
 NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -59,7 +59,7 @@ def _view(
     group: str = "",
     charts: Mapping[str, Any] = NONE,
 ) -> str:
-    """A saved view as MLflow keeps it: the runs of one kind, or some of them, by a figure or by time; and charts.
+    """A saved view as MLflow keeps it: the runs of one kind, or some of them, by a metric or by time; and charts.
 
     The columns stand in the order given, behind a run's name.
 

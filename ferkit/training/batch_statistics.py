@@ -61,7 +61,7 @@ class BatchStatistics:
         nothing = [np.zeros(variable.shape, np.float32) for variable in statistics]
         total = nothing
         for sent in self._sent:
-            # From 0, a step takes a running average to (1 - momentum) times the batch's own figure.
+            # From 0, a step takes a running average to (1 - momentum) times the batch's own value.
             assign(statistics, nothing)
             self._pass.predict_on_batch(sent)
             moved = values(statistics)

@@ -34,7 +34,7 @@ from ferkit.training.step import draws_of, network_to_train, trainer
 ops: Any = keras.ops
 
 Epoch = dict[str, float]
-"""The figures of one epoch, under the names they have in MLflow."""
+"""The metrics of one epoch, under the names they have in MLflow."""
 
 VALIDATION_BATCH = 512
 
@@ -45,7 +45,7 @@ class Diverged(UserError):
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network: the weights (averages, where kept) of its best epoch, and the figures of every epoch."""
+    """A trained network: the weights (averages, where kept) of its best epoch, and the metrics of every epoch."""
 
     network: keras.Model
     history: list[Epoch]
@@ -73,7 +73,7 @@ def fit(
         weights: float32 (7,), of each emotion's faces in the loss; None for all 1.
         store: where the state is saved every `save_every` epochs, and found again.
         on_step: Keras callbacks, for a progress bar.
-        on_epoch: called with the number (from 1) and figures of every finished epoch.
+        on_epoch: called with the number (from 1) and metrics of every finished epoch.
 
     Raises:
         Diverged: the loss of an epoch, or on validation, is not a number, or a weight or its average is not finite.
@@ -177,10 +177,10 @@ def score(network: keras.Model, faces: Faces) -> Epoch:
 
 
 def best_epoch(history: list[Epoch], settings: ResolvedTrain) -> int:
-    """The number, from 1, of the first epoch with the best validation figure; 0 before the first."""
+    """The number, from 1, of the first epoch with the best monitored metric; 0 before the first."""
     sign = -1 if settings.monitor == "loss" else 1
-    figures = [sign * epoch[f"val/{settings.monitor}"] for epoch in history]
-    return figures.index(max(figures)) + 1 if figures else 0
+    values = [sign * epoch[f"val/{settings.monitor}"] for epoch in history]
+    return values.index(max(values)) + 1 if values else 0
 
 
 def seed_layers(seed: int) -> None:

@@ -94,7 +94,7 @@ class Train(Settings):
     )
     monitor: Monitor | None = Field(
         default=None,
-        description="validation figure whose best epoch is kept; recipes: notebook accuracy, tuned macro_f1",
+        description="validation metric whose best epoch is kept; recipes: notebook accuracy, tuned macro_f1",
     )
     patience: int | None = Field(
         default=None,

@@ -34,7 +34,7 @@ class State:
     Attributes:
         arrays: every variable that the next step depends on (weights, optimizer with its averages, seed generators),
             and the weights of the best epoch; under names, bit for bit.
-        history: the figures of every epoch so far.
+        history: the metrics of every epoch so far.
     """
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)

@@ -29,7 +29,7 @@ def compare(
     tracking_uri: str,
     as_json: bool,
 ) -> None:
-    """Print candidates as a table: figures on test, and how each differs from the champion.
+    """Print candidates as a table: metrics on test, and how each differs from the champion.
 
     RUNS are ids of pipeline runs or of candidates (their first 7 characters will do), or versions (`7`, `champion`).
     Without them: the candidates of the last finished pipeline runs that have one with a score. The best come first, by
@@ -50,7 +50,7 @@ def compare(
     from ferkit.errors import UserError
     from ferkit.tracking.store import connect
     from pipeline.candidates import find_candidates, find_champion, find_last_candidates
-    from pipeline.compare import by_shown_figure, hold_against, rows_of
+    from pipeline.compare import by_shown_metric, hold_against, rows_of
     from pipeline.comparison_table import as_csv, comparison_address, print_comparison
     from pipeline.comparison_table import as_json as to_json
     from pipeline.groups import groups_of, print_groups
@@ -75,7 +75,7 @@ def compare(
         reference_id = find_champion(client, run_ids, model)
     best_first = rows_of(client, [*run_ids, *([reference_id] if reference_id else [])])
     reference = next((row for row in best_first if row.run_id == reference_id), best_first[0])
-    _, rows = by_shown_figure(best_first)
+    _, rows = by_shown_metric(best_first)
     differences = hold_against(rows, reference)
     if passed_over:
         click.echo(f"note: {passed_over}", err=True)

@@ -84,7 +84,7 @@ def test_candidates_are_found_again_beside_an_ensemble(evaluated: Evaluated):
     assert ensemble in {child.info.run_id for child in tree.children(evaluated.client, evaluated.parent)}
 
 
-def test_fitted_weights_are_those_of_validation_and_choose_by_a_cross_fitted_figure(evaluated: Evaluated):
+def test_fitted_weights_are_those_of_validation_and_choose_by_a_cross_fitted_metric(evaluated: Evaluated):
     run_id = evaluated.join(Ensemble(weights="fitted"))
     truth, probabilities = validation_answers(evaluated.members)
     validation = read_split(evaluated.folder, "validation")

@@ -103,7 +103,7 @@ def test_pictures_that_people_hold_side_by_side_are_in_the_image_grid(client: ml
     assert keys == {"test_confusion_matrix", "test_per_class", "test_mistakes"}
 
 
-def test_a_class_without_a_test_face_has_no_figure() -> None:
+def test_a_class_without_a_test_face_has_no_metric() -> None:
     truth = np.array([0, 0, 2, 3, 4, 5, 6])
     scores = Scores(truth, np.eye(7, dtype=np.float32)[truth])
     named = named_metrics("test", describe_split(scores, "d", 100, 0))

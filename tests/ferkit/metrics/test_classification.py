@@ -1,4 +1,4 @@
-"""Every figure equals scikit-learn's, bit for bit, on ordinary and on degenerate answers."""
+"""Every metric equals scikit-learn's, bit for bit, on ordinary and on degenerate answers."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _without_warnings():
 def test_figures_of_a_split_equal_scikit_learn(case: Scores) -> None:
     truth, called = case.truth, case.prediction
     assert np.array_equal(case.confusion, sk.confusion_matrix(truth, called, labels=LABELS))
-    ours = case.figures()
+    ours = case.metrics()
     assert ours["accuracy"] == sk.accuracy_score(truth, called)
     assert ours["balanced_accuracy"] == sk.balanced_accuracy_score(truth, called)
     assert ours["macro_f1"] == sk.f1_score(truth, called, labels=LABELS, average="macro", zero_division=0)
@@ -92,9 +92,9 @@ def test_figures_of_a_split_equal_scikit_learn(case: Scores) -> None:
     assert ours["log_loss"] == sk.log_loss(truth, case.probabilities, labels=LABELS)
 
 
-def test_figures_per_class_equal_scikit_learn(case: Scores) -> None:
+def test_metrics_per_class_equal_scikit_learn(case: Scores) -> None:
     truth, called = case.truth, case.prediction
-    ours = case.figures_per_emotion()
+    ours = case.metrics_per_emotion()
     theirs = sk.precision_recall_fscore_support(truth, called, labels=LABELS, zero_division=0)
     for name, expected in zip(("precision", "recall", "f1", "support"), theirs, strict=True):
         assert np.array_equal(ours[name], expected), name
@@ -128,7 +128,7 @@ def test_an_absent_class_counts_as_zero_in_the_macro_mean_of_seven() -> None:
 
 def test_the_worst_recall_is_of_a_class_that_occurs() -> None:
     truth = np.array([0, 0, 1, 1], np.uint8)
-    assert Scores(truth, np.eye(7)[[0, 0, 1, 2]]).figures()["worst_recall"] == 0.5
+    assert Scores(truth, np.eye(7)[[0, 0, 1, 2]]).metrics()["worst_recall"] == 0.5
 
 
 def test_confusion_has_the_truth_along_the_rows() -> None:

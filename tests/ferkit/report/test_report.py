@@ -73,7 +73,7 @@ def test_verdict_candidates_champion_data_and_card_are_all_there(
     test = first.splits["test"]
     for expected in (
         "<h1>Version 8 (first &amp; &lt;best&gt;) is approved</h1>",
-        f"{test.figures['macro_f1']:.3f}",
+        f"{test.metrics['macro_f1']:.3f}",
         f"{test.intervals['macro_f1'].low:.3f} to {test.intervals['macro_f1'].high:.3f}",
         "version 3</a>, champion",
         "+0.031",
@@ -221,7 +221,7 @@ def test_a_candidate_that_was_no_finalist_did_not_fail(candidates, verdict, data
 def test_seeds_of_one_candidate_get_their_mean_and_deviation(candidates, verdict, data, origin):
     seeded = [replace(each, tags={**each.tags, names.GROUP: "lenet <tuned>"}) for each in candidates]
     html = write_report(seeded, verdict, data, origin)
-    figures = [each.evaluation.splits["test"].figures["macro_f1"] for each in candidates if each.evaluation]
+    figures = [each.evaluation.splits["test"].metrics["macro_f1"] for each in candidates if each.evaluation]
     assert f"{statistics.fmean(figures):.3f} ± {statistics.stdev(figures):.3f}" in html
     assert "lenet &lt;tuned&gt;" in html
     assert "2 of 3" in html

@@ -66,7 +66,7 @@ def test_groups_of_the_same_name_in_two_pipeline_runs_are_two():
     assert len(group_runs([run("a", 0.4, "g", parent="1"), run("b", 0.5, "g", parent="2")])) == 2
 
 
-def test_an_ensemble_with_fitted_weights_is_chosen_by_its_cross_fitted_figure():
+def test_an_ensemble_with_fitted_weights_is_chosen_by_its_cross_fitted_metric():
     fitted = run("ensemble", 0.7, cross_fitted__macro_f1=0.6)
     assert validation_score(fitted) == 0.6
     assert named(order([fitted, run("single", 0.65)])) == ["single", "ensemble"]

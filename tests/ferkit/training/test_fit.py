@@ -267,7 +267,7 @@ def test_an_emotions_weight_is_its_share_of_the_loss(stripes: Faces):
     assert loss(3 * two) == pytest.approx(3 * of_two, rel=1e-5)
 
 
-def test_validation_figures_are_scikit_learns(stripes: Faces):
+def test_validation_metrics_are_scikit_learns(stripes: Faces):
     from sklearn.metrics import accuracy_score, f1_score, log_loss
 
     network: Any = build_network(small(), stripes.side)
