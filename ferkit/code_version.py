@@ -1,14 +1,15 @@
 """Which version of the code this is. kfp's cache sees neither imported code nor what an image's tag points to.
 
-All digests are of the sources as installed here: the same sources give the same ones on every machine, so a pipeline
-that was compiled on a laptop finds out whether the image on the cluster holds other code. They are no git commits: a
-commit changes with the README, and an image holds no repository.
+All digests are of the sources as installed here: the same sources have the same ones on every machine, so a pipeline
+that was compiled on a laptop finds out whether the image on the cluster holds other code. The git commit, which a
+run's tag names for people, cannot do that: a commit changes with the README, and an image holds no repository.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import subprocess
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -51,7 +52,7 @@ def step_version(step: str) -> str:
 def weights_version() -> str:
     """A digest of what a candidate's weights depend on: with another one, a training is another training.
 
-    Recipes are not in it: a candidate holds the values that its recipe gave it.
+    Recipes are not in it: a candidate holds the values of its recipe.
     """
     return digest_of(*WEIGHTS)
 
@@ -90,6 +91,15 @@ def check_step_version(step: str, expected: str) -> None:
             "the commit that is compiled; on this machine, put the code back or start again (`--resume` goes on where "
             "it was)"
         )
+
+
+def git_commit() -> str:
+    """The commit of the working tree, with `-dirty` behind it when tracked files differ; empty outside a repository."""
+    command = ["git", "-C", str(_ROOT), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def _files_of(module: str) -> list[Path]:

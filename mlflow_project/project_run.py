@@ -18,7 +18,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from ferkit.addresses import run_address
 from ferkit.errors import in_one_line
 from ferkit.tracking import names, tree
-from ferkit.tracking.run_names import dated_name, is_drawn
+from ferkit.tracking.names import dated_name, is_generated
 from ferkit.user_input import shown
 
 VARIABLE: Final = "MLFLOW_RUN_ID"
@@ -62,7 +62,7 @@ class ProjectRun:
         address = run_address(self.tracking_uri, meant.info.experiment_id, run_id)
         self.client.set_tag(self.opened, names.STANDS_FOR, run_id)
         self.client.set_tag(self.opened, MLFLOW_RUN_NOTE, f"See [{meant.info.run_name}]({address}).")
-        if is_drawn(self.client.get_run(self.opened).info.run_name):
+        if is_generated(self.client.get_run(self.opened).info.run_name):
             self.client.update_run(self.opened, name=str(meant.info.run_name))
 
 
@@ -77,7 +77,7 @@ def project_run(client: mlflow.MlflowClient, tracking_uri: str, opened: str, abo
         about: what the run's name says beside the time.
     """
     if is_ours(client, opened):
-        if is_drawn(client.get_run(opened).info.run_name):
+        if is_generated(client.get_run(opened).info.run_name):
             client.update_run(opened, name=dated_name(about))
         yield ProjectRun(client, tracking_uri, opened, opened)
         return

@@ -14,7 +14,7 @@ import mlflow
 from components.open_run.open_run import canonical
 from components.open_run.origin_tags import origin_tags
 from ferkit.addresses import data_name, run_address
-from ferkit.code_version import weights_version
+from ferkit.code_version import git_commit, weights_version
 from ferkit.data import Profile, read_profile
 from ferkit.errors import UserError
 from ferkit.registry.verdict import Verdict
@@ -29,7 +29,6 @@ from ferkit.yaml_input import read_yaml
 from mlflow_project.entry_points import ENTRY_POINTS
 from mlflow_project.project_run import ProjectRun
 from pipeline.candidates import find_candidates
-from pipeline.git import git_commit
 
 
 def ingest_step(given: Mapping[str, str], project: ProjectRun) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 import yaml
 
 from ferkit.addresses import without_secrets
+from ferkit.code_version import git_commit
 from ferkit.errors import UserError
 from ferkit.layers import merge
 from ferkit.tracking.labels import Labels
 from ferkit.user_input import shown, split_assignment
 from ferkit.yaml_input import read_yaml
 from pipeline.cluster import Cluster, take_outdated
-from pipeline.git import git_commit
 from pipeline.layers import layers_of, parse_layers
 from pipeline.parameters import SECTIONS, Parameters
 from pipeline.task_settings import ClusterTaskSettings, Images

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ferkit.addresses import WHOLE_ADDRESS, without_secrets
+from ferkit.code_version import git_commit
 from ferkit.tracking import tree
 from ferkit.tracking.failure import say_failed
 from ferkit.tracking.labels import Labels
@@ -28,7 +29,6 @@ from ferkit.tracking.owner import Heart, Owner, local_owner
 from ferkit.tracking.patience import OF_THE_LAST_WORD, patience
 from ferkit.tracking.store import check_answers, connect
 from ferkit.user_input import shown
-from pipeline.git import git_commit
 from pipeline.local_cache import forget_damaged
 from pipeline.parameters import Parameters
 from pipeline.progress import ANSI, Progress

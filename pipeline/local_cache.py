@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ferkit.data.damage import find_damage
+from ferkit.data.splits import find_damage
 
 DATA_SET = "system.Dataset"
 

@@ -15,13 +15,11 @@ from typing import Any
 import mlflow
 import numpy as np
 from mlflow.artifacts import load_text
-from mlflow.entities import LoggedModelInput, Param, Run
+from mlflow.entities import LoggedModelInput, Run
 from mlflow.models import get_model_info
-from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from components.ensemble.describe import as_markdown
+from components.ensemble.ensemble_run import log_weights, reuse_ensemble
 from components.ensemble.parameters import Ensemble
-from components.ensemble.take_over import take_over
 from ferkit.data import EMOTIONS, Profile, read_profile, read_split
 from ferkit.errors import UserError
 from ferkit.metrics.classification import Scores
@@ -112,7 +110,7 @@ def join(
         return run_id
     candidates.start(client, run_id)
     try:
-        if not take_over(client, run, members, profile, log):
+        if not reuse_ensemble(client, run, members, profile, log):
             _join(client, run, members, folder, profile, weights, log)
     except Exception as error:
         if is_out_of_reach(error):
@@ -170,10 +168,7 @@ def _join(
 ) -> None:
     run_id = run.info.run_id
     shares, cross_fitted = _weigh(members, weights)
-    client.log_batch(
-        run_id, params=[Param(f"weight.{number}", f"{share:.6g}") for number, share in enumerate(shares, 1)]
-    )
-    client.set_tag(run_id, MLFLOW_RUN_NOTE, as_markdown(members, shares))
+    log_weights(client, run, members, [f"{share:.6g}" for share in shares])
     with active_run.writing_to(run_id):
         active_run.log_dataset(profile.address, "train", profile.splits["train"]["digest"], "training")
         if cross_fitted is not None:

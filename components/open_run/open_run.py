@@ -13,7 +13,6 @@ from mlflow.entities import Run
 
 from components.open_run.origin_tags import origin_tags
 from components.open_run.resolve import resolve_candidates
-from components.open_run.reusable import say_reusable
 from components.open_run.trials import draw_trials, open_trials
 from ferkit.addresses import data_name, without_secrets
 from ferkit.code_version import weights_version
@@ -24,8 +23,9 @@ from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import open_candidates
 from ferkit.tracking.labels import Labels
+from ferkit.tracking.names import dated_name, is_generated
 from ferkit.tracking.owner import Owner, claim, forget, has_stopped, holds_lock, owner_of
-from ferkit.tracking.run_names import dated_name, is_drawn
+from ferkit.tracking.reuse import log_reusable
 from ferkit.tracking.store import plugins_experiment_id
 
 
@@ -83,7 +83,7 @@ def open_run(client: mlflow.MlflowClient, pipeline_run: PipelineRun, log: loggin
         run_ids = open_trials(client, parent, drawn, shared, data)
     else:
         run_ids = open_candidates(client, parent, candidates, shared, data)
-    say_reusable(client, parent, log)
+    log_reusable(client, parent, log)
     return run_ids
 
 
@@ -155,7 +155,7 @@ def _adopt(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: Mapping
             )
     if names.CODE_VERSION in parent.data.tags and names.WEIGHTS_VERSION not in parent.data.tags:
         raise UserError(f"run {run_id} began with version 0.1 of this pipeline, which goes on with it; start a new run")
-    if is_drawn(parent.info.run_name):  # `mlflow run` opened it
+    if is_generated(parent.info.run_name):  # `mlflow run` opened it
         client.update_run(run_id, name=dated_name(data_name(str(pipeline_run.parameters["csv"]))))
         return client.get_run(run_id)
     return parent

@@ -15,7 +15,7 @@ import numpy as np
 from mlflow.entities import Metric, Run
 
 from components.train.event_file import EventFile
-from components.train.take_over import FOLDER, take_over
+from components.train.reuse import FOLDER, reuse_candidate
 from ferkit.data import EMOTIONS, Faces, Profile, read_profile, read_split
 from ferkit.errors import UserError
 from ferkit.search.pruning import Pruned, pruner_of
@@ -48,7 +48,7 @@ def train_candidate(
     reason of its own (it diverged, a setting does not work, an exception that another try would meet again) ends its
     own run as FAILED, with the sentence; the others go on. A search's trial whose values are still open gets them here;
     one that falls behind the others is given up, and is FINISHED. Where `train.reuse` asks for it, one that an earlier
-    pipeline run trained is taken over.
+    pipeline run trained is reused.
 
     Args:
         client: of the tracking store that MLflow points at.
@@ -73,7 +73,7 @@ def train_candidate(
     name = str(run.info.run_name)
     settings = candidates.settings_of(run)
     profile = read_profile(folder)
-    if take_over(client, run, settings, profile, log):
+    if reuse_candidate(client, run, settings, profile, log):
         return
     train, validation = read_split(folder, "train"), read_split(folder, "validation")
     store = store_for(state_dir, tree.parent_of(client, run_id).info.run_id, run_id)

@@ -1,6 +1,8 @@
 """Names under which everything is found in MLflow: experiment, registered model, tags, metrics."""
 
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 EXPERIMENT: Final = "facial-expression"
@@ -12,6 +14,9 @@ MODEL_PARAMETER: Final = "registered_model"
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
+
+GENERATED_NAME: Final = re.compile(r"[a-z]+-[a-z]+-\d{1,4}")
+"""What MLflow calls a run that nobody named: `worried-robin-823`."""
 
 MODEL_ARTIFACT: Final = "model"
 """A candidate's model is `runs:/<run_id>/model`."""
@@ -160,3 +165,17 @@ def validation_metric(metrics: Mapping[str, float], name: str) -> float | None:
         if (value := metrics.get(f"{prefix}/{name}")) is not None:
             return value
     return None
+
+
+def dated_name(about: str) -> str:
+    """The name of a run that nobody named: when, so that names sort, and about what: `2026-11-25 18:00 fer2013`."""
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} {about}"
+
+
+def is_generated(name: str | None) -> bool:
+    """Whether a run's name is one that MLflow made up.
+
+    >>> is_generated("worried-robin-823"), is_generated("2026-11-25 18:00 fer2013")
+    (True, False)
+    """
+    return bool(name and GENERATED_NAME.fullmatch(name))

@@ -1,7 +1,8 @@
-"""Candidates that an earlier pipeline run made and evaluated: found by id, wherever in this MLflow, and taken over."""
+"""Candidates that an earlier pipeline run made and evaluated: found by id, in any experiment of this MLflow; reused."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -13,19 +14,19 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import names
+from ferkit.tracking.candidates import state_of
 from ferkit.tracking.names import State
 from ferkit.tracking.paging import pages
 from ferkit.tracking.short_ids import SHOWN
-from ferkit.tracking.tree import PAGE, parent_of
+from ferkit.tracking.tree import PAGE, children, parent_of
 
-NOT_TAKEN: Final = ("system/", *(names.metric(split, "") for split in ("validation", "test", "test_clean")))
-"""Beginnings of metrics that are not taken over: the machine's, and those that `evaluate` measures anew."""
+NOT_COPIED: Final = ("system/", *(names.metric(split, "") for split in ("validation", "test", "test_clean")))
+"""Prefixes of metrics that are not copied: the machine's, and those that `evaluate` measures again."""
 
-CARRIED: Final = (names.DATA_SHA256, names.DATA_DIGEST, "hardware", "precision")
-"""Tags that are taken over."""
+COPIED_TAGS: Final = (names.DATA_SHA256, names.DATA_DIGEST, "hardware", "precision")
 
 BATCH: Final = 1000
-"""Metrics that MLflow takes at once, at most."""
+"""Metrics that MLflow accepts in one request, at most."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Origin:
 
 
 def origin_of(run: Run) -> str:
-    """The id of the run that logged a candidate's model: its own, unless it was taken over from another one."""
+    """The id of the run that logged a candidate's model: its own, unless it was reused from another one."""
     return run.data.tags.get(names.REUSED_FROM, run.info.run_id)
 
 
@@ -96,7 +97,7 @@ def _model_of(client: mlflow.MlflowClient, run: Run) -> str:
 def find_evaluated(client: mlflow.MlflowClient, query: str, parent_run_id: str) -> Iterator[Run]:
     """The candidates, newest first, that were made and evaluated under another parent.
 
-    Neither those that were pruned or failed, nor those that were themselves taken over.
+    Neither those that were pruned or failed, nor those that were themselves reused.
 
     Args:
         client: of the MLflow that holds them.
@@ -114,19 +115,52 @@ def find_evaluated(client: mlflow.MlflowClient, query: str, parent_run_id: str) 
                     yield run
 
 
-def take_figures_and_model(client: mlflow.MlflowClient, run_id: str, origin: Origin) -> None:
+def log_reusable(client: mlflow.MlflowClient, parent: Run, log: logging.Logger) -> None:
+    """Logs one line where `train.reuse` is off and would save trainings; a search's open trials log it at their start.
+
+    Args:
+        client: of the MLflow that holds the runs.
+        parent: of the candidates that are about to be trained.
+        log: for the line.
+    """
+    weights = parent.data.tags.get(names.WEIGHTS_VERSION)
+    waiting = {
+        run.data.tags[names.CANDIDATE_ID]: run
+        for run in children(client, parent)
+        if state_of(run) == State.WAITING and names.CANDIDATE_ID in run.data.tags
+    }
+    new = {one: run for one, run in waiting.items() if run.data.params.get("reuse") == "False"}
+    if not new or not weights:
+        return
+    found: dict[str, Run] = {}
+    for run in find_evaluated(client, f"tags.`{names.WEIGHTS_VERSION}` = '{weights}'", parent.info.run_id):
+        candidate_id = run.data.tags.get(names.CANDIDATE_ID, "")
+        if candidate_id in new:
+            found.setdefault(candidate_id, run)
+        if len(found) == len(new):
+            break
+    if found:
+        first, run = next(iter(found.items()))
+        log.warning(
+            "%s",
+            f"{len(found)} of {len(waiting)} candidates were trained and evaluated before, on the same data "
+            f"({new[first].info.run_name}: run {run.info.run_id[:SHOWN]}); train.reuse=true reuses them",
+        )
+
+
+def log_reused_training(client: mlflow.MlflowClient, run_id: str, origin: Origin) -> None:
     """Logs the origin's training metrics, by epoch, and its model as output to a run, and tags the run `reused.from`.
 
     Calling it again changes nothing: metrics keep their time and step, and the tag is set last.
     """
     source_id, source = origin.run.info.run_id, origin.run.data
-    taken = [name for name in source.metrics if not name.startswith(NOT_TAKEN)]
-    points = [point for name in taken for point in client.get_metric_history(source_id, name)]
+    copied = [name for name in source.metrics if not name.startswith(NOT_COPIED)]
+    points = [point for name in copied for point in client.get_metric_history(source_id, name)]
     metrics = [Metric(point.key, point.value, point.timestamp, point.step) for point in points]
     for start in range(0, len(metrics), BATCH):
         client.log_batch(run_id, metrics=metrics[start : start + BATCH])
     outputs = client.get_run(run_id).outputs
     if not outputs or not outputs.model_outputs:  # MLflow refuses a link that it has already
         client.log_outputs(run_id, [LoggedModelOutput(origin.model_id, 0)])
-    tags = [RunTag(name, source.tags[name]) for name in CARRIED if name in source.tags]
+    tags = [RunTag(name, source.tags[name]) for name in COPIED_TAGS if name in source.tags]
     client.log_batch(run_id, tags=[*tags, RunTag(names.REUSED_FROM, source_id)])

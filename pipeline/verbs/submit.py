@@ -120,13 +120,13 @@ def submit(
     ferpipe submit --host http://localhost:8080 --csv s3://faces/fer2013.csv.gz --config cluster.yaml \\
         --image registry.example/fer-pipeline:0123abc --tracking-uri http://mlflow.mlflow.svc:5000 --wait
     """
+    from ferkit.code_version import git_commit
     from ferkit.tracking.labels import Labels
     from ferkit.tracking.short_ids import whole_id
     from ferkit.tracking.store import connect
     from pipeline import kubeflow
     from pipeline.backend import Backend, Request, six_fields
     from pipeline.connection import Login
-    from pipeline.git import git_commit
     from pipeline.orphans import close_orphans
     from pipeline.parameters import Parameters
     from pipeline.resubmit import check_resumable, read_resumed

@@ -11,8 +11,8 @@ from kfp import dsl
 from kfp.local.cache import LocalCache
 
 from ferkit.data import read_split, write_profile
-from ferkit.data.damage import find_damage
 from ferkit.data.dataset import read_profile, split_path
+from ferkit.data.splits import find_damage
 from ferkit.errors import UserError
 from pipeline.local_cache import forget_damaged
 

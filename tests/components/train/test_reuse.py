@@ -14,15 +14,15 @@ from components.ensemble.parameters import Ensemble
 from components.evaluate.evaluate import evaluate_candidate
 from components.evaluate.parameters import Evaluate
 from components.open_run.resolve import resolve_candidates
-from components.open_run.reusable import say_reusable
 from components.register.register import register_candidates
-from components.train.take_over import take_over
+from components.train.reuse import reuse_candidate
 from components.train.train import train_candidate
 from ferkit.data import read_profile
 from ferkit.registry import versions
 from ferkit.registry.settings import Register
 from ferkit.tracking import candidates, names
 from ferkit.tracking.candidates import NewCandidate, open_candidates
+from ferkit.tracking.reuse import log_reusable
 from ferkit.training.settings import ResolvedTrain
 from pipeline.candidates import find_champion
 from pipeline.compare import rows_of
@@ -211,20 +211,20 @@ def test_where_it_is_off_one_line_says_that_it_could_be(first: Evaluated, caplog
     source = first.members[1]
     run = again(first, id_of(source), reuse=False)
     parent = first.client.get_run(run.data.tags["mlflow.parentRunId"])
-    say_reusable(first.client, parent, LOG)
+    log_reusable(first.client, parent, LOG)
     (line,) = caplog.messages
     assert line.startswith("1 of 1 candidates were trained and evaluated before, on the same data (again: run ")
-    assert line.endswith("); train.reuse=true takes them over")
+    assert line.endswith("); train.reuse=true reuses them")
     caplog.clear()
     asked = again(first, id_of(source), reuse=True)
-    say_reusable(first.client, first.client.get_run(asked.data.tags["mlflow.parentRunId"]), LOG)
+    log_reusable(first.client, first.client.get_run(asked.data.tags["mlflow.parentRunId"]), LOG)
     unknown = again(first, "another", reuse=False)
-    say_reusable(first.client, first.client.get_run(unknown.data.tags["mlflow.parentRunId"]), LOG)
+    log_reusable(first.client, first.client.get_run(unknown.data.tags["mlflow.parentRunId"]), LOG)
     assert not caplog.messages
     caplog.set_level(logging.INFO)
     first.client.set_tag(run.info.run_id, names.SEARCH_RUN, "a trial whose values were open")
     trial, profile = first.client.get_run(run.info.run_id), read_profile(first.folder)
-    assert not take_over(first.client, trial, {"reuse": False}, profile, LOG)
+    assert not reuse_candidate(first.client, trial, {"reuse": False}, profile, LOG)
     (line,) = caplog.messages
     assert line.startswith(f"again: was trained before, as run {source.info.run_id[:8]} (lenet-s")
     assert "version facial-expression/" in line

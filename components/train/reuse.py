@@ -1,4 +1,4 @@
-"""A candidate that an earlier pipeline run trained and evaluated, taken over instead of trained again."""
+"""A candidate that an earlier pipeline run trained and evaluated: reused, not trained again."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from ferkit.store_errors import is_out_of_reach
 from ferkit.tracking import active_run, candidates, names, tree
 from ferkit.tracking.markdown import escape
 from ferkit.tracking.names import State
-from ferkit.tracking.reuse import Origin, find_origin, take_figures_and_model
+from ferkit.tracking.reuse import Origin, find_origin, log_reused_training
 
 FOLDER: Final = "training"
 """Artifacts of a trained candidate's run: curves, activations, summary, history."""
 
 
-def take_over(
+def reuse_candidate(
     client: mlflow.MlflowClient, run: Run, settings: Mapping[str, Any], profile: Profile, log: logging.Logger
 ) -> bool:
-    """Takes an equal candidate's model and training metrics, where `train.reuse` asks for it and there is one.
+    """Reuses an equal candidate's model and training metrics, where `train.reuse` is set and there is one.
 
-    The run gets a row's worth of its own: metrics by epoch, pictures, inputs, the tag `reused.from`, the other's model
-    as its output. It is evaluated anew, for seconds, by the parameters of this pipeline run. Where it is not asked for,
-    a trial of a search says that it could be; of other candidates `open_run` has said so.
+    The run is complete by itself: metrics by epoch, pictures, inputs, the tag `reused.from`, the other's model as its
+    output. It is evaluated again, in seconds, by the parameters of this pipeline run. Where `train.reuse` is off, a
+    trial of a search logs that it could be reused; `open_run` has logged so for other candidates.
 
     Args:
         client: of the MLflow that holds the run.
@@ -43,15 +43,15 @@ def take_over(
     Returns:
         Whether the candidate needs no training any more.
     """
-    asked = bool(settings.get("reuse"))
-    if not asked and names.SEARCH_RUN not in run.data.tags:
+    enabled = bool(settings.get("reuse"))
+    if not enabled and names.SEARCH_RUN not in run.data.tags:
         return False
     origin = find_origin(client, run, profile.digest)
     if origin is None:
         return False
     run_id, name = run.info.run_id, str(run.info.run_name)
-    if not asked:
-        log.info("%s", f"{name}: was trained before, as {origin}; train.reuse=true takes it over")
+    if not enabled:
+        log.info("%s", f"{name}: was trained before, as {origin}; train.reuse=true reuses it")
         return False
     candidates.start(client, run_id)
     try:
@@ -59,11 +59,11 @@ def take_over(
     except Exception as error:
         if is_out_of_reach(error):
             raise
-        candidates.fail_by(client, run_id, f"{name}: cannot be taken over from {origin}", error, log)
+        candidates.fail_by(client, run_id, f"{name}: cannot be reused from {origin}", error, log)
         return True
     candidates.set_state(client, run_id, State.TRAINED)
     tree.close(client, run_id)
-    log.info("%s", f"{name}: not trained again, but taken over from {origin}")
+    log.info("%s", f"{name}: not trained again, but reused from {origin}")
     return True
 
 
@@ -80,4 +80,4 @@ def _copy(client: mlflow.MlflowClient, run_id: str, origin: Origin, profile: Pro
     link = f"#/experiments/{source.experiment_id}/runs/{source.run_id}"
     said = f"Not trained again: its model is that of [{escape(str(source.run_name))}]({link}), an equal candidate."
     client.set_tag(run_id, MLFLOW_RUN_NOTE, said)
-    take_figures_and_model(client, run_id, origin)
+    log_reused_training(client, run_id, origin)
