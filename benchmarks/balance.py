@@ -71,7 +71,7 @@ def median(taken: list[Seconds]) -> Seconds:
 
 @dataclass(frozen=True)
 class Timed:
-    """What each repeat took, the training faces given, the new faces made, and a fresh process's peak memory in MB."""
+    """What each repeat took, the training faces, the new faces made, and a fresh process's peak memory in MB."""
 
     taken: list[Seconds]
     rows: int
@@ -114,10 +114,10 @@ def time_notebook(frame: pd.DataFrame, faces: int, taken: list[Seconds]) -> None
     """So many new faces the notebooks' way: pick, parse, augment, join, append."""
     rng = np.random.default_rng(0)
     techniques = (_mask, _rotate, _blur, np.fliplr, _salt)
-    given = len(frame)
+    parents = len(frame)
     with stopwatch(taken):
         for number in range(faces):
-            row = frame.iloc[int(rng.integers(given))]
+            row = frame.iloc[int(rng.integers(parents))]
             face = np.array([int(pixel) for pixel in row["pixels"].split()], dtype=np.uint8).reshape(48, 48)
             made = techniques[number % len(techniques)](face)
             pixels = " ".join(str(pixel) for pixel in made.ravel())

@@ -52,7 +52,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print("| candidates | steps | seconds | a candidate | memory of the runner | longest argument |")
     print("| ---: | --- | ---: | ---: | ---: | ---: |", flush=True)
-    # A process of its own: kfp never gives back root logging and print.
+    # A process of its own: kfp never restores root logging and print.
     command = [sys.executable, "-c", f"from benchmarks import candidates; candidates.run_idle({arguments.items})"]
     subprocess.run(command, cwd=ROOT, check=True)
     if arguments.trained:
@@ -85,9 +85,11 @@ def run_idle(count: int) -> None:
         words = task.full_command
         told = json.loads(words[words.index("--executor_input") + 1])
         step = words[words.index("--function_to_execute") + 1]
-        given = told["inputs"].get("parameterValues", {})
+        parameters = told["inputs"].get("parameterValues", {})
         outputs = told["outputs"]
-        returned = {"open_run": run_ids, "ensemble": ""}.get(step, given.get("run_id", given.get("run_ids", "")))
+        returned = {"open_run": run_ids, "ensemble": ""}.get(
+            step, parameters.get("run_id", parameters.get("run_ids", ""))
+        )
         said = {
             "parameterValues": dict.fromkeys(outputs.get("parameters", {}), returned),
             "artifacts": outputs.get("artifacts", {}),

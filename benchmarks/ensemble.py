@@ -3,7 +3,7 @@
     python benchmarks/ensemble.py [--rounds 15]
 
 The ensemble is one graph and one call, so its batch should take as long as its members' batches together. All take
-turns in one process, and each round gives one ratio, so that it holds on a machine that is busy with something else;
+turns in one process, and each round measures one ratio, so that it holds on a machine that is busy with something else;
 time is the process's own processor time. Members are untrained; their cost is that of trained ones.
 """
 

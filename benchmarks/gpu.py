@@ -101,22 +101,22 @@ def main() -> None:
     joined.add_argument("faces", type=Path)
     joined.add_argument("models", type=Path, nargs="+")
     joined.add_argument("--test", action="store_true", help="read the test split, too")
-    given = parser.parse_args()
-    if given.command == "train":
-        train_all(given.faces, given.out, given.config, given.at_once, given.minutes)
-    elif given.command == "one":
-        train_one(json.load(sys.stdin), given.faces, given.out, given.at_once)
-    elif given.command == "together":
-        print_together(given.faces, given.models, given.test)
+    arguments = parser.parse_args()
+    if arguments.command == "train":
+        train_all(arguments.faces, arguments.out, arguments.config, arguments.at_once, arguments.minutes)
+    elif arguments.command == "one":
+        train_one(json.load(sys.stdin), arguments.faces, arguments.out, arguments.at_once)
+    elif arguments.command == "together":
+        print_together(arguments.faces, arguments.models, arguments.test)
     else:
-        print_table(given.faces, given.out, given.peak, given.test)
+        print_table(arguments.faces, arguments.out, arguments.peak, arguments.test)
 
 
 def read_candidates(config: Path) -> list[tuple[str, dict[str, Any]]]:
     """Name and settings of every training of a config, in its order, each complete."""
     read = yaml.safe_load(config.read_text())
     if read.get("balance", {}).get("strategy", "") != "none":
-        raise SystemExit(f"{config}: balance.strategy is not none; give the folder that `balance` made, and none")
+        raise SystemExit(f"{config}: balance.strategy is not none; use the folder that `balance` made, and none")
     expanded = [seeded for candidate in read["candidates"] for seeded in expand_seeds(candidate)]
     return [
         (f"{number:02}-{candidate['architecture']}-s{candidate.get('seed', 0)}", candidate)

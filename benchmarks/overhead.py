@@ -182,11 +182,11 @@ def report(runs: dict[str, list[Run]], imports: dict[str, float], settings: Iter
     tables = {name: [as_rows(run) for run in some] for name, some in runs.items()}
     lines = list(dict.fromkeys(line for name in names for table in tables[name] for line in table))
     rounds = len(next(iter(runs.values())))
-    given = "".join(f" --set {one}" for one in settings)
+    options = "".join(f" --set {one}" for one in settings)
     text = [
         "# What a run costs beside its epochs",
         "",
-        f"`ferpipe run{given}` on the sample, from an empty store: `python -m benchmarks.overhead`; {os.cpu_count()} "
+        f"`ferpipe run{options}` on the sample, from an empty store: `python -m benchmarks.overhead`; {os.cpu_count()} "
         f"cores, load {os.getloadavg()[0]:.0f}; median of {rounds} rounds, in turns. A step's figures are those of one "
         "task of it.",
         "",

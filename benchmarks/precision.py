@@ -43,17 +43,26 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6, help="steps in a round")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--precision", choices=["float32", "bfloat16"], help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.way:
-        print(rate_of(given.way, given.precision, given.repeats, given.steps))
+    arguments = parser.parse_args()
+    if arguments.way:
+        print(rate_of(arguments.way, arguments.precision, arguments.repeats, arguments.steps))
         return
     has = "with" if cpu_has_bfloat16() else "without"
     print(
         f"{usable_cores()} cores, {platform.machine()}, {has} AVX512-BF16. Images a second, were all cores ours alone;"
     )
-    print(f"the fastest of {given.repeats} rounds of {given.steps} steps; load {os.getloadavg()[0]:.1f} before it.\n")
+    print(
+        f"the fastest of {arguments.repeats} rounds of {arguments.steps} steps; "
+        f"load {os.getloadavg()[0]:.1f} before it.\n"
+    )
     print("| | float32 | bfloat16 |\n| --- | --- | --- |")
-    command = [sys.executable, "-m", "benchmarks.precision", f"--repeats={given.repeats}", f"--steps={given.steps}"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.precision",
+        f"--repeats={arguments.repeats}",
+        f"--steps={arguments.steps}",
+    ]
     for way in WAYS:
         rates = [
             subprocess.run(

@@ -5,8 +5,8 @@
 The drawn sample, with learning rates at which nothing is learnt planted among the good ones. Every point of the grid is
 trained once, without MLflow and without `train.reuse`. A search then decides and prunes by the pipeline's own code
 (`ferkit.search.study`), one trial at a time; what a trial comes to, epoch by epoch, is what the grid's training of that
-point came to: trainings are deterministic, so training it again would give the same metrics bit for bit
-(tests/ferkit/training). All epochs that a search's trials train count, pruned ones up to where they were given up.
+point came to: trainings are deterministic, so training it again would log the same metrics bit for bit
+(tests/ferkit/training). All epochs that a search's trials train count, pruned ones up to their last epoch.
 """
 
 from __future__ import annotations

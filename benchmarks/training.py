@@ -49,21 +49,24 @@ def main() -> None:
     parser.add_argument("--peak", type=float, help="TFLOP/s of the processor's data sheet")
     parser.add_argument("--csv", help="FER2013, to train until a validation accuracy")
     parser.add_argument("--reach", type=float, default=0.65, help="that accuracy")
-    given = parser.parse_args()
-    hardware = choose(parse_candidate({"architecture": "lenet", "backend": given.backend}, {}).train)
-    given.steps = given.steps or (400 if hardware.device == "gpu" else 10)
+    arguments = parser.parse_args()
+    hardware = choose(parse_candidate({"architecture": "lenet", "backend": arguments.backend}, {}).train)
+    arguments.steps = arguments.steps or (400 if hardware.device == "gpu" else 10)
     rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (BATCH * given.steps, SIDE, SIDE)).astype(np.uint8)
+    pixels = rng.integers(0, 256, (BATCH * arguments.steps, SIDE, SIDE)).astype(np.uint8)
     targets = np.eye(EMOTIONS, dtype=np.float32)[rng.integers(0, EMOTIONS, len(pixels))]
-    print(f"Keras on {given.backend}, {hardware.name}, {hardware.precision}; {platform.machine()}, batches of {BATCH}.")
-    print(f"Images per second by the clock; the median of {given.repeats} rounds of {given.steps} batches.\n")
+    print(
+        f"Keras on {arguments.backend}, {hardware.name}, {hardware.precision}; "
+        f"{platform.machine()}, batches of {BATCH}."
+    )
+    print(f"Images per second by the clock; the median of {arguments.repeats} rounds of {arguments.steps} batches.\n")
     columns = "bare `fit`, as it comes | bare `fit` | ours, no augmentation | ours | notebooks' placement | overhead"
     print(f"| network | {columns} | share of peak |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for architecture in ("lenet", "multi_kernel"):
-        ways = ways_to_train(architecture, pixels, targets, given.steps, hardware)
+        ways = ways_to_train(architecture, pixels, targets, arguments.steps, hardware)
         seconds: dict[str, list[float]] = {name: [] for name in ways}
-        for repeat in range(given.repeats + 1):
+        for repeat in range(arguments.repeats + 1):
             for name, epoch in ways.items():
                 started = time.perf_counter()
                 epoch()
@@ -73,11 +76,11 @@ def main() -> None:
         ratio = statistics.median(ours / bare for ours, bare in zip(seconds["ours"], seconds["bare"], strict=True))
         shown = " | ".join(f"{rates[name]:.0f}" for name in ("plain", "bare", "still", "ours", "notebook"))
         used = 6 * multiply_adds_of(build(architecture)) * rates["ours"] / 1e12
-        share = f"{used / given.peak:.1%}" if given.peak else ""
+        share = f"{used / arguments.peak:.1%}" if arguments.peak else ""
         print(f"| {architecture} | {shown} | {ratio - 1:+.1%} | {share} |")
     print(f"\nLoad of the machine meanwhile: {os.getloadavg()[0]:.1f}. `overhead`: ours against bare `fit`.")
-    if given.csv:
-        print_time_to(given.reach, given.csv, given.backend)
+    if arguments.csv:
+        print_time_to(arguments.reach, arguments.csv, arguments.backend)
 
 
 def ways_to_train(

@@ -1,4 +1,4 @@
-"""Addresses that people write: taken apart with a sentence for what is none, and shown without what gives access."""
+"""Addresses that people write: parsed, refused with a sentence where they are none, and shown without secrets."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def with_secrets(address: str) -> str:
 
 
 def host_of(address: str) -> str:
-    """The server that an address names, with its port; empty where it names none. Raises nothing, whatever it is given.
+    """The server that an address names, with its port; empty where it names none. Raises nothing, whatever the text.
 
     >>> host_of("https://ann:pw@ci.example:8443/hooks/1f?key=2"), host_of("faces.csv")
     ('ci.example:8443', '')

@@ -22,7 +22,7 @@ def writing_to(path: Path | str, cure: str) -> Iterator[None]:
 
     Args:
         path: what is written; an operating system's error about a write that was begun names no file.
-        cure: what to give instead, such as "another output folder".
+        cure: what to use instead, such as "another output folder".
 
     Raises:
         OutOfReach: naming the path.
@@ -54,7 +54,7 @@ def no_room(error: OSError, path: Path | str = "", cure: str = "") -> str:
     free = _free(there) / 1e6
     if error.errno == errno.EFBIG:
         return f"{place}: {error.strerror}; raise the limit on the size of files (ulimit -f)"
-    instead = f", or give {cure}" if cure else ""
+    instead = f", or use {cure}" if cure else ""
     return (
         f"{place}: {error.strerror} ({free:,.1f} MB free there); make room, which `ferpipe clean` does where it can"
         f"{instead}"

@@ -8,7 +8,7 @@ from typing import Final
 
 
 class UserError(Exception):
-    """Something a person gave, or asked for, that cannot be used.
+    """User input or a request that cannot be used.
 
     The message is ONE sentence for that person: which file, row or value, and what to do. It is printed without a
     traceback and ends the step, or the command, with a non-zero exit status.

@@ -1,6 +1,6 @@
 """Layered configuration: settings from several sources, merged by one rule.
 
-Layers are ordered, lowest first. A later layer's value replaces an earlier one's; None gives nothing. Where a value is
+Layers are ordered, lowest first. A later layer's value replaces an earlier one's; None sets nothing. Where a value is
 a section (a mapping under a name in `sections`), its keys are merged one by one; any other value, a list or a mapping
 like `balance.mix`, is replaced as a whole.
 """
@@ -47,7 +47,7 @@ def merge(layers: Sequence[Layer], sections: Collection[str] = ()) -> dict[str, 
 
 
 def source_of(layers: Sequence[Layer], dotted: str, sections: Collection[str] = ()) -> str:
-    """The source whose value of `train.epochs` holds; empty where no layer gives one."""
+    """The source whose value of `train.epochs` holds; empty where no layer sets one."""
     section, dot, inner = dotted.partition(".")
     for layer in reversed(layers):
         values = layer.values

@@ -72,7 +72,7 @@ class Settings(BaseModel):
         """The values under the names of today; old names are warned of, once each.
 
         Raises:
-            UserError: a parameter is given by its old and its new name.
+            UserError: a parameter is set by its old and its new name.
         """
         today: dict[str, Any] = {}
         for key, value in values.items():
@@ -81,7 +81,7 @@ class Settings(BaseModel):
                 name = was.name
                 new = was.values.get(value, value) if isinstance(value, str) else value
                 if name in values and name != key:
-                    raise UserError(f"{cls._path(key)}: is the old name of {name}, which is given too; drop {key}")
+                    raise UserError(f"{cls._path(key)}: is the old name of {name}, which is set too; drop {key}")
                 if name != key:
                     _warn(f"{cls._path(key)} is called {name} since 0.2; the old name will be refused in 0.3")
                 if new is not value:

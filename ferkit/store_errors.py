@@ -107,7 +107,7 @@ def explain(error: BaseException, address: str) -> str:
     match classify(error):
         case StoreError.OUT_OF_REACH:
             return (
-                f"{where} does not answer ({_reason(said)}); start it, or give another address with --tracking-uri or "
+                f"{where} does not answer ({_reason(said)}); start it, or use another address with --tracking-uri or "
                 "MLFLOW_TRACKING_URI (`ferpipe doctor` looks at it)"
             )
         case StoreError.REFUSED:

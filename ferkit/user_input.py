@@ -32,7 +32,7 @@ _MARKS: Final = (
 )
 
 
-def read_text(path: Path, cure: str = "give a text file") -> str:
+def read_text(path: Path, cure: str = "use a text file") -> str:
     """A text file that a person wrote.
 
     Args:
@@ -78,7 +78,7 @@ def refuse_rounded(value: Any, where: str) -> None:
             refuse_rounded(inner, f"{where}[{number}]")
     elif isinstance(value, int) and abs(value) > LARGEST_NUMBER:
         raise UserError(
-            f"{where}: whole numbers over 2**53 ({LARGEST_NUMBER:,}) are rounded on their way to the steps; give a "
+            f"{where}: whole numbers over 2**53 ({LARGEST_NUMBER:,}) are rounded on their way to the steps; use a "
             f"smaller one (received {shorten(value)})"
         )
     elif isinstance(value, str) and re.search("[\x00\ud800-\udfff]", value):

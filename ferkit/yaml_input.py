@@ -1,6 +1,6 @@
 """YAML that people write, read as its core schema has it, without what surprises.
 
-A key given twice is refused, a date stays text, `010` is ten, aliases unfold within a bound.
+A key set twice is refused, a date stays text, `010` is ten, aliases unfold within a bound.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class _Loader(yaml.SafeLoader):
                 what = shorten(key.value) if isinstance(key, yaml.ScalarNode) else "of several values"
                 raise _problem(f"the key {what} is no text; put quotes around it if it is a name", key)
             if name in seen:
-                raise _problem(f"the key {shorten(name)} is given twice; take one out", key)
+                raise _problem(f"the key {shorten(name)} is set twice; take one out", key)
             seen.add(name)
         return super().construct_mapping(node, deep)
 

@@ -23,17 +23,17 @@ from mlflow_project.steps import STEPS, name_of_step
 
 
 def read_arguments(entry: str, arguments: Sequence[str]) -> dict[str, str]:
-    """`--name value` pairs as a dict; what is empty was not given. Names that the entry point does not declare pass.
+    """`--name value` pairs as a dict; an empty value is not set. Names that the entry point does not declare pass.
 
     Raises:
         UserError: a required one is missing.
     """
     pairs = zip(arguments[::2], arguments[1::2], strict=True)
-    given = {name.removeprefix("--"): value for name, value in pairs if value != ""}
+    settings = {name.removeprefix("--"): value for name, value in pairs if value != ""}
     for name, default in ENTRY_POINTS[entry].parameters().items():
-        if default is REQUIRED and name not in given:
-            raise UserError(f"{entry}: give {name} (-P {name}=…)")
-    return given
+        if default is REQUIRED and name not in settings:
+            raise UserError(f"{entry}: set {name} (-P {name}=…)")
+    return settings
 
 
 def start(client: mlflow.MlflowClient, entry: str, arguments: Sequence[str], tracking_uri: str, opened: str) -> None:
@@ -42,14 +42,14 @@ def start(client: mlflow.MlflowClient, entry: str, arguments: Sequence[str], tra
     Raises:
         UserError: bad input.
     """
-    given = read_arguments(entry, arguments)
+    settings = read_arguments(entry, arguments)
     if entry in STEPS:
-        with project_run(client, tracking_uri, opened, name_of_step(entry, given)) as project:
-            STEPS[entry].work(given, project)
+        with project_run(client, tracking_uri, opened, name_of_step(entry, settings)) as project:
+            STEPS[entry].work(settings, project)
         return
     from mlflow_project.whole_runs import main_entry, search_entry
 
-    {"main": main_entry, "search": search_entry}[entry](client, given, tracking_uri, opened)
+    {"main": main_entry, "search": search_entry}[entry](client, settings, tracking_uri, opened)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,8 +1,8 @@
 """The entry points of MLproject and their parameters, taken from the steps' own definitions.
 
 `mlflow run` knows no optional parameters: one that is declared has a value, and MLflow logs it, also an empty one. But
-it hands on whatever else is given (`-P name=value`). So MLproject declares the required ones alone; the others stand in
-it as comments, with their real defaults, and have those unless they are given.
+it passes on whatever else is set (`-P name=value`). So MLproject declares the required ones alone; the others stand in
+it as comments, with their real defaults, and have those unless they are set.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def mlproject_text() -> str:
     """MLproject as it lies in the repository: what each parameter means stands in it, too."""
     lines = [
         "# Written by `make mlproject` from the steps' parameters; a test holds the two together.",
-        "# Those in comments may be left out; all are given by -P name=value. `main` and `search` take every parameter",
+        "# Those in comments may be left out; all are set by -P name=value. `main` and `search` take every parameter",
         "# that `ferpipe run --help` lists, by its dotted name: -P train.epochs=3.",
     ]
     head = {key: value for key, value in mlproject().items() if key != "entry_points"}

@@ -55,7 +55,7 @@ class ProjectRun:
         tree.log_new_parameters(self.client, self.run_id, parameters)
 
     def stands_for(self, run_id: str) -> None:
-        """Says on the run that `mlflow run` opened that another one is meant wherever its id is given."""
+        """Says on the run that `mlflow run` opened that another run is meant wherever its id is used."""
         if not self.opened or self.opened == run_id:
             return
         meant = self.client.get_run(run_id)

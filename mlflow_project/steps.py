@@ -31,79 +31,81 @@ from mlflow_project.project_run import ProjectRun
 from pipeline.candidates import find_candidates
 
 
-def ingest_step(given: Mapping[str, str], project: ProjectRun) -> None:
+def ingest_step(arguments: Mapping[str, str], project: ProjectRun) -> None:
     """A CSV into a data set folder; its profile is logged to the run."""
     from components.ingest.ingest import ingest_csv, summary
     from components.ingest.parameters import Ingest
 
-    settings = Ingest.parse(_section("ingest", given))
-    folder = Path(given["output"])
-    _begin(project, settings, given["csv"])
+    settings = Ingest.parse(_section("ingest", arguments))
+    folder = Path(arguments["output"])
+    _begin(project, settings, arguments["csv"])
     with lines_on_stdout():
-        profile = ingest_csv(given["csv"], folder, settings)
+        profile = ingest_csv(arguments["csv"], folder, settings)
     click.echo(summary(profile))
     _log_data(project, folder, profile)
     _say_next("balance", data=folder, output="FOLDER")
 
 
-def balance_step(given: Mapping[str, str], project: ProjectRun) -> None:
+def balance_step(arguments: Mapping[str, str], project: ProjectRun) -> None:
     """A data set folder into a balanced one; its profile is logged to the run."""
     from components.balance.balance_classes import balance_classes, describe_change
     from components.balance.parameters import Balance
 
-    settings = Balance.parse(_section("balance", given))
-    folder = Path(given["output"])
-    before = read_profile(given["data"])
+    settings = Balance.parse(_section("balance", arguments))
+    folder = Path(arguments["output"])
+    before = read_profile(arguments["data"])
     _begin(project, settings, before.address)
     with lines_on_stdout():
-        profile = balance_classes(Path(given["data"]), folder, settings)
+        profile = balance_classes(Path(arguments["data"]), folder, settings)
     click.echo(describe_change(before, profile))
     _log_data(project, folder, profile)
     _say_next("train", data=folder, architecture="lenet")
 
 
-def train_step(given: Mapping[str, str], project: ProjectRun) -> None:
+def train_step(arguments: Mapping[str, str], project: ProjectRun) -> None:
     """One candidate, in a run of its own under the one of `mlflow run`."""
     from components.open_run.resolve import resolve_candidates
     from components.train.train import train_candidate
 
-    profile = read_profile(given["data"])
-    candidate = {"architecture": given["architecture"], **_section("train", given)}
+    profile = read_profile(arguments["data"])
+    candidate = {"architecture": arguments["architecture"], **_section("train", arguments)}
     tags = origin_tags(profile.address, "", git_commit())
     candidates = resolve_candidates([candidate], {}, (profile.digest, weights_version()), tags)
     parent = project.run
     project.tag({**tags, names.RUN_KIND: "pipeline", **_data_tags(profile)})
     [run_id] = open_candidates(project.client, parent, candidates, {names.PARENT_NAME: str(parent.info.run_name)})
     with lines_on_stdout() as log:
-        train_candidate(project.client, run_id, Path(given["data"]), given.get("state_dir", ""), log)
+        train_candidate(project.client, run_id, Path(arguments["data"]), arguments.get("state_dir", ""), log)
     _check_not_failed(project, run_id)
-    _say_next("evaluate", data=given["data"], run_id=run_id)
+    _say_next("evaluate", data=arguments["data"], run_id=run_id)
 
 
-def evaluate_step(given: Mapping[str, str], project: ProjectRun) -> None:
+def evaluate_step(arguments: Mapping[str, str], project: ProjectRun) -> None:
     """Scores a candidate's model on validation and test; its run gets metrics and plots, this one the metrics."""
     from components.evaluate.evaluate import evaluate_candidate
     from components.evaluate.outputs import describe
     from components.evaluate.parameters import Evaluate
 
-    settings = Evaluate.parse(_section("evaluate", given))
+    settings = Evaluate.parse(_section("evaluate", arguments))
     client = project.client
-    found = find_candidates(client, [given["run_id"]])
+    found = find_candidates(client, [arguments["run_id"]])
     if len(found) > 1:
-        raise UserError(f"run_id: run {given['run_id']} has {len(found)} candidates; give one's id: {', '.join(found)}")
+        raise UserError(
+            f"run_id: run {arguments['run_id']} has {len(found)} candidates; use one's id: {', '.join(found)}"
+        )
     [run_id] = found
-    _begin(project, settings, read_profile(given["data"]).address)
+    _begin(project, settings, read_profile(arguments["data"]).address)
     project.stands_for(run_id)
     with lines_on_stdout() as log:
-        evaluation = evaluate_candidate(client, run_id, Path(given["data"]), settings, log)
+        evaluation = evaluate_candidate(client, run_id, Path(arguments["data"]), settings, log)
     if evaluation is None:
         raise UserError(client.get_run(run_id).data.tags.get(names.FAILURE, f"run {run_id} failed in training"))
     log_scores(client, project.run_id, client.get_run(run_id).data.metrics)
     click.echo(describe(evaluation))
-    _say_next("register", data=given["data"], run_ids=run_id)
+    _say_next("register", data=arguments["data"], run_ids=run_id)
 
 
-def ensemble_step(given: Mapping[str, str], project: ProjectRun) -> None:
+def ensemble_step(arguments: Mapping[str, str], project: ProjectRun) -> None:
     """Evaluated candidates as one model, in a run of its own; `run_ids` is a list with commas.
 
     `evaluate` and `register` take it from there, as with any candidate.
@@ -111,22 +113,22 @@ def ensemble_step(given: Mapping[str, str], project: ProjectRun) -> None:
     from components.ensemble.ensemble import join_finalists
     from components.ensemble.parameters import Ensemble
 
-    settings = Ensemble.parse(_section("ensemble", given))
-    profile = read_profile(given["data"])
-    run_ids = _run_ids(project, given)
+    settings = Ensemble.parse(_section("ensemble", arguments))
+    profile = read_profile(arguments["data"])
+    run_ids = _run_ids(project, arguments)
     _begin(project, settings, profile.address)
     project.tag({names.RUN_KIND: "pipeline", **_data_tags(profile)})
     with lines_on_stdout() as log:
-        run_id = join_finalists(project.client, project.run, run_ids, Path(given["data"]), settings, log)
+        run_id = join_finalists(project.client, project.run, run_ids, Path(arguments["data"]), settings, log)
     if not run_id:
         raise UserError(
-            "ensemble: nothing was joined; give two or more evaluated candidates, and weights other than none"
+            "ensemble: nothing was joined; pass two or more evaluated candidates, and weights other than none"
         )
     _check_not_failed(project, run_id)
-    _say_next("evaluate", data=given["data"], run_id=run_id)
+    _say_next("evaluate", data=arguments["data"], run_id=run_id)
 
 
-def register_step(given: Mapping[str, str], project: ProjectRun) -> None:
+def register_step(arguments: Mapping[str, str], project: ProjectRun) -> None:
     """Candidates into the registry, the best of them before the gate; `run_ids` is a list with commas.
 
     Verdict, metrics and report are logged to this run, which is a pipeline run of the candidates that it names.
@@ -135,11 +137,11 @@ def register_step(given: Mapping[str, str], project: ProjectRun) -> None:
     from components.register.register import register_candidates
     from ferkit.registry.settings import Register
 
-    settings = Register.parse(_section("register", given))
-    client, faces = project.client, Path(given["data"])
+    settings = Register.parse(_section("register", arguments))
+    client, faces = project.client, Path(arguments["data"])
     profile = read_profile(faces)
-    model = names.registered_model(given.get(names.MODEL_PARAMETER, ""), profile.address)
-    run_ids = _run_ids(project, given)
+    model = names.registered_model(arguments.get(names.MODEL_PARAMETER, ""), profile.address)
+    run_ids = _run_ids(project, arguments)
     _begin(project, settings, profile.address)
     project.log_parameters({"csv": profile.address, names.MODEL_PARAMETER: model})
     candidates = ",".join(run_ids[: LONGEST_TAG // (len(run_ids[0]) + 1)])
@@ -175,7 +177,7 @@ class Step:
     """A single step as an entry point.
 
     Attributes:
-        work: what it does, given its arguments and the run to work in.
+        work: what it does, from its arguments and the run to work in.
         about: its argument that says most about it, for the run's name; empty for none.
     """
 
@@ -193,25 +195,25 @@ STEPS: Final = {
 }
 
 
-def name_of_step(entry: str, given: Mapping[str, str]) -> str:
+def name_of_step(entry: str, arguments: Mapping[str, str]) -> str:
     """What a step's run is called, beside the time.
 
     >>> name_of_step("ingest", {"csv": "s3://faces/fer2013.csv"}), name_of_step("balance", {"data": "faces"})
     ('ingest fer2013', 'balance')
     """
-    about = given.get(STEPS[entry].about, "")
+    about = arguments.get(STEPS[entry].about, "")
     return f"{entry} {data_name(about) if STEPS[entry].about == 'csv' else about}".strip()
 
 
-def _section(entry: str, given: Mapping[str, str]) -> dict[str, Any]:
-    """The step's parameters, read as YAML; whatever else was given is among them, for the step to check."""
+def _section(entry: str, arguments: Mapping[str, str]) -> dict[str, Any]:
+    """The step's parameters, read as YAML; any other argument is among them, for the step to check."""
     own = ENTRY_POINTS[entry].own
-    return {name: read_yaml(value, name) for name, value in given.items() if name not in own}
+    return {name: read_yaml(value, name) for name, value in arguments.items() if name not in own}
 
 
-def _run_ids(project: ProjectRun, given: Mapping[str, str]) -> list[str]:
+def _run_ids(project: ProjectRun, arguments: Mapping[str, str]) -> list[str]:
     """The candidates that `run_ids` names: of candidates' runs, and of runs that have some."""
-    return find_candidates(project.client, [run_id.strip() for run_id in given["run_ids"].split(",")])
+    return find_candidates(project.client, [run_id.strip() for run_id in arguments["run_ids"].split(",")])
 
 
 def _begin(project: ProjectRun, settings: Settings, csv: str) -> None:
@@ -236,5 +238,5 @@ def _check_not_failed(project: ProjectRun, run_id: str) -> None:
 
 
 def _say_next(entry: str, **arguments: Path | str) -> None:
-    given = " ".join(f"-P {name}={shlex.quote(str(value))}" for name, value in arguments.items())
-    click.echo(f"next: mlflow run . -e {entry} {given}")
+    options = " ".join(f"-P {name}={shlex.quote(str(value))}" for name, value in arguments.items())
+    click.echo(f"next: mlflow run . -e {entry} {options}")

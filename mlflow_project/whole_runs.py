@@ -18,39 +18,37 @@ from pipeline.local import Home, run_here
 from pipeline.summary import print_summary, summary
 
 
-def main_entry(client: mlflow.MlflowClient, given: Mapping[str, str], tracking_uri: str, opened: str) -> None:
-    """The whole pipeline; any parameter may be given by its dotted name (-P train.epochs=3)."""
-    assignments = [f"{name}={value}" for name, value in given.items() if name not in ENTRY_POINTS["main"].own]
-    _run(client, given, assignments, tracking_uri, opened)
+def main_entry(client: mlflow.MlflowClient, arguments: Mapping[str, str], tracking_uri: str, opened: str) -> None:
+    """The whole pipeline; any parameter may be set by its dotted name (-P train.epochs=3)."""
+    assignments = [f"{name}={value}" for name, value in arguments.items() if name not in ENTRY_POINTS["main"].own]
+    _run(client, arguments, assignments, tracking_uri, opened)
 
 
-def search_entry(client: mlflow.MlflowClient, given: Mapping[str, str], tracking_uri: str, opened: str) -> None:
+def search_entry(client: mlflow.MlflowClient, arguments: Mapping[str, str], tracking_uri: str, opened: str) -> None:
     """A search; its parameters by their names, any other by its dotted one."""
     own = ENTRY_POINTS["search"]
     section = own.section.names() if own.section else ()
     assignments = [
         f"{f'search.{name}' if name in section else name}={value}"
-        for name, value in given.items()
+        for name, value in arguments.items()
         if name not in own.own
     ]
-    _run(client, given, assignments, tracking_uri, opened, searching=True)
+    _run(client, arguments, assignments, tracking_uri, opened, searching=True)
 
 
 def _run(
     client: mlflow.MlflowClient,
-    given: Mapping[str, str],
+    arguments: Mapping[str, str],
     assignments: Sequence[str],
     tracking_uri: str,
     opened: str,
     searching: bool = False,
 ) -> None:
-    config = given.get("config")
+    config = arguments.get("config")
     usual = SEARCH_CONFIG if searching else SAMPLE_CONFIG
-    parameters = read_parameters(given.get("csv"), Path(config) if config else None, assignments, usual)
+    parameters = read_parameters(arguments.get("csv"), Path(config) if config else None, assignments, usual)
     if searching and not parameters.search.is_on:
-        raise UserError(
-            "search: nothing is to be searched; give space, or a config such as configs/search-fer2013.yaml"
-        )
+        raise UserError("search: nothing is to be searched; set space, or a config such as configs/search-fer2013.yaml")
     console = Console(width=None if sys.stdout.isatty() else 120)
     home = Home(Path(os.environ.get("FERPIPE_HOME", ".ferpipe")))
     adopted = opened if is_ours(client, opened) else ""

@@ -7,7 +7,7 @@ Pipelines 2.17; Argo Workflows 4.0, workflow/controller/operator.go):
     for-loop-2(0)                        a loop, of type DAG; `(0)` is the first attempt, where retries are set
       iteration-iterations(0:…)(0)       its first item
         iteration-item(0)
-          train-driver(0)                a Pod: works out what `train` is given
+          train-driver(0)                a Pod: works out the arguments of `train`
           train(0)                       DAG of one task
             executor(0), executor(1)     the Pods of the step, an attempt each; or `executor`, Skipped, from the cache
 
@@ -218,8 +218,8 @@ def _candidate(node: Mapping[str, Any]) -> str:
     patch = next((one.get("value") for one in inputs if one.get("name") == "pod-spec-patch"), None)
     try:
         command = json.loads(patch or "")["containers"][0]["command"]
-        given = json.loads(command[command.index("--executor_input") + 1])["inputs"]["parameterValues"]
+        parameters = json.loads(command[command.index("--executor_input") + 1])["inputs"]["parameterValues"]
     except (ValueError, KeyError, IndexError, TypeError):
         return ""
-    value = str(given.get(CANDIDATE_INPUT) or "")
+    value = str(parameters.get(CANDIDATE_INPUT) or "")
     return value if RUN_ID.fullmatch(value) else ""

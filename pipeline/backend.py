@@ -116,7 +116,7 @@ class Backend:
 
         Args:
             request: what its runs are started with.
-            uploaded: what `upload` gave.
+            uploaded: what `upload` returned.
             cron: see `six_fields`.
         """
         service: Any = kfp_server_api.RecurringRunServiceApi(self.api_client)
@@ -192,7 +192,7 @@ class Backend:
         return found[0].pipeline_id if found else None
 
     def _make_pipeline(self, name: str) -> str:
-        """The client's own upload would give the first version the pipeline's name instead of the commit's."""
+        """The client's own upload would name the first version after the pipeline, not the commit."""
         api: Any = kfp_server_api.PipelineServiceApi(self.api_client)
         pipeline = kfp_server_api.V2beta1Pipeline(
             name=name,

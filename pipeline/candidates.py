@@ -48,20 +48,20 @@ def _counted(runs: Counter[str]) -> str:
     return ", ".join(f"{count} {why}" for why, count in sorted(runs.items()))
 
 
-def find_candidates(client: mlflow.MlflowClient, given: Sequence[str], model: str = "") -> list[str]:
+def find_candidates(client: mlflow.MlflowClient, named: Sequence[str], model: str = "") -> list[str]:
     """Run ids of the candidates that a person named.
 
     Args:
         client: of the MLflow that holds them.
-        given: run ids of candidates or of pipeline runs, whole or their first 7 characters or more, or versions of the
+        named: run ids of candidates or of pipeline runs, whole or their first 7 characters or more, or versions of the
             registered model (`7`, `champion`).
         model: the registered model that versions are of; empty for the only one of ours.
 
     Raises:
-        UserError: something given is neither.
+        UserError: one of them is neither.
     """
     found: list[str] = []
-    for name in given:
+    for name in named:
         run = find_named_run(client, name, model)
         found += [candidate.info.run_id for candidate in candidates_of(client, run)] or [run.info.run_id]
     return list(dict.fromkeys(found))
@@ -90,7 +90,7 @@ def find_named_run(client: mlflow.MlflowClient, name: str, model: str = "") -> R
         return client.get_run(meant) if meant else run
     version = versions.version_of(client, name, versions.choose_model(client, model))
     if not version.run_id:
-        raise UserError(f"version {version.number} was not registered from a run; give run ids")
+        raise UserError(f"version {version.number} was not registered from a run; pass run ids")
     return client.get_run(version.run_id)
 
 

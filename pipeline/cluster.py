@@ -179,7 +179,7 @@ class Cluster(Settings):
         parsed = super().parse(values)
         if parsed.state and parsed.state_prefix:
             raise UserError(
-                "cluster.state and cluster.state_prefix: training keeps its state in one place; give one of them"
+                "cluster.state and cluster.state_prefix: training keeps its state in one place; set one of them"
             )
         for name, step in parsed.steps.items():
             if (wait := parsed.retry.longest_wait(step.retries)) > LONGEST_WAIT:
@@ -231,9 +231,9 @@ def _mapping(where: str, values: object) -> Mapping[str, Any]:
     return values
 
 
-def _steps(given: Mapping[str, Any]) -> dict[str, Any]:
+def _steps(written: Mapping[str, Any]) -> dict[str, Any]:
     steps = {name: step.model_dump() for name, step in STEPS.items()}
-    for name, values in given.items():
+    for name, values in written.items():
         if name not in steps:
             raise UserError(f"cluster.steps.{name}: no such step; {nearest(str(name), steps)}")
         steps[name] = StepResources.parse({**steps[name], **_mapping(f"cluster.steps.{name}", values)}).model_dump()

@@ -182,7 +182,7 @@ def data_of(run: Run, parent: Run | None = None) -> str:
 
 def _test_digest(run: Run) -> str:
     """The digest of the test faces that `evaluate` logged as an input of a candidate's run; empty for none."""
-    logged = [given.dataset for given in run.inputs.dataset_inputs] if run.inputs else []
+    logged = [one.dataset for one in run.inputs.dataset_inputs] if run.inputs else []
     return next((dataset.digest for dataset in logged if dataset.name == "test"), "")
 
 

@@ -169,8 +169,8 @@ def as_csv(rows: Sequence[Row], against: Mapping[str, Against | str]) -> str:
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        given = asdict(row) | {"differs": "; ".join(f"{name}={value}" for name, value in row.differs.items())}
-        line = {name: inert(value, "'") if isinstance(value, str) else value for name, value in given.items()}
+        cells = asdict(row) | {"differs": "; ".join(f"{name}={value}" for name, value in row.differs.items())}
+        line = {name: inert(value, "'") if isinstance(value, str) else value for name, value in cells.items()}
         difference = against.get(row.run_id)
         if isinstance(difference, Against):
             ends = difference.macro_f1

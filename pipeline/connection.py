@@ -35,7 +35,7 @@ class Login:
         host: address of the Kubeflow Pipelines API; empty inside the cluster, or for kubectl's current context.
         namespace: of the experiment and its runs, on a multi-user Kubeflow; empty on a single-user one.
         token: bearer token; empty for the service account's, mounted in a pod, or for none.
-        cookies: of a browser's session, such as Dex gives: `oauth2_proxy_kubeflow=…`.
+        cookies: of a browser's session, such as Dex sets: `oauth2_proxy_kubeflow=…`.
         authorities: PEM file of certificate authorities; empty for the system's.
     """
 
@@ -68,7 +68,7 @@ def connect(login: Login) -> Any:
     """kfp's client for a login; typed as Any, since what the generated client answers has no types worth the name.
 
     Raises:
-        UserError: no address is given, and there is none to be found.
+        UserError: no address is configured, and none is found.
     """
     mounted = Path(os.environ.get(KF_PIPELINES_SA_TOKEN_ENV, KF_PIPELINES_SA_TOKEN_PATH))
     in_pod = login.host and not (login.token or login.cookies) and mounted.exists()
@@ -82,7 +82,7 @@ def connect(login: Login) -> Any:
         )
     if api_client_of(client).configuration.host in ("", "http://localhost") and not login.host:
         raise UserError(
-            "no Kubeflow: this is no pod of a cluster, and kubectl has no context; give --host, such as "
+            "no Kubeflow: this is no pod of a cluster, and kubectl has no context; use --host, such as "
             "a forwarded port: kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80"
         )
     return client
@@ -121,12 +121,12 @@ def _sentence(host: str, error: kfp_server_api.ApiException) -> UserError:
     said = shorten(refusal(error))
     if error.status == 401:
         return UserError(
-            f"{host}: we are not let in ({said}); give a token that has not expired with --token-file or "
+            f"{host}: we are not let in ({said}); use a token that has not expired with --token-file or "
             "KFP_TOKEN, or a session's cookies with --cookies-file"
         )
     if error.status == 403:
         return UserError(
-            f"{host}: not allowed ({said}); ask for the rights that docs/kubeflow.md lists, or give another --namespace"
+            f"{host}: not allowed ({said}); ask for the rights that docs/kubeflow.md lists, or use another --namespace"
         )
     if error.status == 404:
         return UserError(

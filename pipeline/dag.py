@@ -47,7 +47,7 @@ DISPLAY_NAMES = {
 """What people see in Kubeflow's graph, by task."""
 
 TaskSettings = Callable[[PipelineTask, str], PipelineTask]
-"""Says where a task runs: given the task and its step's name, returns the task with a cluster's settings on it."""
+"""Says where a task runs: from the task and its step's name, returns the task with a cluster's settings on it."""
 
 
 def no_task_settings(task: PipelineTask, step: str) -> PipelineTask:

@@ -36,7 +36,7 @@ LOG = logging.getLogger("ferpipe")
 
 def join_models(
     client: mlflow.MlflowClient,
-    given: Sequence[str],
+    named: Sequence[str],
     parameters: Ensemble,
     policy: Register,
     data: Path | None,
@@ -50,9 +50,9 @@ def join_models(
 
     Args:
         client: as `connect` returns it.
-        given: two or more of: ids of candidates, or versions; the id of a pipeline run stands for its evaluated
+        named: two or more of: ids of candidates, or versions; the id of a pipeline run stands for its evaluated
             candidates.
-        parameters: how they are weighted. All that are given are joined, however many.
+        parameters: how they are weighted. All models named are joined, however many.
         policy: of the gate.
         data: data set folder; None for the one that the members' versions were registered with.
         running: folder of the runs that are under way on this machine.
@@ -64,7 +64,7 @@ def join_models(
         UserError: fewer than two models, one that was not evaluated, models of different data, or data that is not
             here; or the ensemble cannot be made or evaluated; or another command took its parent run over.
     """
-    members = find_members(client, given, model)
+    members = find_members(client, named, model)
     model = model or versions.model_of(tree.parent_of(client, members[0].info.run_id))
     version = _version_with_data(client, members) if data is None else None
     with _data(version, data) as (folder, data_uri):
@@ -84,23 +84,23 @@ def join_models(
     return verdict
 
 
-def find_members(client: mlflow.MlflowClient, given: Sequence[str], model: str = "") -> list[Run]:
+def find_members(client: mlflow.MlflowClient, named: Sequence[str], model: str = "") -> list[Run]:
     """The candidates to join, the best on validation first.
 
     Raises:
         UserError: fewer than two, or one that was not evaluated.
     """
     found: dict[str, Run] = {}
-    for name in given:
+    for name in named:
         runs = [client.get_run(run_id) for run_id in find_candidates(client, [name], model)]
         if len(runs) > 1:  # a pipeline run, whose ensemble is made of the others
             runs = [run for run in runs if _is_scored(run) and run.data.tags[names.ARCHITECTURE] != names.ENSEMBLE]
         for run in runs:
             if not _is_scored(run):
-                raise UserError(f"{name}: {run.info.run_name} was not evaluated; give models that were")
+                raise UserError(f"{name}: {run.info.run_name} was not evaluated; use models that were")
             found[run.info.run_id] = run
     if len(found) < 2:
-        raise UserError(f"an ensemble joins two models or more (received {len(found)}); give more runs or versions")
+        raise UserError(f"an ensemble joins two models or more (received {len(found)}); pass more runs or versions")
     return sorted(found.values(), key=rank, reverse=True)
 
 
@@ -114,16 +114,16 @@ def _version_with_data(client: mlflow.MlflowClient, members: Sequence[Run]) -> v
     found = (one for run in members for model in models for one in versions.versions(client, origin_of(run), model))
     version = next(found, None)
     if version is None:
-        raise UserError("none of these models is registered, so nothing says where their data is; give it with --data")
+        raise UserError("none of these models is registered, so nothing says where their data is; pass it with --data")
     return version
 
 
 @contextmanager
-def _data(version: versions.Version | None, given: Path | None) -> Iterator[tuple[Path, str]]:
+def _data(version: versions.Version | None, folder: Path | None) -> Iterator[tuple[Path, str]]:
     """The data set folder, and its address for others."""
     if version is None:
-        assert given is not None
-        yield given, str(given.absolute())
+        assert folder is not None
+        yield folder, str(folder.absolute())
     else:
         with data_of(version, None, WHOLE) as folder:
             yield folder, version.tags.get(DATA_URI, str(folder))

@@ -90,7 +90,7 @@ def _put_in_cluster(cluster: dict[str, Any], assignment: str) -> None:
     for section in sections:
         cluster = cluster.setdefault(section, {})
         if not isinstance(cluster, dict):
-            raise UserError(f"cluster.{shown(name)[:80]}: {section} has no parts; give it whole, as YAML")
+            raise UserError(f"cluster.{shown(name)[:80]}: {section} has no parts; set it whole, as YAML")
     cluster[last] = read_yaml(text, f"cluster.{shown(name)[:80]}") if text.strip() else _emptied(name)
 
 
@@ -115,14 +115,14 @@ def immutable_images(cpu: str, gpu: str = "") -> Images:
     _check_immutable("--image", cpu)
     if not gpu:
         if "@" in cpu:
-            raise UserError(f"--gpu-image: give the training image as well; its digest cannot be told from {cpu}")
+            raise UserError(f"--gpu-image: name the training image as well; its digest cannot be told from {cpu}")
         gpu = cpu + GPU_SUFFIX
     _check_immutable("--gpu-image", gpu)
     return Images(cpu, gpu)
 
 
 def _check_immutable(option: str, address: str) -> None:
-    cure = "give a digest (name@sha256:…) or the tag of a commit, as `make images` prints it"
+    cure = "use a digest (name@sha256:…) or the tag of a commit, as `make images` prints it"
     if re.search(r"\s", address) or not address:
         raise UserError(f"{option}: {address!r} is not an image's address; {cure}")
     if "@" in address:
@@ -144,7 +144,7 @@ def _check_immutable(option: str, address: str) -> None:
 
 
 def check_reachable(csv: str, cluster: Cluster) -> None:
-    """Refuses a CSV that the cluster's pods could not read, or whose address would give others access.
+    """Refuses a CSV that the cluster's pods could not read, or whose address holds a password or key.
 
     Raises:
         UserError: with the cure.
@@ -153,20 +153,20 @@ def check_reachable(csv: str, cluster: Cluster) -> None:
     if without_secrets(csv) != csv:
         raise UserError(
             f"{without_secrets(csv)}: the address holds a key, which Kubeflow would show to everyone; "
-            "give an s3:// address, and its keys as a Secret under cluster.secrets"
+            "use an s3:// address, and its keys as a Secret under cluster.secrets"
         )
     if csv == "sample" or scheme in ("s3", "gs", "http", "https", "sample"):
         return
     if cluster.data and Path(csv).is_relative_to(cluster.data.mount):
         return
     raise UserError(
-        f"{csv}: the cluster's pods cannot see a file of this machine; give --upload s3://bucket/prefix to put it "
+        f"{csv}: the cluster's pods cannot see a file of this machine; use --upload s3://bucket/prefix to put it "
         "there, an s3://, gs:// or http(s):// address, or a path on the volume of cluster.data"
     )
 
 
 def check_tracking(tracking_uri: str) -> None:
-    """Refuses an MLflow address that means another place in every pod, or that would give others access.
+    """Refuses an MLflow address that means another place in every pod, or that holds a password.
 
     Raises:
         UserError: it is not http(s)://, or holds a user, a password or a query.
@@ -174,11 +174,11 @@ def check_tracking(tracking_uri: str) -> None:
     if not tracking_uri.startswith(("http://", "https://")):
         raise UserError(
             f"--tracking-uri: {without_secrets(tracking_uri) or 'nothing'}: every pod would have an MLflow of its own; "
-            "give the address of a server, such as http://mlflow.mlflow.svc:5000"
+            "use the address of a server, such as http://mlflow.mlflow.svc:5000"
         )
     if without_secrets(tracking_uri) != tracking_uri:
         raise UserError(
-            f"--tracking-uri: {without_secrets(tracking_uri)}: give it without user, password and query, for Kubeflow "
+            f"--tracking-uri: {without_secrets(tracking_uri)}: write it without user, password and query, for Kubeflow "
             "shows parameters to everyone; MLflow's credentials reach the pods from a Secret under cluster.secrets"
         )
 
@@ -232,7 +232,7 @@ def compile_pipeline(asked: RunConfig, images: Images, tracking_uri: str, out: P
             half.write_text(_uncached(half.read_text()))
         half.replace(out)
     except OSError as error:
-        raise UserError(f"{out}: {error.strerror}; give another path with --out") from None
+        raise UserError(f"{out}: {error.strerror}; use another path with --out") from None
     finally:
         half.unlink(missing_ok=True)
 

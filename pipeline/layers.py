@@ -47,7 +47,7 @@ def layers_of(
     """What is said of the parameters, lowest first: environment, config file, `--csv`, `--set name=value` one by one.
 
     The drawn sample comes with a config of its own (`usual`; configs/sample.yaml: small networks, a minute each), which
-    holds for the sample where no config is given. `KERAS_BACKEND`, as everywhere with Keras, chooses the backend where
+    holds for the sample where no config is named. `KERAS_BACKEND`, as everywhere with Keras, chooses the backend where
     nothing else does.
 
     Raises:
@@ -83,14 +83,14 @@ def parse_layers(layers: Sequence[Layer]) -> Parameters:
             continue
         for name in Train.rename(layer.values.get(Train.section) or {}):
             searched = parameters.search.space
-            given = searched or [expand_seeds(candidate)[0] for candidate in parameters.candidates]
-            if any(one.get(name) is None for one in given):
+            candidates = searched or [expand_seeds(candidate)[0] for candidate in parameters.candidates]
+            if any(one.get(name) is None for one in candidates):
                 continue
             if searched:
-                raise UserError(f"train.{name}: search.space gives {name} itself, which goes before this; take one out")
+                raise UserError(f"train.{name}: search.space sets {name} itself, which goes before this; take one out")
             raise UserError(
-                f"train.{name}: every candidate gives {name} itself, which goes before this; take it out of the "
-                "candidates, or give other ones: candidates=[{architecture: lenet, ...}]"
+                f"train.{name}: every candidate sets {name} itself, which goes before this; take it out of the "
+                "candidates, or use other ones: candidates=[{architecture: lenet, ...}]"
             )
     return parameters
 
@@ -120,10 +120,10 @@ def explain(layers: Sequence[Layer]) -> Iterator[Explained]:
         if value is None:  # the recipe decides, for each trial
             continue
         yield Explained(name, value, source_of(today, name, SECTIONS) or "default")
-    for number, given in enumerate(parameters.candidates):
-        candidate, *others = expand_seeds(given)
+    for number, written in enumerate(parameters.candidates):
+        candidate, *others = expand_seeds(written)
         if others:
-            yield Explained(f"candidates[{number}].seeds", given[SEEDS], source_of(today, "candidates") or "default")
+            yield Explained(f"candidates[{number}].seeds", written[SEEDS], source_of(today, "candidates") or "default")
         stack = candidate_layers(candidate, parameters.train.model_dump(exclude_unset=True))
         for key, value in parse_candidate(candidate, parameters.train.model_dump()).dump().items():
             if others and key == "seed":
@@ -137,7 +137,7 @@ def explain(layers: Sequence[Layer]) -> Iterator[Explained]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A config file: YAML in the form of `Parameters`, given in part; what is left out keeps its default.
+    """A config file: YAML in the form of `Parameters`, or a part of it; what is left out keeps its default.
 
     Args:
         path: of the file, or `runs:/RUN_ID/search/best.yaml` in the MLflow that is connected to.
@@ -148,7 +148,7 @@ def read_config(path: Path) -> dict[str, Any]:
     if str(path).startswith(OF_A_RUN):
         text = _read_of_a_run(str(path))
     else:
-        text = read_text(path, "give a config file such as configs/quick.yaml")
+        text = read_text(path, "use a config file such as configs/quick.yaml")
     values = read_yaml(text, shown(path))
     if values is None:
         return {}
@@ -169,7 +169,7 @@ def _read_of_a_run(address: str) -> str:
         if isinstance(error, mlflow.MlflowException) and is_out_of_reach(error):
             raise
         said = error.message if isinstance(error, mlflow.MlflowException) else str(error)
-        raise UserError(f"{shown(address)}: not in this MLflow ({said}); give runs:/RUN_ID/search/best.yaml") from None
+        raise UserError(f"{shown(address)}: not in this MLflow ({said}); use runs:/RUN_ID/search/best.yaml") from None
 
 
 def read_assignment(assignment: str) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def read_policy(assignments: Iterable[str]) -> Register:
         UserError: an assignment that is none, or a value that does not fit.
     """
     section = Register.section
-    full = [given if given.startswith(f"{section}.") else f"{section}.{given}" for given in assignments]
+    full = [written if written.startswith(f"{section}.") else f"{section}.{written}" for written in assignments]
     asked = merge([Layer(assignment, read_assignment(assignment)) for assignment in full], SECTIONS)
     return Register.parse(asked.get(section, {}))
 

@@ -195,7 +195,7 @@ def how_to_go_on(run_id: str, parameters: Parameters) -> str:
 def _environment(csv: str, owner: Owner) -> dict[str, str]:
     """Of the worker and its steps.
 
-    What gives access to the CSV goes by here: a command line can be read by every user of the machine.
+    Secrets in the address of the CSV go here: every user of the machine can read a command line.
     """
     environment = {
         **os.environ,

@@ -1,7 +1,7 @@
 """The process in which kfp's local runner runs the pipeline: `python -m pipeline.local_worker`.
 
-A process of its own, because kfp takes over root logging and `print` while it runs, and after a loop never gives them
-back. The request comes as one line of JSON on standard input, which the command that started this holds open while it
+A process of its own, because kfp replaces root logging and `print` while it runs, and after a loop never restores
+them. The request comes as one line of JSON on standard input, which the command that started this holds open while it
 lives: when that ends, by whatever means, this and every step under it end, too.
 """
 

@@ -39,7 +39,7 @@ SECTIONS: dict[str, type[Settings]] = {
 
 
 class Parameters(Settings):
-    """What a pipeline run is asked to do: everything that changes a result, and nothing that does not."""
+    """The settings of a pipeline run: everything that changes a result, and nothing that does not."""
 
     section: ClassVar[str] = ""
 
@@ -75,7 +75,7 @@ class Parameters(Settings):
     @classmethod
     def _is_an_address(cls, value: str) -> str:
         if not value.strip():
-            raise ValueError("is empty; give a path, an address, or `sample`")
+            raise ValueError("is empty; use a path, an address, or `sample`")
         if value.startswith(("http://", "https://")):
             try:
                 split_address(value)
@@ -101,19 +101,19 @@ class Parameters(Settings):
                     raise UserError(f"{key}: has nothing behind it; write its `name: value` lines, or leave {key} out")
                 today[key] = section.rename(today[key])
                 section.parse(today[key])
-        if isinstance(given := today.get("candidates"), list):
-            today["candidates"] = [Train.rename(one) if isinstance(one, Mapping) else one for one in given]
+        if isinstance(candidates := today.get("candidates"), list):
+            today["candidates"] = [Train.rename(one) if isinstance(one, Mapping) else one for one in candidates]
         parsed = super().parse(_without_candidates(today))
         if parsed.recipe:
             told = parsed.train.recipe if "recipe" in parsed.train.model_fields_set else parsed.recipe
             if told != parsed.recipe:
-                raise UserError(f"recipe: {parsed.recipe}, but train.recipe is {told}; give one of them")
+                raise UserError(f"recipe: {parsed.recipe}, but train.recipe is {told}; set one of them")
             train = Train.parse({**parsed.train.model_dump(exclude_unset=True), "recipe": parsed.recipe})
             parsed = parsed.model_copy(update={"recipe": "", "train": train})
         if parsed.search.is_on:
             Spaces.parse(parsed.search, parsed.train.model_dump())
         elif not parsed.candidates:
-            raise UserError("candidates: the list is empty; give at least one, such as {architecture: lenet}")
+            raise UserError("candidates: the list is empty; use at least one, such as {architecture: lenet}")
         for number, candidate in enumerate(parsed.candidates):
             try:
                 for seeded in expand_seeds(candidate):
@@ -143,7 +143,7 @@ def _without_candidates(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """The values, without the usual candidates where there is a search.
 
     Raises:
-        UserError: both are given.
+        UserError: both are set.
     """
     if not (values.get("search") or {}).get("space"):
         return values
@@ -167,7 +167,7 @@ def describe() -> Iterable[tuple[str, FieldInfo]]:
 
 
 def describe_candidates() -> Iterable[tuple[str, str, FieldInfo]]:
-    """What a candidate may give beside the parameters of `train`, as (architecture, name, definition)."""
+    """What a candidate may set beside the parameters of `train`, as (architecture, name, definition)."""
     for architecture in names():
         for name, field in find(architecture).NetworkSettings.model_fields.items():
             yield architecture, name, field

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def read_resumed(
     tracking_uri: str, parent_run_id: str, config: Path | None, assignments: Iterable[str] = ()
 ) -> RunConfig:
-    """What a resumed run is asked: its parent's parameters, and the cluster's settings as they are given now.
+    """The settings of a resumed run: its parent's parameters, and the cluster's settings of today.
 
     Args:
         tracking_uri: the pods' MLflow, which must answer from here.
@@ -33,7 +33,7 @@ def read_resumed(
         assignments: for the cluster's settings alone.
 
     Raises:
-        UserError: there is no such run, MLflow does not answer, or other parameters are given than the run has.
+        UserError: there is no such run, MLflow does not answer, or other parameters are set than the run has.
     """
     from pipeline.resume import parameters_of
 
@@ -79,7 +79,7 @@ def check_resumable(tracking_uri: str, parent_run_id: str, watch: Watch) -> None
         commit = run.data.tags.get(names.GIT_COMMIT) or "unknown"
         raise UserError(
             f"--resume: run {parent_run_id} was trained by other code than this (commit {commit}); check that commit "
-            "out and give its images, or start a new run"
+            "out and pass its images, or start a new run"
         )
     _check_ended(run, watch)
     if tree.is_open(run) and (outcome := watch.outcome_of(pipeline_run_of(run))):
@@ -99,17 +99,17 @@ def _check_ended(run: Run, watch: Watch) -> None:
     if state is None and tree.is_open(run):
         raise UserError(
             f"--resume: run {run.info.run_id} is open, and this Kubeflow does not know its pipeline run "
-            f"{pipeline_run_id or '(it has none)'}; give the --host and --namespace that it runs on"
+            f"{pipeline_run_id or '(it has none)'}; use the --host and --namespace that it runs on"
         )
 
 
 def _first_difference(values: dict[str, Any], parameters: Parameters) -> str:
     """The first parameter of a config file that is not the run's own; empty when there is none."""
-    given, own = Parameters.parse(values).dump(), parameters.dump()
+    logged, own = Parameters.parse(values).dump(), parameters.dump()
     for key in values:
         names_here = [(key, inner) for inner in values[key] or {}] if key in SECTIONS else [(key,)]
         for path in names_here:
-            there, here = given, own
+            there, here = logged, own
             for part in path:
                 there, here = there.get(part), here.get(part)
                 if not isinstance(there, dict) or not isinstance(here, dict):

@@ -145,16 +145,16 @@ def _not_default(run: Run) -> dict[str, str]:
 
 
 def _not_of_the_recipe(run: Run) -> dict[str, str]:
-    """Settings that its recipe does not give; none where this version of the pipeline has no such recipe."""
-    given = run.data.params
+    """Settings that differ from its recipe; none where this version of the pipeline has no such recipe."""
+    logged = run.data.params
     try:
-        usual = parse_candidate({"architecture": given["architecture"]}, {"recipe": given["recipe"]}).dump()
+        usual = parse_candidate({"architecture": logged["architecture"]}, {"recipe": logged["recipe"]}).dump()
     except (UserError, KeyError):  # an ensemble, or a recipe that is gone
         return {}
     return {
-        name: given[name]
+        name: logged[name]
         for name, value in usual.items()
-        if name != "seed" and name in given and not _is_logged_as(value, given[name])
+        if name != "seed" and name in logged and not _is_logged_as(value, logged[name])
     }
 
 

@@ -28,7 +28,7 @@ def with_uploaded_csv(asked: RunConfig, prefix: str) -> RunConfig:
 
     bucket, _, folder = prefix.removeprefix("s3://").strip("/").partition("/")
     if not prefix.startswith("s3://") or not bucket:
-        raise UserError(f"--upload: {prefix!r} is no place to put a file; give s3://bucket/prefix")
+        raise UserError(f"--upload: {prefix!r} is no place to put a file; use s3://bucket/prefix")
     source = LocalFile(asked.parameters.csv)
     path = Path(source.address).expanduser()
     member = f"#{source.member}" if source.member else ""

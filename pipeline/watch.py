@@ -93,7 +93,7 @@ class Watch:
     def _look(self, run: Any) -> Look:
         state = run.state or ""
         tasks = (run.run_details.task_details if run.run_details else None) or []
-        # The manifest is large (it repeats what every pod is given): asked for when there is something new in it.
+        # The manifest is large (it repeats the arguments of every pod): requested when there is something new in it.
         new = (run.run_id, state, sorted((task.pod_name or "", task.state or "") for task in tasks))
         waiting = any(task.state == "PENDING" for task in tasks)
         if self._seen is None or self._seen[0] != new or waiting:

@@ -45,8 +45,8 @@ class LeakedParent(RuntimeError):
 def balance_classes(faces: Path | str, balanced: Path | str, parameters: Balance) -> Profile:
     """Writes a data set folder whose training split is balanced; validation and test are the same files.
 
-    The same faces and parameters give the same bytes. Time and size grow with the faces written, memory hardly does: it
-    is a few chunks, and some 200 bytes per training face.
+    The same faces and parameters produce the same bytes. Time and size grow with the faces written, memory hardly
+    does: it is a few chunks, and some 200 bytes per training face.
 
     Args:
         faces: data set folder of `ingest`.
@@ -141,7 +141,7 @@ def make_chunks(folder: Path | str, plan: Plan, parameters: Balance) -> Iterator
 
 
 def _make(chunk: Faces, start: int, parent: np.ndarray, child: np.ndarray, plan: Plan, parameters: Balance) -> Faces:
-    """The new faces of the given parents (positions in the split) and child numbers, in that order."""
+    """The new faces of these parents (positions in the split) and child numbers, in that order."""
     techniques = [*plan.quotas]
     which = plan.techniques(parent, child)
     faces = chunk.take(parent - start)

@@ -62,5 +62,5 @@ class Balance(Settings):
     @classmethod
     def _rising_range(cls, blur: tuple[float, float]) -> tuple[float, float]:
         if not 0.3 <= blur[0] <= blur[1] <= 3:
-            raise ValueError("give [smallest, largest] sigma with 0.3 <= smallest <= largest <= 3")
+            raise ValueError("use [smallest, largest] sigma with 0.3 <= smallest <= largest <= 3")
         return blur

@@ -80,7 +80,7 @@ def plan_new_faces(emotion: np.ndarray, parameters: Balance) -> Plan:
         if not count:
             raise UserError(
                 f"train has no face of {name!r}, so {parameters.strategy!r} can make none; "
-                "give a CSV that has some, or set balance.strategy to none"
+                "use a CSV that has some, or set balance.strategy to none"
             )
     missing = np.maximum((parameters.per_class or counts.max()) - counts, 0)
     if parameters.strategy == "oversample":
@@ -115,10 +115,10 @@ def _share_out(number: int, shares: Mapping[str, float], parents: int) -> dict[s
             quotas[technique] = min(int(number * shares[technique] / sum(shares.values())), parents)
         shares = varying
     left = number - sum(quotas.values())
-    total, given, so_far = sum(shares.values()), 0, 0.0
+    total, assigned, so_far = sum(shares.values()), 0, 0.0
     for technique, share in shares.items():
         so_far += share
         upto = round(left * so_far / total)
-        quotas[technique] += upto - given
-        given = upto
+        quotas[technique] += upto - assigned
+        assigned = upto
     return quotas

@@ -91,7 +91,7 @@ def _sources(side: int, angle: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 def blur(faces: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     """Gaussian blur, cut off at 3 sigma; beyond the frame the face is mirrored (`ndimage.gaussian_filter`'s "reflect").
 
-    The notebooks drew a sigma and then did not use it: theirs was always 1. Here each face has the one it was given.
+    The notebooks drew a sigma and then did not use it: theirs was always 1. Here each face is blurred with its own.
 
     Args:
         faces: uint8 (n, side, side).

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def write_nothing(sentence: str, metrics: Any, classification: Any, report: Any, summary: Any) -> None:
-    """Gives each of kfp's output artifacts its file, for one without is never found in kfp's cache again.
+    """Writes a file for each of kfp's output artifacts: kfp's cache never hits where one has none.
 
     Args:
         sentence: why there is nothing.

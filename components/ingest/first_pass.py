@@ -27,8 +27,8 @@ CURES: Final = {
     "unknown label": f"write {', '.join(f'{number} for {name}' for number, name in enumerate(EMOTIONS))}",
     "not a whole number": "round the grey levels to whole numbers 0..255",
     "value outside 0..255": "bring the grey levels to 0..255",
-    "pixel count": "give every face the same number of pixels",
-    "wrong number of fields": "give every row the header's cells, and quotes around those that hold commas",
+    "pixel count": "write the same number of pixels for every face",
+    "wrong number of fields": "write the header's cells in every row, with quotes around those that hold commas",
     "constant image": "take out the faces of one grey level",
 }
 """What to do about rows that cannot be used, by the reason of most of them."""

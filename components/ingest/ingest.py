@@ -43,7 +43,7 @@ DUPLICATES: Final = "duplicates.csv"
 def ingest_csv(csv: str, output: Path | str, parameters: Ingest | None = None, source_version: str = "") -> Profile:
     """Reads a FER2013-style CSV into a data set folder: one Parquet file per split, `profile.json`, `rejected.csv`.
 
-    The same CSV and parameters give the same bytes on any machine, but for the address and version of the CSV in
+    The same CSV and parameters produce the same bytes on any machine, but for the address and version of the CSV in
     `profile.json`: a packed one has its own. The folder appears whole or not at all.
 
     Args:
@@ -136,7 +136,7 @@ def _version_read(opened: OpenCsv, located: str, sha256: str) -> str:
 
 def _refuse_missing_classes(name: str, emotion: np.ndarray, split: np.ndarray, dropped: int, usage: bool) -> None:
     if not usage:
-        cure = "give more faces, or other fractions (validation_fraction, test_fraction)"
+        cure = "use more faces, or other fractions (validation_fraction, test_fraction)"
     else:
         cure = (
             "its Usage must name Training, PublicTest and PrivateTest rows, or --set ingest.split_by=seed splits the "

@@ -21,7 +21,7 @@ class Ingest(Settings):
     )
     reject_constant: bool = Field(default=True, description="turn away faces of one single grey level")
     max_rejected_fraction: float = Field(
-        default=0.1, ge=0, le=1, description="of all rows, how many may be unusable before ingest gives up, 0..1"
+        default=0.1, ge=0, le=1, description="of all rows, how many may be unusable before ingest fails, 0..1"
     )
     split_by: Literal["usage", "seed"] = Field(
         default="usage",

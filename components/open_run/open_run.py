@@ -89,15 +89,17 @@ def open_run(client: mlflow.MlflowClient, pipeline_run: PipelineRun, log: loggin
 
 def filled_in(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters with the registered model's name, and with `recipe` where `train` holds it."""
-    given = dict(parameters)
-    recipe = given.pop("recipe", "")
+    filled = dict(parameters)
+    recipe = filled.pop("recipe", "")
     if recipe:
-        given["train"] = {**given["train"], "recipe": recipe}
-    return given | {names.MODEL_PARAMETER: names.registered_model(given.get(names.MODEL_PARAMETER, ""), given["csv"])}
+        filled["train"] = {**filled["train"], "recipe": recipe}
+    return filled | {
+        names.MODEL_PARAMETER: names.registered_model(filled.get(names.MODEL_PARAMETER, ""), filled["csv"])
+    }
 
 
 def _open_parent(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: Mapping[str, str]) -> Run:
-    """The run given to adopt, else the one that this owner has already (a retry, or the plugin's), else a new one."""
+    """The run to adopt, else the one that this owner opened before (a retry, or the plugin's), else a new one."""
     parameters = whole_numbers(dict(pipeline_run.parameters))
     owner = pipeline_run.owner
     if pipeline_run.parent_run_id:
@@ -132,7 +134,7 @@ def _create(
 
 
 def _adopt(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: Mapping[str, str]) -> Run:
-    """The run with the id that was given.
+    """The run to adopt.
 
     Raises:
         UserError: there is none, it is alive, or it began elsewhere, or with other code or data.

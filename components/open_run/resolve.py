@@ -32,20 +32,20 @@ def resolve_candidates(
         UserError: no candidates, two equal ones, or one that does not parse.
     """
     if not candidates:
-        raise UserError("candidates: the list is empty; give at least one, such as {architecture: lenet}")
+        raise UserError("candidates: the list is empty; use at least one, such as {architecture: lenet}")
     found: dict[str, NewCandidate] = {}
     marks = _marks(candidates)
     places: dict[str, int] = {}
-    for number, given in enumerate(candidates):
-        for seeded in expand_seeds(given):
+    for number, written in enumerate(candidates):
+        for seeded in expand_seeds(written):
             candidate = parse_candidate(seeded, train)
             settings = candidate.dump()
             candidate_id = identify(settings, *identity)
             if candidate_id in found:
                 first = places[candidate_id]
-                raise UserError(f"candidates[{number}] is equal to [{first}]; drop one, or give them different seeds")
+                raise UserError(f"candidates[{number}] is equal to [{first}]; drop one, or set different seeds")
             name = " ".join([candidate.name, *marks[number]])
-            group = {names.GROUP: " ".join([candidate.group, *marks[number]])} if SEEDS in given else {}
+            group = {names.GROUP: " ".join([candidate.group, *marks[number]])} if SEEDS in written else {}
             own = {**(tags or {}), **group}
             found[candidate_id] = NewCandidate(candidate_id, name, candidate.architecture, settings, own)
             places[candidate_id] = number
@@ -62,12 +62,12 @@ def _marks(candidates: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """
     in_name = ("architecture", "recipe", "seed", SEEDS)
     alike: dict[Any, list[Mapping[str, Any]]] = {}
-    for given in candidates:
-        alike.setdefault(given.get("architecture"), []).append(given)
+    for written in candidates:
+        alike.setdefault(written.get("architecture"), []).append(written)
     marks: list[list[str]] = []
-    for given in candidates:
-        others = alike[given.get("architecture")]
-        own = {key: value for key, value in given.items() if key not in in_name and value is not None}
+    for written in candidates:
+        others = alike[written.get("architecture")]
+        own = {key: value for key, value in written.items() if key not in in_name and value is not None}
         said = {key: value for key, value in own.items() if any(other.get(key) != value for other in others)}
         marks.append([f"{key}={_as_written(value)}" for key, value in said.items()])
     return marks

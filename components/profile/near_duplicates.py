@@ -1,7 +1,7 @@
 """Faces that look alike although their pixels differ: recompressed, cropped a little, brightened.
 
 A perceptual hash (ImageHash's `phash`: the signs of the 64 lowest frequencies of a cosine transform, against their
-median) gives near-equal pictures near-equal 64 bits. Faces with equal hashes are one group, and only groups are
+median) maps near-equal pictures to near-equal 64 bits. Faces with equal hashes are one group, and only groups are
 compared; what is counted is reckoned from the groups' sizes. So time and memory grow with the faces, however many of
 them are alike (a class of blank pictures has one hash).
 """

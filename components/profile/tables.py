@@ -59,7 +59,7 @@ def count_identical(duplicates: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _in_order(counts: Mapping[str, int], order: Iterable[str]) -> list[tuple[str, int]]:
-    """The counts in the given order: `profile.json` has them in the alphabet's."""
+    """The counts in the order of the arguments: `profile.json` has them in the alphabet's."""
     return [(name, counts[name]) for name in order if name in counts]
 
 

@@ -77,7 +77,7 @@ def record_verdict(
     """Writes a verdict to the version's tags, the alias `challenger`, and the parent run (else the candidate's own).
 
     A version is never left approved against a champion that it was not judged against: what takes an approval away is
-    written first, what gives it last.
+    written first, what grants it last.
     """
     told = {names.VALIDATION_REASONS: verdict.why[:LONGEST_TAG], names.COMPARED_WITH: verdict.compared_with}
     if not verdict.approved:

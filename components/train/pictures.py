@@ -77,7 +77,7 @@ def explain_gap(candidate: Candidate) -> str:
 
 
 def draw_activations(network: keras.Model, face: np.ndarray, path: Path) -> None:
-    """What each convolution and pooling gives for one face, its first channels side by side; no picture without any.
+    """The output of each convolution and pooling for one face, its first channels side by side; no picture without any.
 
     A map has grey levels of its own, from its least to its greatest value. Maps of a single value share them along
     their row, and the value is written in.

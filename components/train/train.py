@@ -1,4 +1,4 @@
-"""Training a candidate in its own MLflow run: started, or gone on with; fed live; given its model; ended."""
+"""Training a candidate in its own MLflow run: started or resumed, logged while it trains, ended."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def train_candidate(
     A candidate that was trained, or failed for good, is not trained again: its state says so. One that fails for a
     reason of its own (it diverged, a setting does not work, an exception that another try would meet again) ends its
     own run as FAILED, with the sentence; the others go on. A search's trial whose values are still open gets them here;
-    one that falls behind the others is given up, and is FINISHED. Where `train.reuse` asks for it, one that an earlier
+    one that falls behind the others is pruned, and is FINISHED. Where `train.reuse` is set, one that an earlier
     pipeline run trained is reused.
 
     Args:
@@ -236,4 +236,4 @@ def as_line(number: int, epochs: int, epoch: Mapping[str, float]) -> str:
 
 def _warn_of_cpu(hardware: Hardware, log: logging.Logger) -> None:
     if hardware.device == "cpu":
-        log.warning("no GPU here: training on the %s (give require_gpu=true to refuse that)", hardware.name)
+        log.warning("no GPU here: training on the %s (require_gpu=true refuses that)", hardware.name)

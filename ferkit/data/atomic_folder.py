@@ -38,7 +38,7 @@ def atomic_folder(target: Path | str) -> Iterator[Path]:
             lock = os.open(part, os.O_RDONLY)
             fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError as error:
-        raise UserError(f"{target}: cannot be made there ({error.strerror}); give another output folder") from error
+        raise UserError(f"{target}: cannot be made there ({error.strerror}); use another output folder") from error
     try:
         with writing_to(target, "another output folder"):
             yield part
@@ -64,9 +64,9 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _refuse_what_is_no_data_set(target: Path) -> None:
     if target.exists() and not target.is_dir():
-        raise UserError(f"{target}: is a file; give a folder for the data set")
+        raise UserError(f"{target}: is a file; use a folder for the data set")
     if _holds_something(target) and not (target / PROFILE).is_file():
-        raise UserError(f"{target}: has files in it that are no data set; give a new or an empty folder")
+        raise UserError(f"{target}: has files in it that are no data set; use a new or an empty folder")
 
 
 def _holds_something(target: Path) -> bool:

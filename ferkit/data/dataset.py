@@ -70,7 +70,7 @@ def read_profile(folder: Path | str) -> Profile:
     path = Path(folder) / PROFILE
     if not path.is_file():
         raise UserError(
-            f"{folder}: not a data set folder (no {PROFILE} in it); give the output folder of ingest or balance"
+            f"{folder}: not a data set folder (no {PROFILE} in it); use the output folder of ingest or balance"
         )
     try:
         return Profile(**json.loads(path.read_text()))

@@ -61,7 +61,7 @@ class Faces:
         return self.pixels.shape[1]
 
     def take(self, which: np.ndarray) -> Faces:
-        """The faces at the given indices, or where the given bool mask (n,) is true."""
+        """The faces at these indices, or where a bool mask (n,) is true."""
         return Faces(
             self.row[which], self.emotion[which], self.pixels[which], self.technique[which], self.in_train[which]
         )

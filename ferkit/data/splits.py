@@ -75,7 +75,7 @@ def read_split(folder: Path | str, split: str) -> Faces:
     """
     path = split_path(folder, split)
     if not path.is_file():
-        raise UserError(f"{path}: no such split; give the output folder of ingest or balance")
+        raise UserError(f"{path}: no such split; use the output folder of ingest or balance")
     with _opened(folder, split) as file:
         rows, side = file.metadata.num_rows, math.isqrt(file.schema_arrow.field("pixels").type.byte_width)
     whole = Faces(

@@ -186,7 +186,7 @@ class CandidateRun:
     @property
     def why_not_evaluated(self) -> str:
         """A few words on a candidate without an evaluation: its failure, else how far it came."""
-        reasons = {State.PRUNED: "given up by its search", State.TRAINED: "trained, but not among the finalists"}
+        reasons = {State.PRUNED: "pruned by its search", State.TRAINED: "trained, but not among the finalists"}
         return self.failure or reasons.get(self.state, "not evaluated")
 
 

@@ -1,6 +1,6 @@
 """How far a metric could be off by the luck of the test rows: bootstrap intervals.
 
-Drawing n of n rows with replacement gives confusion counts that are multinomial in the counts at hand. So whole
+Drawing n of n rows with replacement yields confusion counts that are multinomial in the counts at hand. So whole
 matrices are drawn at once, not rows: ten thousand resamples of any number of rows cost the same. (Efron and Tibshirani,
 "An Introduction to the Bootstrap", 1993, chapter 13: percentile intervals.)
 """

@@ -61,7 +61,7 @@ def cross_fit(truth: np.ndarray, probabilities: np.ndarray, folds: int = FOLDS, 
     """The mixture of every face with weights that were fitted without it.
 
     What weights score on the very faces they were fitted to flatters them. So the faces are cut into folds, each with
-    its share of every class, and each fold is mixed with the weights that all others give.
+    its share of every class, and each fold is mixed with the weights fitted on all others.
 
     Args:
         truth: labels 0..6 (n,), n >= 2.

@@ -51,7 +51,7 @@ def compare_on_same_rows(joint: np.ndarray, resamples: int, seed: int, confidenc
     Args:
         joint: int (7, 7, 7): counts of truth x first model's answer x second model's answer; at least one row.
         resamples: how many; 10,000 take less than half a second.
-        seed: the same counts and seed give the same intervals.
+        seed: the same counts and seed return the same intervals.
         confidence: of the two-sided intervals, such as 0.95.
     """
     before, after = confusions_of_joint(joint)

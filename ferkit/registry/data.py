@@ -25,16 +25,16 @@ WHOLE: Final = (*_NEEDED, "train.parquet", "validation.parquet")
 
 
 @contextmanager
-def data_of(version: Version, given: Path | None, needed: Sequence[str] = _NEEDED) -> Iterator[Path]:
-    """A data set folder to judge a version on: the one given, else what is needed of the version's own.
+def data_of(version: Version, chosen: Path | None, needed: Sequence[str] = _NEEDED) -> Iterator[Path]:
+    """A data set folder to judge a version on: the one passed, else what is needed of the version's own.
 
     Raises:
         UserError: there is none to be had from here; with the cure.
     """
     uri = version.tags.get(DATA_URI) or version.tags.get(_FOLDER_OF_0_1, "")
-    cure = "give a data set folder (the output of ingest) with --data"
-    if given is not None:
-        yield given
+    cure = "use a data set folder (the output of ingest) with --data"
+    if chosen is not None:
+        yield chosen
     elif uri.startswith(("s3://", "minio://")):
         with tempfile.TemporaryDirectory() as folder:
             _fetch(uri, Path(folder), needed, cure)

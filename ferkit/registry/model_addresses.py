@@ -17,32 +17,32 @@ from ferkit.tracking.short_ids import RUN_ID, whole_id, with_whole_id
 _REGISTERED: Final = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))")
 
 
-def address_of(client: mlflow.MlflowClient, given: str) -> str:
+def address_of(client: mlflow.MlflowClient, name: str) -> str:
     """The address of a model that a person named.
 
     Args:
         client: of the MLflow that holds it.
-        given: an alias or a version's number (of the only registered model of ours), `NAME@ALIAS`, `NAME/NUMBER`, the
+        name: an alias or a version's number (of the only registered model of ours), `NAME@ALIAS`, `NAME/NUMBER`, the
             name of a registered model of ours (for its champion), the id of the run that trained it (or its first 7
             characters), a folder, or any address that MLflow takes.
 
     Raises:
         UserError: an alias or a number, and there are several registered models; or no run's id begins so.
     """
-    if ":/" in given or Path(given).is_dir():
-        return with_whole_id(client, given)
-    if "@" in given or "/" in given:
-        return f"models:/{given}"
+    if ":/" in name or Path(name).is_dir():
+        return with_whole_id(client, name)
+    if "@" in name or "/" in name:
+        return f"models:/{name}"
     models = our_models(client)
-    if given in models:
-        return f"models:/{given}@{names.CHAMPION}"
-    if RUN_ID.fullmatch(given):
-        return model_address(client.get_run(whole_id(client, given)))
+    if name in models:
+        return f"models:/{name}@{names.CHAMPION}"
+    if RUN_ID.fullmatch(name):
+        return model_address(client.get_run(whole_id(client, name)))
     if len(models) > 1:
-        ways = ", ".join(f"{model}{'/' if given.isdecimal() else '@'}{given}" for model in models)
+        ways = ", ".join(f"{model}{'/' if name.isdecimal() else '@'}{name}" for model in models)
         raise UserError(f"there are {len(models)} registered models; say which with --model: {ways}")
     model = choose_model(client)
-    return f"models:/{model}/{given}" if given.isdecimal() else f"models:/{model}@{given}"
+    return f"models:/{model}/{name}" if name.isdecimal() else f"models:/{model}@{name}"
 
 
 def version_at(client: mlflow.MlflowClient, address: str) -> Version | None:

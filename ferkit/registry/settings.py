@@ -38,14 +38,14 @@ class Register(Settings):
         ge=0,
         le=1,
         description="macro-F1 on test below which nothing is approved, champion or none, 0..1; always saying `happy` "
-        "gives 0.06, a network of the notebook's size after a full training over 0.5",
+        "scores 0.06, a network of the notebook's size after a full training over 0.5",
     )
     floor_recall: float = Field(
         default=0.15,
         ge=0,
         le=1,
         description="recall of every class on test below which nothing is approved, 0..1; guessing among seven classes "
-        "gives 0.14",
+        "scores 0.14",
     )
     confidence: float = Field(
         default=0.95,

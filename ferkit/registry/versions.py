@@ -63,14 +63,14 @@ def our_models(client: mlflow.MlflowClient) -> list[str]:
     ]
 
 
-def choose_model(client: mlflow.MlflowClient, given: str = "") -> str:
-    """The registered model that a command is about: the one given, else the only one of ours.
+def choose_model(client: mlflow.MlflowClient, name: str = "") -> str:
+    """The registered model that a command is about: the one named, else the only one of ours.
 
     Raises:
         UserError: there is none, or there are several; names them.
     """
-    if given:
-        return given
+    if name:
+        return name
     found = our_models(client)
     if not found:
         raise UserError("no model is registered in this MLflow yet; train one with `ferpipe run`")

@@ -130,7 +130,7 @@ def _call(client: mlflow.MlflowClient, what: Any, *arguments: Any, **keywords: A
     """Asks the server, and says in one sentence why it would not."""
     if not client.tracking_uri.startswith(("http://", "https://")):
         raise UserError(
-            f"{client.tracking_uri}: MLflow's webhooks are fired by a server, and this store has none; give the "
+            f"{client.tracking_uri}: MLflow's webhooks are fired by a server, and this store has none; use the "
             "address of one with --tracking-uri (docs/mlflow.md)"
         )
     try:

@@ -118,7 +118,7 @@ def _leaks(data: Profile, evaluation: Evaluation | None) -> list[str]:
 
 def _limits(side: int) -> list[str]:
     return [
-        "It finds no face in a picture: give it the face alone. What is not square is cut to its middle square, what "
+        "It finds no face in a picture: pass it the face alone. What is not square is cut to its middle square, what "
         f"is larger is scaled to {side} x {side}, colour is turned to grey.",
         "It always answers one of seven: a cat, or contempt, gets one of them too. The probabilities are as far off as "
         "the calibration error above says, on data like the test split, and further on any other.",

@@ -40,7 +40,7 @@ def draw_history(search: SearchRecord) -> Figure:
     axes.scatter(numbers, scores, color=BLUE, s=34, zorder=3, label=f"finished ({len(finished)})")
     if pruned:
         at = [trial.number for trial in pruned], [trial.macro_f1 or 0.0 for trial in pruned]
-        axes.scatter(*at, color=BEFORE, s=34, zorder=3, label=f"given up ({len(pruned)}), at their last epoch")
+        axes.scatter(*at, color=BEFORE, s=34, zorder=3, label=f"pruned ({len(pruned)}), at their last epoch")
     if failed:
         low = axes.get_ylim()[0]
         axes.scatter(

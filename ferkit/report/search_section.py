@@ -53,7 +53,7 @@ class SearchSection:
         seed: of the draws.
         searched: the parameters that were, in the order of the space.
         spaces: how many there were.
-        trials: the best first; behind them those that were given up, then those that failed or never began.
+        trials: the best first; behind them those that were pruned, then those that failed or never began.
         at_once: how many of them are seen without unfolding the others.
         run_ids: of all trials.
         history: as a chart.

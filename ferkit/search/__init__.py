@@ -1,1 +1,1 @@
-"""Searching for settings: a space, the trials drawn from it or decided by a study, and which of them are given up."""
+"""Searching for settings: a space, the trials drawn from it or decided by a study, and which of them are pruned."""

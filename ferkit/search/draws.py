@@ -13,7 +13,7 @@ from ferkit.search.settings import Search
 from ferkit.search.space import Point, Spaces
 
 DRAWS_PER_TRIAL: Final = 50
-"""How often a random search may draw what it has drawn before, on average, until it gives up."""
+"""Draws per trial, on average, after which a random search ends without a point that it has not drawn before."""
 
 _SPACE: Final = " space"
 """Beside the parameters, which space a point is of; no parameter's name begins with a blank."""
@@ -43,7 +43,7 @@ def _grid(search: Search, spaces: Spaces) -> list[Point]:
     size = spaces.size or 0
     if size > search.trials:
         raise UserError(
-            f"search.trials: the grid has {size:,} points, and {search.trials:,} trials are allowed; give trials="
+            f"search.trials: the grid has {size:,} points, and {search.trials:,} trials are allowed; set trials="
             f"{size}, fewer values, or method random"
         )
     listed = [

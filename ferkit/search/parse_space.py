@@ -16,18 +16,18 @@ from ferkit.training.settings import Train
 from ferkit.user_input import shorten, shown
 
 
-def parse_space(given: Mapping[str, Any], train: Mapping[str, Any], method: str) -> dict[str, Dimension]:
+def parse_space(values: Mapping[str, Any], train: Mapping[str, Any], method: str) -> dict[str, Dimension]:
     """One space. Each value is checked in a candidate whose other values are the first ones."""
-    if "seeds" in given:
+    if "seeds" in values:
         raise UserError("seeds: a search trains each trial once; train its best one, search/best.yaml, with seeds")
-    if "architecture" not in given:
-        raise UserError("architecture: a space needs it; give one or a list, such as lenet")
-    if isinstance(given["architecture"], Mapping):
-        raise UserError("architecture: takes no range, for it is no number; give a list of values")
-    architectures = _choice("architecture", given["architecture"]).values
+    if "architecture" not in values:
+        raise UserError("architecture: a space needs it; use one or a list, such as lenet")
+    if isinstance(values["architecture"], Mapping):
+        raise UserError("architecture: takes no range, for it is no number; use a list of values")
+    architectures = _choice("architecture", values["architecture"]).values
     space: dict[str, Dimension] = {}
     # In one order, whatever the config's: kfp hands a dict on in any, and draws go by the order of the dimensions.
-    for name, value in sorted(given.items(), key=lambda one: (one[0] != "architecture", one[0])):
+    for name, value in sorted(values.items(), key=lambda one: (one[0] != "architecture", one[0])):
         if name != "architecture":
             for architecture in architectures:
                 _refuse_unknown(name, str(architecture), len(architectures) > 1)
@@ -49,7 +49,7 @@ def parse_space(given: Mapping[str, Any], train: Mapping[str, Any], method: str)
 def _refuse_unknown(name: str, architecture: str, several: bool) -> None:
     known = [*find(architecture).NetworkSettings.model_fields, *Train.model_fields]
     if name not in known:
-        cure = "; give a space for each architecture, as a list, where they differ" if several else ""
+        cure = "; write a space for each architecture, as a list, where they differ" if several else ""
         raise UserError(
             f"{shown(name)[:80]}: neither {architecture} nor train has such a parameter; {nearest(name, known)}{cure}"
         )
@@ -58,28 +58,28 @@ def _refuse_unknown(name: str, architecture: str, several: bool) -> None:
 def _choice(name: str, value: Any) -> Choice:
     values = value if isinstance(value, list) else [value]
     if not values:
-        raise UserError(f"{name}: the list is empty; give values to try, or leave it out")
+        raise UserError(f"{name}: the list is empty; use values to try, or leave it out")
     if any(one is None for one in values):
         raise UserError(f"{name}: holds an empty value; write each value to try, or leave {name} out")
     for number, one in enumerate(values):
         if one in values[:number]:
-            raise UserError(f"{name}: {shorten(one)} is given twice; take one out")
+            raise UserError(f"{name}: {shorten(one)} is listed twice; take one out")
     return Choice(tuple(values))
 
 
-def _range(name: str, given: Mapping[str, Any], kind: type | None, method: str) -> Range:
+def _range(name: str, bounds: Mapping[str, Any], kind: type | None, method: str) -> Range:
     if kind is None:
-        raise UserError(f"{name}: takes no range, for it is no number; give a list of values")
-    for key in given:
+        raise UserError(f"{name}: takes no range, for it is no number; use a list of values")
+    for key in bounds:
         if key not in ("low", "high", "log", "step"):
             raise UserError(f"{name}.{shown(key)[:80]}: a range has no such key; write {{low, high, log, step}}")
     for key in ("low", "high", "step"):
-        value = given.get(key)
+        value = bounds.get(key)
         if (value is None and key != "step") or (value is not None and not _is_number(value)):
             raise UserError(f"{name}.{key}: has to be a number (received {shorten(value)}); write {{low: 1, high: 9}}")
         if value is not None and kind is int and not float(value).is_integer():
             raise UserError(f"{name}.{key}: {name} takes whole numbers (received {shorten(value)})")
-    low, high, log, step = given["low"], given["high"], given.get("log", False), given.get("step")
+    low, high, log, step = bounds["low"], bounds["high"], bounds.get("log", False), bounds.get("step")
     if not isinstance(log, bool):
         raise UserError(f"{name}.log: has to be true or false (received {shorten(log)})")
     if low >= high:

@@ -1,4 +1,4 @@
-"""Whether a trial is given up: what it has come to so far beside what the finished ones had come to by then."""
+"""Whether a trial is pruned: its best score so far against those of the finished trials at the same epoch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EQUAL: Final = ("epochs", "schedule", "warmup_ratio", "batch_size")
 
 
 class Pruned(Exception):
-    """A trial was given up, after `epoch`; the message says why."""
+    """A trial was pruned after `epoch`; the message says why."""
 
     def __init__(self, epoch: int, why: str) -> None:
         super().__init__(why)
@@ -49,7 +49,7 @@ class Pruner:
         if has_fallen_behind(self._figures, finished, self._epochs):
             raise Pruned(
                 epoch,
-                f"given up after epoch {epoch} of {self._epochs}: its best macro-F1 on validation, "
+                f"pruned after epoch {epoch} of {self._epochs}: its best macro-F1 on validation, "
                 f"{max(self._figures.values()):.3f}, is in the worst quarter of {len(finished)} finished trials",
             )
 
@@ -73,7 +73,7 @@ class Pruner:
 
 
 def pruner_of(client: mlflow.MlflowClient, trial: Run) -> Pruner | None:
-    """What watches a candidate's epochs; None for one of no search, or of a search that gives up none."""
+    """What watches a candidate's epochs; None for one of no search, or of a search that prunes none."""
     record_id = trial.data.tags.get(names.SEARCH_RUN)
     if not record_id or not read_plan(client.get_run(record_id)).search.prune:
         return None

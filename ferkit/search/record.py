@@ -59,7 +59,7 @@ class Plan:
 
     @classmethod
     def load(cls, dump: Mapping[str, Any]) -> Self:
-        """What `dump` gave."""
+        """What `dump` returned."""
         return cls(Search.parse(dump["search"]), dump["train"], dump["identity"])
 
 
@@ -152,7 +152,7 @@ def decide(client: mlflow.MlflowClient, trial: Run, log: logging.Logger) -> Run:
             break
         point = next_point(plan.search, spaces, told_of(client, trial, made))
         if point is None:
-            raise UserError("no point of search.space is left that no other trial has; give fewer trials")
+            raise UserError("no point of search.space is left that no other trial has; set fewer trials")
         wanted = Decision(int(trial.data.tags[NUMBER]), run_id, point.space, point.values)
         write_once(client, record_id, f"{PREFIX}{len(made) + 1}", _as_text(wanted))
     candidate = as_candidate(own.trial, own.point, spaces, plan.identity)

@@ -56,10 +56,10 @@ class Spaces:
             UserError: naming the space, the parameter and the value that does not fit, and what to write.
         """
         spaces = []
-        for number, given in enumerate(search.space):
+        for number, values in enumerate(search.space):
             where = f"search.space[{number}]" if len(search.space) > 1 else "search.space"
             try:
-                spaces.append(parse_space(whole_numbers(given), train, search.method))
+                spaces.append(parse_space(whole_numbers(values), train, search.method))
             except UserError as error:
                 raise UserError(f"{where}.{error}") from None
         return cls(tuple(spaces), train)

@@ -27,10 +27,10 @@ from ferkit.search.space import Point, Spaces
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 KEPT_PERCENT: Final = 75.0
-"""Of the finished trials: who is below these, at an epoch, is given up."""
+"""Of the finished trials: a trial below these at an epoch is pruned."""
 
 FINISHED_FIRST: Final = 5
-"""Trials that have to have finished before any is given up."""
+"""Trials that have to have finished before any is pruned."""
 
 MOST_RANDOM: Final = 10
 """Trials that TPE draws at random before it models anything: Optuna's default. Of a short search, a third."""
@@ -151,7 +151,7 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
 
 
 def first_epoch(epochs: int) -> int:
-    """The epoch from which on a trial may be given up: a third of all."""
+    """The epoch from which on a trial may be pruned: a third of all."""
     return math.ceil(epochs / 3)
 
 

@@ -32,7 +32,7 @@ TOLERANCE = 1e-4
 """By how much a probability may differ from the pyfunc's. Measured: 2e-6 to 5e-6 at most, on four networks."""
 
 CHECKED = 64
-"""Drawn faces that go through the file and through the model before the file is given out."""
+"""Drawn faces that go through the file and through the model before the file is written."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def check_format(kind: str, target: Path) -> None:
             f"export to {kind} needs {', '.join(missing)}, not installed here; pip install 'fer-pipeline[{kind}]'"
         )
     if target.suffix != FORMATS[kind].suffix:
-        raise UserError(f"{target}: a file for {kind} ends in {FORMATS[kind].suffix}; give it that name")
+        raise UserError(f"{target}: a file for {kind} ends in {FORMATS[kind].suffix}; use that ending")
 
 
 def export_model(model: FaceModel, kind: str, target: Path) -> Exported:
@@ -90,7 +90,7 @@ def export_model(model: FaceModel, kind: str, target: Path) -> Exported:
     try:
         folder = tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-")
     except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error.strerror}); give another output file") from error
+        raise UserError(f"{target}: cannot be written ({error.strerror}); use another output file") from error
     with folder as scratch:
         part = Path(scratch) / target.name
         with _quietly():
@@ -107,7 +107,7 @@ def export_model(model: FaceModel, kind: str, target: Path) -> Exported:
         try:
             part.replace(target)
         except OSError as error:
-            raise UserError(f"{target}: cannot be written ({error.strerror}); give another output file") from error
+            raise UserError(f"{target}: cannot be written ({error.strerror}); use another output file") from error
     return Exported(target, kind, model.uri, model.side, difference)
 
 

@@ -37,7 +37,7 @@ class FaceModel:
             float32 (n, 7), in the order of `EMOTIONS`.
 
         Raises:
-            UserError: the faces have another size, or the network gives something other than numbers.
+            UserError: the faces have another size, or the network returns something other than numbers.
         """
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (self.side, self.side):
             raise UserError(
@@ -47,7 +47,7 @@ class FaceModel:
         probabilities = self.classifier.probabilities(pixels)
         if not np.isfinite(probabilities).all():
             raise UserError(
-                f"{self.uri}: gives {np.count_nonzero(~np.isfinite(probabilities))} values that are no numbers"
+                f"{self.uri}: returns {np.count_nonzero(~np.isfinite(probabilities))} values that are no numbers"
             )
         return probabilities
 

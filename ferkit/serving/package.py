@@ -39,7 +39,7 @@ SIGNATURE = ModelSignature(
 def log_face_model(keras_path: Path, *, side: int, example: np.ndarray) -> str:
     """Logs a `.keras` file to the ACTIVE run as its model, whose tags say which candidate of which data it is.
 
-    MLflow gives the logged model the run's parameters by itself.
+    MLflow copies the run's parameters to the logged model by itself.
 
     Args:
         keras_path: a network that takes raw uint8 (n, side, side, 1) and returns probabilities float32 (n, 7); made of

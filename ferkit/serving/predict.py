@@ -1,4 +1,4 @@
-"""What the faces in pictures, folders and CSVs express, by a given model."""
+"""Predicts the emotions of the faces in pictures, folders and CSVs with a model."""
 
 from __future__ import annotations
 
@@ -40,10 +40,12 @@ class Answers:
         return [
             {
                 "face": face,
-                "emotion": EMOTIONS[int(given.argmax())],
-                "probabilities": {emotion: round(float(p), 6) for emotion, p in zip(EMOTIONS, given, strict=True)},
+                "emotion": EMOTIONS[int(probabilities.argmax())],
+                "probabilities": {
+                    emotion: round(float(p), 6) for emotion, p in zip(EMOTIONS, probabilities, strict=True)
+                },
             }
-            for face, given in zip(self.faces, self.probabilities, strict=True)
+            for face, probabilities in zip(self.faces, self.probabilities, strict=True)
         ]
 
 
@@ -64,16 +66,16 @@ def predict(
         on_read: told how many bytes of the inputs were read, bit by bit.
     """
     pictures: list[str] = []
-    for given in inputs:
+    for source in inputs:
         try:
-            if not given:
-                raise UserError("an empty name was given; give pictures, folders of them, or CSVs")
-            if _is_csv(given):
+            if not source:
+                raise UserError("an empty name was passed; use pictures, folders of them, or CSVs")
+            if _is_csv(source):
                 yield from _of_pictures(model, pictures, refused, on_read)
                 pictures.clear()
-                yield from _of_csv(model, given, refused, on_read)
+                yield from _of_csv(model, source, refused, on_read)
             else:
-                for picture in _pictures_in(given, refused) if Path(given).is_dir() else [given]:
+                for picture in _pictures_in(source, refused) if Path(source).is_dir() else [source]:
                     pictures.append(picture)
                     if len(pictures) == CHUNK:
                         yield from _of_pictures(model, pictures, refused, on_read)
@@ -87,8 +89,8 @@ def size_of(inputs: Sequence[str]) -> int | None:
     """Bytes of all inputs, files in folders included; None where some lie elsewhere, or cannot be told."""
     size = 0
     try:
-        for given in inputs:
-            path = Path(given)
+        for source in inputs:
+            path = Path(source)
             if path.is_dir():
                 files = (Path(where, name) for where, _, names in os.walk(path) for name in names)
                 size += sum(file.stat().st_size for file in files if file.is_file())
@@ -99,20 +101,20 @@ def size_of(inputs: Sequence[str]) -> int | None:
     return size
 
 
-def _is_csv(given: str) -> bool:
+def _is_csv(source: str) -> bool:
     """Whether it is neither a folder nor a file that is a picture, or is called one."""
-    if "://" in given or given == "sample":
+    if "://" in source or source == "sample":
         return True
-    path = Path(given)
+    path = Path(source)
     if not path.is_file():
-        return not path.is_dir() and not given.lower().endswith(ENDINGS)
+        return not path.is_dir() and not source.lower().endswith(ENDINGS)
     try:
         start = read_start(path)
     except OSError as error:
         raise UserError(
-            f"{shown(given)}: {error.strerror}; give a picture, a folder or a CSV that can be read"
+            f"{shown(source)}: {error.strerror}; use a picture, a folder or a CSV that can be read"
         ) from None
-    return not (is_picture(start) or name_kind(start) or given.lower().endswith(ENDINGS))
+    return not (is_picture(start) or name_kind(start) or source.lower().endswith(ENDINGS))
 
 
 def _pictures_in(folder: str, refused: list[str]) -> Iterator[str]:
@@ -136,19 +138,19 @@ def _pictures_in(folder: str, refused: list[str]) -> Iterator[str]:
             is_empty = False
             try:
                 if path.is_dir():
-                    refused.append(f"{shown(path)}: a link to a folder, which is not followed; give that folder itself")
+                    refused.append(f"{shown(path)}: a link to a folder, which is not followed; use that folder itself")
                 elif not path.is_file():
-                    refused.append(f"{shown(path)}: no file, or a link that leads nowhere; give a picture ({KINDS})")
+                    refused.append(f"{shown(path)}: no file, or a link that leads nowhere; use a picture ({KINDS})")
                 elif is_picture(start := read_start(path)):
                     yield str(path)
                 else:
                     what = name_kind(start) or "no picture"
-                    refused.append(f"{shown(path)}: {what}; give {KINDS}, and a CSV by itself")
+                    refused.append(f"{shown(path)}: {what}; use {KINDS}, and a CSV by itself")
             except OSError as error:
-                refused.append(f"{shown(path)}: {error.strerror}; give a picture that can be read")
+                refused.append(f"{shown(path)}: {error.strerror}; use a picture that can be read")
     if is_empty:
         raise UserError(
-            f"{shown(folder)}: no picture in this folder; give one with pictures of faces ({KINDS}), or a CSV"
+            f"{shown(folder)}: no picture in this folder; use one with pictures of faces ({KINDS}), or a CSV"
         )
 
 
@@ -163,11 +165,11 @@ def _of_pictures(
                 on_read(file.seek(0, os.SEEK_END))
                 file.seek(0)
                 if kind:
-                    raise NotAFace(f"{kind}; give {KINDS}")
+                    raise NotAFace(f"{kind}; use {KINDS}")
                 faces.append(read_picture(file, model.side))
             names.append(name)
         except OSError as error:
-            refused.append(f"{shown(name)}: {error.strerror}; give a picture, a folder or a CSV that can be read")
+            refused.append(f"{shown(name)}: {error.strerror}; use a picture, a folder or a CSV that can be read")
         except NotAFace as error:
             refused.append(f"{shown(name)}: {error}")
     if pictures:

@@ -227,5 +227,5 @@ def settings_of(run: Run) -> dict[str, Any]:
         return load_dict(f"runs:/{run.info.run_id}/{SETTINGS}")
     except mlflow.MlflowException as error:
         raise UserError(
-            f"run {run.info.run_id}: has no {SETTINGS} ({error.message}); give the id of a candidate of this pipeline"
+            f"run {run.info.run_id}: has no {SETTINGS} ({error.message}); use the id of a candidate of this pipeline"
         ) from None

@@ -70,11 +70,11 @@ class Labels:
             key, equals, value = tag.partition("=")
             said = f"--tag {shown(tag)[:80]}"
             if not equals or not _TAG.fullmatch(key):
-                raise UserError(f"{said}: give key=value, the key of letters, digits, and `_`, `-`, `.`, `/`, blank")
+                raise UserError(f"{said}: write key=value, the key of letters, digits, and `_`, `-`, `.`, `/`, blank")
             if key in _OURS or key.startswith(_PREFIXES):
-                raise UserError(f"{said}: {key} is a tag that the pipeline or MLflow sets; give another name")
+                raise UserError(f"{said}: {key} is a tag that the pipeline or MLflow sets; use another name")
             if key in found:
-                raise UserError(f"{said}: {key} is given twice")
+                raise UserError(f"{said}: {key} is set twice")
             if len(key) > LONGEST_NAME or len(value) > LONGEST_TAG:
                 raise UserError(f"{said}: at most {LONGEST_NAME} characters of key and {LONGEST_TAG} of value")
             found[key] = value
@@ -86,7 +86,7 @@ class Labels:
 
     @classmethod
     def load(cls, dump: Mapping[str, Any]) -> Self:
-        """What `dump` gave."""
+        """What `dump` returned."""
         return cls(**dump)
 
     @property

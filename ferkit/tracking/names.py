@@ -112,13 +112,13 @@ WITHOUT_EFFECT: Final = frozenset({"reuse", "require_gpu", "save_every", "tensor
 """Parameters of training that change nothing about what is trained: candidates that differ in them alone are equal."""
 
 
-def registered_model(given: str, csv: str) -> str:
-    """The registered model of a pipeline run: the one given, else the usual one for its data.
+def registered_model(name: str, csv: str) -> str:
+    """The registered model of a pipeline run: the one named, else the usual one for its data.
 
     >>> registered_model("", "s3://faces/fer2013.csv"), registered_model("", "sample:noise=0.3")
     ('facial-expression', 'facial-expression-sample')
     """
-    return given or (SAMPLE_MODEL if csv.partition(":")[0] == "sample" else REGISTERED_MODEL)
+    return name or (SAMPLE_MODEL if csv.partition(":")[0] == "sample" else REGISTERED_MODEL)
 
 
 EPOCH_MACRO_F1: Final = "val/macro_f1"
@@ -127,7 +127,7 @@ BEST_MACRO_F1: Final = "best_val/macro_f1"
 """Metric of a trained candidate: macro-F1 on validation at the epoch that is kept. Trials of a search go by it."""
 BEST_VALIDATION: Final = {"loss": "best_val/loss", "accuracy": "best_val/accuracy", "macro_f1": BEST_MACRO_F1}
 PRUNED_EPOCH: Final = "pruned_epoch"
-"""Metric of a trial that was given up: after which epoch."""
+"""Metric of a pruned trial: after which epoch."""
 
 _PREFIX: Final = {"validation": "eval_val", "test": "test", "test_clean": "test_clean"}
 

@@ -15,8 +15,8 @@ FACTOR: Final = "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR"
 TIMEOUT: Final = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 
 OF_A_RUN: Final = {RETRIES: "3", FACTOR: "4", TIMEOUT: "30"}
-"""Tries at 0, 0, 8 and 24 seconds: bridges a restart of 20, and gives up within 30. MLflow's own are 4 minutes. An
-answer may take 30: the server hands a model on to its bucket before it gives one."""
+"""Tries at 0, 0, 8 and 24 seconds: bridges a restart of 20, and fails within 30. MLflow's own are 4 minutes. An
+answer may take 30: the server hands a model on to its bucket before it replies."""
 
 OF_A_PERSON: Final = {RETRIES: "2", FACTOR: "2", TIMEOUT: "8"}
 """Tries at 0, 0 and 4 seconds; 30 seconds at most where somebody takes the question, and never answers."""

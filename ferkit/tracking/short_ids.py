@@ -28,23 +28,23 @@ def find_run(client: mlflow.MlflowClient, beginning: str) -> Run:
         UserError: too short, no such run, or more than one.
     """
     if not RUN_ID.fullmatch(beginning):
-        raise UserError(f"{beginning!r} is no run's id; give 7 to 32 of its characters: `ferpipe runs` shows them")
+        raise UserError(f"{beginning!r} is no run's id; use 7 to 32 of its characters: `ferpipe runs` shows them")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     found = client.search_runs(experiments, f"attributes.run_id LIKE '{beginning}%'", max_results=2)
     if not found:
         raise UserError(f"{beginning}: no such run in this MLflow; `ferpipe runs` shows the last ones")
     if len(found) > 1:
-        raise UserError(f"{beginning}: more than one run's id begins so; give more of it")
+        raise UserError(f"{beginning}: more than one run's id begins so; use more of it")
     return found[0]
 
 
-def whole_id(client: mlflow.MlflowClient, given: str) -> str:
+def whole_id(client: mlflow.MlflowClient, run_id: str) -> str:
     """A run's whole id; one that is whole already is not looked up.
 
     Raises:
         UserError: as `find_run`.
     """
-    return given if len(given) == 32 else find_run(client, given).info.run_id
+    return run_id if len(run_id) == 32 else find_run(client, run_id).info.run_id
 
 
 def with_whole_id(client: mlflow.MlflowClient, address: str) -> str:

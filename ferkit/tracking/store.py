@@ -97,9 +97,7 @@ def prepare_store(tracking_uri: str) -> None:
             with contextlib.suppress(FileExistsError):
                 os.link(fresh, path)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise UserError(
-            f"{path}: no MLflow store can be made there ({error}); give another tracking address"
-        ) from error
+        raise UserError(f"{path}: no MLflow store can be made there ({error}); use another tracking address") from error
 
 
 def sqlite_path(tracking_uri: str) -> Path | None:

@@ -122,7 +122,7 @@ def parent_of(client: mlflow.MlflowClient, run_id: str) -> Run:
     """
     parent_run_id = client.get_run(run_id).data.tags.get(MLFLOW_PARENT_RUN_ID)
     if not parent_run_id:
-        raise UserError(f"run {run_id}: is no candidate's run, for it has no parent; give the id of a candidate")
+        raise UserError(f"run {run_id}: is no candidate's run, for it has no parent; use the id of a candidate")
     return client.get_run(parent_run_id)
 
 

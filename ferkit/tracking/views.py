@@ -61,7 +61,7 @@ def _view(
 ) -> str:
     """A saved view as MLflow keeps it: the runs of one kind, or some of them, by a metric or by time; and charts.
 
-    The columns stand in the order given, behind a run's name.
+    The columns stand in this order, behind a run's name.
 
     With `group`, a tag, those that share its value are folded into one line, which shows their means.
     """

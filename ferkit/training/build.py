@@ -25,7 +25,7 @@ def build_network(candidate: Candidate, side: int) -> keras.Model:
     settings = candidate.train
     if settings.crop_size > side:
         raise UserError(
-            f"train.crop_size: a face has {side}x{side} pixels; give at most {side}, or 0 for whole faces "
+            f"train.crop_size: a face has {side}x{side} pixels; set at most {side}, or 0 for whole faces "
             f"(received {settings.crop_size})"
         )
     seen = settings.crop_size or side

@@ -39,7 +39,7 @@ class Candidate:
         return f"{self.architecture}-{self.train.recipe}"
 
     def dump(self) -> dict[str, Any]:
-        """Everything, flat, as JSON types: equal candidates give equal dumps, and `load` reads them back."""
+        """Everything, flat, as JSON types: equal candidates have equal dumps, and `load` reads them back."""
         return {
             "architecture": self.architecture,
             **asdict(self.train),
@@ -55,10 +55,10 @@ class Candidate:
     def parse(cls, candidate: Mapping[str, Any], train: Mapping[str, Any]) -> Self:
         """See `parse_candidate`."""
         candidate, train = Train.rename(candidate), Train.rename(train)
-        given = {key: value for key, value in candidate.items() if value is not None}
-        name = given.get("architecture")
+        values = {key: value for key, value in candidate.items() if value is not None}
+        name = values.get("architecture")
         if name is None:
-            raise UserError(f"architecture: a candidate needs one; give one of {', '.join(names())}")
+            raise UserError(f"architecture: a candidate needs one; use one of {', '.join(names())}")
         architecture = find(name)
         Train.parse(train)
         own, shared = architecture.NetworkSettings.model_fields, Train.model_fields
@@ -67,7 +67,7 @@ class Candidate:
                 raise UserError(
                     f"{key}: neither {name} nor train has such a parameter; {nearest(key, [*own, *shared])}"
                 )
-        merged = merge(candidate_layers(given, train))
+        merged = merge(candidate_layers(values, train))
         return cls(
             architecture=name,
             train=ResolvedTrain(**Train.parse({key: merged[key] for key in merged if key in shared}).model_dump()),
@@ -85,16 +85,16 @@ def candidate_layers(candidate: Mapping[str, Any], train: Mapping[str, Any]) -> 
     Raises:
         UserError: an unknown recipe, or an optimizer that does not fit.
     """
-    asked = [Layer("train", train), Layer("candidate", candidate)]
-    said = merge(asked)
-    chosen = Train.parse({key: said[key] for key in ("recipe", "optimizer") if said.get(key) is not None})
+    layers = [Layer("train", train), Layer("candidate", candidate)]
+    merged = merge(layers)
+    chosen = Train.parse({key: merged[key] for key in ("recipe", "optimizer") if merged.get(key) is not None})
     recipe, architecture = read_recipe(chosen.recipe), candidate["architecture"]
     name = f"recipe {chosen.recipe}"
     return [
         Layer(name, recipe.train),
         Layer(f"{name}, for {architecture}", recipe.architectures.get(architecture, {})),
         Layer(f"{name}, for {chosen.optimizer}", recipe.optimizers.get(chosen.optimizer, {})),
-        *asked,
+        *layers,
     ]
 
 

@@ -49,7 +49,7 @@ class OnDevice:
     def batches(
         self, size: int, order: np.ndarray, shares: np.ndarray | None = None, **arrays: np.ndarray
     ) -> dict[str, Any]:
-        """Arguments for Keras' `fit`: faces in the given order, int32 (n,), with `arrays` in that order beside them.
+        """Arguments for Keras' `fit`: faces in this order, int32 (n,), with `arrays` in that order beside them.
 
         Args:
             size: of a batch.
@@ -111,7 +111,7 @@ def place_dataset(pixels: np.ndarray, settings: ResolvedTrain, hardware: Hardwar
 def in_batches(size: int, **arrays: Any) -> dict[str, Any]:
     """The arguments with which Keras' `fit` and `predict` take arrays in batches, in order.
 
-    TensorFlow gets them without tf.data's autotuner, which is on where Keras is given plain arrays: its thread sleeps
+    TensorFlow gets them without tf.data's autotuner, which is on where Keras is passed plain arrays: its thread sleeps
     for 10 ms, 20 ms, 40 ms and so on, and in TensorFlow 2.21 an epoch does not end before the last sleep does. What is
     done after 45 s then takes 82.
 

@@ -135,7 +135,7 @@ def _batches(
     settings: ResolvedTrain,
     epoch: int,
 ) -> dict[str, Any]:
-    """Arguments for Keras' `fit` of one epoch: faces in the given order, blended where there is mixup."""
+    """Arguments for Keras' `fit` of one epoch: faces in this order, blended where there is mixup."""
     targets, shares = targets[order], None
     emphasis = None if emphasis is None else emphasis[order]
     if settings.mixup:
@@ -198,7 +198,7 @@ def _refuse_divergence(loss: float, model: Any, network: keras.Model, number: in
     """Ends a training whose loss, weights or averages are not finite.
 
     The weights are looked at themselves. A loss is that of the step before the last, and some processors' fused
-    convolution, bias and ReLU turn NaN into 0 (oneDNN's with AVX-512), so that spoilt weights give a finite loss.
+    convolution, bias and ReLU turn NaN into 0 (oneDNN's with AVX-512), so that spoilt weights have a finite loss.
     """
     if not math.isfinite(loss):
         spoilt = "the loss is not a number"
@@ -207,7 +207,7 @@ def _refuse_divergence(loss: float, model: Any, network: keras.Model, number: in
     else:
         return
     raise Diverged(
-        f"{spoilt} after epoch {number} of {settings.epochs}; give a smaller learning_rate "
+        f"{spoilt} after epoch {number} of {settings.epochs}; set a smaller learning_rate "
         f"(received {settings.learning_rate}), or a longer warmup (received {settings.warmup_ratio})"
     )
 

@@ -47,7 +47,7 @@ def choose(settings: ResolvedTrain) -> Hardware:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
     if settings.backend == "jax" and importlib.util.find_spec("jax") is None:
         cure = "pip install 'fer-pipeline[jax]', on a GPU 'jax[cuda12]' too"
-        raise UserError(f"train.backend: jax is not installed here; {cure}, or give backend=tensorflow")
+        raise UserError(f"train.backend: jax is not installed here; {cure}, or set backend=tensorflow")
     import keras
 
     if keras.backend.backend() != settings.backend:
@@ -60,7 +60,7 @@ def choose(settings: ResolvedTrain) -> Hardware:
     if settings.require_gpu and not gpu:
         raise OutOfReach(
             f"train.require_gpu: {settings.backend} finds no GPU here; run on a machine that has one with its drivers, "
-            "or give require_gpu=false"
+            "or set require_gpu=false"
         )
     if not gpu:
         has_bfloat16 = settings.backend == "tensorflow" and cpu_has_bfloat16()

@@ -51,7 +51,7 @@ class AveragingSGD(Averaging, keras.optimizers.SGD):
         w <- w + m v - r g
 
     The decay stands outside the momentum: one of d is what an L2 penalty of (1 - m) d comes to, so 0.005 here is the
-    0.0005 that papers and PyTorch's `weight_decay` give with momentum 0.9.
+    0.0005 of papers and PyTorch's `weight_decay` with momentum 0.9.
     """
 
 
@@ -99,7 +99,7 @@ def averaged(model: Any) -> Iterator[None]:
 
 
 def values(variables: Iterable[Any]) -> list[np.ndarray]:
-    """Copies: on JAX, a variable given another's array would share it, and `predict` frees its model's arrays."""
+    """Copies: on JAX, a variable assigned another's array would share it, and `predict` frees its model's arrays."""
     return [np.array(ops.convert_to_numpy(variable)) for variable in variables]
 
 

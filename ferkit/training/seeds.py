@@ -23,12 +23,12 @@ def expand_seeds(candidate: Mapping[str, Any]) -> list[dict[str, Any]]:
     Raises:
         UserError: `seeds` is no list of two different whole numbers or more, or stands beside `seed`.
     """
-    given = dict(candidate)
-    seeds = given.pop(SEEDS, None)
+    settings = dict(candidate)
+    seeds = settings.pop(SEEDS, None)
     if seeds is None:
-        return [given]
-    if given.get("seed") is not None:
-        raise UserError("seeds: stands beside seed; give one of them")
+        return [settings]
+    if settings.get("seed") is not None:
+        raise UserError("seeds: stands beside seed; set one of them")
     # kfp hands 3 on as 3.0. Python's True is an int, too.
     whole = isinstance(seeds, list) and all(
         isinstance(seed, int | float) and not isinstance(seed, bool) and seed == int(seed) for seed in seeds
@@ -37,4 +37,4 @@ def expand_seeds(candidate: Mapping[str, Any]) -> list[dict[str, Any]]:
         raise UserError(
             f"seeds: a list of different whole numbers, two or more, such as [0, 1, 2] (received {shorten(seeds)})"
         )
-    return [{**given, "seed": int(seed)} for seed in seeds]
+    return [{**settings, "seed": int(seed)} for seed in seeds]

@@ -1,6 +1,6 @@
 """Parameters of training that any architecture shares.
 
-Where the default is None, the recipe decides (configs/recipes); a value given here, or in a candidate, goes
+Where the default is None, the recipe decides (configs/recipes); a value set here, or in a candidate, goes
 before the recipe's.
 """
 
@@ -25,7 +25,7 @@ Placement = Literal["auto", "device", "host"]
 
 
 class Train(Settings):
-    """How a candidate is trained. A candidate may give any of these, and any parameter of its architecture, itself."""
+    """How a candidate is trained. A candidate may set any of these, and any parameter of its architecture, itself."""
 
     section: ClassVar[str] = "train"
     renamed: ClassVar[Mapping[str, Renamed]] = {
@@ -196,7 +196,7 @@ class Train(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedTrain:
-    """A `Train` whose open values its recipe has filled in: what the code that trains is given."""
+    """A `Train` whose open values its recipe has filled in: what the training code receives."""
 
     recipe: str
     seed: int

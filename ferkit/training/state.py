@@ -49,7 +49,7 @@ class State:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> State:
-        """What `as_bytes` gave."""
+        """What `as_bytes` returned."""
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         about = json.loads(arrays.pop("about").tobytes())
@@ -111,7 +111,7 @@ class S3Store:
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
-        cure = "give a state_dir that can be read"
+        cure = "set a state_dir that can be read"
         try:
             return State.from_bytes(self._ask(self._read))
         except ClientError as error:
@@ -136,7 +136,7 @@ class S3Store:
         try:
             self._ask(lambda: self.client.put_object(Bucket=self.bucket, Key=self.key, Body=data))
         except (BotoCoreError, ClientError) as error:
-            raise OutOfReach(f"{self}: {error}; give a state_dir that can be written") from None
+            raise OutOfReach(f"{self}: {error}; set a state_dir that can be written") from None
 
     def _read(self) -> bytes:
         return self.client.get_object(Bucket=self.bucket, Key=self.key)["Body"].read()
@@ -173,7 +173,7 @@ def open_state(store: Store | None) -> State:
     try:
         found = store.load()
     except OSError as error:
-        raise OutOfReach(f"training's state: {error}; give a state_dir that can be read") from None
+        raise OutOfReach(f"training's state: {error}; set a state_dir that can be read") from None
     except (zipfile.BadZipFile, EOFError, ValueError, KeyError, TypeError) as error:
         raise OutOfReach(f"{store}: no whole training state ({error}); remove it to train from the start") from None
     if found is None:
@@ -181,7 +181,7 @@ def open_state(store: Store | None) -> State:
         try:
             store.save(found)
         except OSError as error:
-            raise OutOfReach(f"training's state: {error}; give a state_dir that can be written") from None
+            raise OutOfReach(f"training's state: {error}; set a state_dir that can be written") from None
     return found
 
 

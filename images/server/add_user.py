@@ -1,4 +1,4 @@
-"""Gives a person or a service an account on this MLflow server, or another role to one that has an account.
+"""Creates an account for a person or a service on this MLflow server, or changes the role of one that exists.
 
     docker compose -f images/compose.yaml exec mlflow python /opt/server/add_user.py ann trainer
     kubectl -n mlflow exec -it deploy/mlflow -- python /opt/server/add_user.py ann trainer
@@ -29,7 +29,7 @@ WORKSPACE = "default"
 
 
 def add_user(address: str, name: str, role: str, password: str) -> str:
-    """Makes the account where there is none, and gives it the role, and no other of ours.
+    """Makes the account where there is none, and assigns the role, and no other of ours.
 
     Args:
         address: http://… of the server; the administrator's name and password are in MLFLOW_TRACKING_USERNAME and
@@ -89,12 +89,12 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("role", choices=ROLES)
     parser.add_argument("--server", default="http://127.0.0.1:5000", help="default: %(default)s")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
     os.environ["MLFLOW_TRACKING_USERNAME"] = os.environ["MLFLOW_AUTH_ADMIN_USERNAME"]
     os.environ["MLFLOW_TRACKING_PASSWORD"] = os.environ["MLFLOW_AUTH_ADMIN_PASSWORD"]
     try:
-        print(add_user(given.server, given.name, given.role, password))
+        print(add_user(arguments.server, arguments.name, arguments.role, password))
     except mlflow.MlflowException as error:
         sys.exit(f"add_user: {error}")
 

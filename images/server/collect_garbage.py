@@ -85,15 +85,24 @@ def main() -> None:
         "--older-than", required=True, metavar="30d", help="how long it has lain in the trash: 30d, 12h"
     )
     parser.add_argument("--server", default="http://127.0.0.1:5000", help="default: %(default)s")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     os.environ["MLFLOW_TRACKING_USERNAME"] = os.environ["MLFLOW_AUTH_ADMIN_USERNAME"]
     os.environ["MLFLOW_TRACKING_PASSWORD"] = os.environ["MLFLOW_AUTH_ADMIN_PASSWORD"]
     try:
-        for sentence in take_out_of_trash(mlflow.MlflowClient(given.server, given.server)):
+        for sentence in take_out_of_trash(mlflow.MlflowClient(arguments.server, arguments.server)):
             print(sentence)
     except mlflow.MlflowException as error:
         sys.exit(f"collect_garbage: {error}; nothing was removed")
-    command = [sys.executable, "-m", "mlflow", "gc", "--tracking-uri", given.server, "--older-than", given.older_than]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "gc",
+        "--tracking-uri",
+        arguments.server,
+        "--older-than",
+        arguments.older_than,
+    ]
     command += ["--backend-store-uri", "postgresql+psycopg2://"]
     command += ["--artifacts-destination", os.environ["MLFLOW_ARTIFACTS_DESTINATION"]]
     sys.exit(subprocess.run(command, check=False).returncode)

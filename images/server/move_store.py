@@ -6,7 +6,7 @@
 
 Runs, models, versions, aliases and the record of promotions keep their ids: `models:/…@champion`, and what notes say,
 stay true. Artifacts are copied first; then the rows go over in one transaction: all, or none, and the command can be
-given again. The laptop's files are only read; nothing may write to them meanwhile.
+run again. The laptop's files are only read; nothing may write to them meanwhile.
 
 MLflow 3.17 has no command for this (`mlflow migrate-filestore` goes from old folders to SQLite).
 """

@@ -85,7 +85,7 @@ def compile(
 ) -> None:
     """Write the pipeline as a file that any Kubeflow Pipelines 2 takes.
 
-    The parameters given here are the file's defaults, so that a run started in Kubeflow's UI is the run that was
+    The parameters set here are the file's defaults, so that a run started in Kubeflow's UI is the run that was
     compiled. Images that could come to mean something else (`latest`) are refused.
 
     \b

@@ -97,7 +97,7 @@ def look_at_disk(home: Path) -> Finding:
     free = shutil.disk_usage(folder).free / GIGABYTE
     writable = os.access(folder, os.W_OK)
     good = free >= 2 and writable
-    cure = "" if good else "give another folder with --home" if not writable else "make room: 2 GB needed"
+    cure = "" if good else "use another folder with --home" if not writable else "make room: 2 GB needed"
     return Finding("disk", "good" if good else "missing", f"{free:.1f} GB free in {folder}", cure)
 
 

@@ -31,7 +31,7 @@ from pipeline.verbs.options import json_option, tracking_option
 def export(kind: str, model: str, output: Path | None, tracking_uri: str, as_json: bool) -> None:
     """Write a model as ONE file that runs without Python and TensorFlow: on ONNX Runtime, or on LiteRT (TFLite).
 
-    It takes `faces`, uint8 (n, 48, 48, 1), and gives `probabilities`, float32 (n, 7). Before it is given out, faces go
+    It takes `faces`, uint8 (n, 48, 48, 1), and returns `probabilities`, float32 (n, 7). Before it is written, faces go
     through it and through the model: where a probability differs by more than 0.0001, nothing is written.
 
     \b
@@ -53,7 +53,7 @@ def export(kind: str, model: str, output: Path | None, tracking_uri: str, as_jso
     try:
         loaded = load_face_model(address_of(client, model))
     except UserError as error:
-        raise UserError(f"{error}; make one champion with `ferpipe promote`, or give --model a version") from None
+        raise UserError(f"{error}; make one champion with `ferpipe promote`, or pass a version with --model") from None
     written = export_model(loaded, kind, target)
     size = target.stat().st_size
     if as_json:
@@ -62,4 +62,4 @@ def export(kind: str, model: str, output: Path | None, tracking_uri: str, as_jso
         return
     click.echo(f"{target}: {size / 1e6:.1f} MB, from {written.model}; probabilities within {written.difference:.1g}")
     click.echo(f"takes {FACES}, uint8 (n, {written.side}, {written.side}, 1), grey levels 0..255")
-    click.echo(f"gives {PROBABILITIES}, float32 (n, {len(EMOTIONS)}): {', '.join(EMOTIONS)}")
+    click.echo(f"returns {PROBABILITIES}, float32 (n, {len(EMOTIONS)}): {', '.join(EMOTIONS)}")

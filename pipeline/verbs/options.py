@@ -31,7 +31,7 @@ def _tracking_address(_: click.Context, __: click.Parameter, value: str | None) 
         if parts.password or parts.username:
             raise click.BadParameter(
                 "an address with a password in it would end up in logs; "
-                "give it without, and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+                "write it without, and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
             )
     elif "://" not in value:
         raise click.BadParameter(f"{shown(value)[:80]} is no address; write http(s)://host or sqlite:///file")

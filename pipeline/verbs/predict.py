@@ -60,7 +60,7 @@ def predict(
         with without_notices():
             loaded = load_face_model(version.uri if version else address)
     except UserError as error:
-        raise UserError(f"{error}; make one champion with `ferpipe promote`, or give --model a version") from None
+        raise UserError(f"{error}; make one champion with `ferpipe promote`, or pass a version with --model") from None
 
     counts: Counter[str] = Counter()
     first: list[dict[str, Any]] = []
@@ -93,9 +93,9 @@ def _named(version: Version | None) -> dict[str, str | None]:
 def _refuse_to_overwrite(output: Path | None, faces: tuple[str, ...]) -> None:
     from ferkit.errors import UserError
 
-    for given in faces:
-        if output is not None and output.exists() and Path(given).exists() and output.samefile(given):
-            raise UserError(f"{output}: is one of the faces that are asked about; give another --output")
+    for source in faces:
+        if output is not None and output.exists() and Path(source).exists() and output.samefile(source):
+            raise UserError(f"{output}: is one of the inputs; use another --output")
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def _writing(output: Path | None) -> Iterator[Callable[[list[dict[str, Any]]], N
     from ferkit.data import EMOTIONS
     from ferkit.user_input import inert, writing_text
 
-    with writing_text(output, "give another --output") as file:
+    with writing_text(output, "use another --output") as file:
         lines = csv_file.writer(file)
         lines.writerow(("face", "emotion", *EMOTIONS))
 

@@ -59,7 +59,7 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
             "--config",
             type=click.Path(dir_okay=False, path_type=Path),
             help="YAML with any of the parameters below: a file, or runs:/RUN_ID/search/best.yaml. For the sample "
-            "configs/sample.yaml, or configs/search.yaml, unless given.",
+            "configs/sample.yaml, or configs/search.yaml, unless named.",
         ),
         click.option(
             "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="One parameter; may be repeated."
@@ -87,7 +87,7 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command(cls=WithParameters)
 @run_options
-def run(**given: Any) -> None:
+def run(**options: Any) -> None:
     """Run the whole pipeline here, now: no Docker, no cluster.
 
     Prints one line per step, then the candidates, the gate's verdict, the registered versions and where to look. What
@@ -99,7 +99,7 @@ def run(**given: Any) -> None:
     ferpipe run --name "mixup, first try" --note "With **mixup**, against last week's best." --tag ticket=FER-12
     ferpipe run --set train.epochs=3 --set 'candidates=[{architecture: lenet, seed: 1}]'
     """
-    start(**given)
+    start(**options)
 
 
 def start(

@@ -35,7 +35,7 @@ def sample(out: Path, faces: int, seed: int, force: bool, as_json: bool) -> None
     from ferkit.user_input import shown
 
     if out.exists() and not force:
-        raise UserError(f"{shown(out)}: is there already; give another name, or --force to replace it")
+        raise UserError(f"{shown(out)}: is there already; use another name, or --force to replace it")
     draw_csv(out, faces=faces, seed=seed)
     if as_json:
         digest = hashlib.sha256(out.read_bytes()).hexdigest()

@@ -11,7 +11,7 @@ from pipeline.verbs.run import WithParameters, run_options, start
 
 @click.command(cls=WithParameters)
 @run_options
-def search(**given: Any) -> None:
+def search(**options: Any) -> None:
     """Search for settings, here, now: `run` with a search in place of candidates (docs/search.md).
 
     Trains one trial after the other, evaluates and registers the best of them, and leaves on the parent run in MLflow
@@ -23,4 +23,4 @@ def search(**given: Any) -> None:
     ferpipe search --set search.trials=12 --set 'search.space={architecture: lenet, dropout: [0.2, 0.3, 0.4]}'
     ferpipe search --resume RUN_ID                   the trials that are left
     """
-    start(**given, searching=True)
+    start(**options, searching=True)

@@ -45,7 +45,7 @@ def webhook() -> None:
 def add(name: str, address: str, secret_file: Path | None, unsigned: bool, tracking_uri: str, as_json: bool) -> None:
     """Have the server post to ADDRESS (https://…) from now on, under NAME.
 
-    An ADDRESS that gives access (a password or a key in it) comes from the environment instead, as
+    An ADDRESS that holds a secret (a password or a key) comes from the environment instead, as
     FERPIPE_WEBHOOK_ADDRESS: other users of this machine can read a command line. The server begins within a minute.
     """
     from ferkit.addresses import without_secrets
@@ -55,18 +55,18 @@ def add(name: str, address: str, secret_file: Path | None, unsigned: bool, track
 
     if without_secrets(address) != address:
         raise click.UsageError(
-            "an address with a password or a key is visible to other users of this machine; give it as "
+            "an address with a password or a key is visible to other users of this machine; set it as "
             f"{ADDRESS_VARIABLE}"
         )
     address = address or os.environ.get(ADDRESS_VARIABLE, "")
     if not address:
-        raise click.UsageError(f"give the ADDRESS to post to, or {ADDRESS_VARIABLE}")
+        raise click.UsageError(f"pass the ADDRESS to post to, or {ADDRESS_VARIABLE}")
     secret = read_text(secret_file).strip() if secret_file else os.environ.get(SECRET_VARIABLE, "")
     if bool(secret) == unsigned:
         raise click.UsageError(
             f"a secret and --unsigned exclude each other; leave out --unsigned, or unset {SECRET_VARIABLE}"
             if secret
-            else f"give the secret that signs what is posted in --secret-file or {SECRET_VARIABLE}, or say --unsigned"
+            else f"pass the secret that signs what is posted in --secret-file or {SECRET_VARIABLE}, or say --unsigned"
         )
     added = add_webhook(connect(tracking_uri), name, address, secret)
     sentence = (

@@ -164,8 +164,8 @@ def test_a_large_picture_takes_no_more_memory_than_a_small_one(cases: Path) -> N
         ("date", "train.epochs: "),
         ("number_as_key", "the key '1' is no text"),
         ("deep", "levels deep"),
-        ("twice", "the key 'train' is given twice"),
-        ("key_twice", "the key 'epochs' is given twice"),
+        ("twice", "the key 'train' is set twice"),
+        ("key_twice", "the key 'epochs' is set twice"),
         ("aliases", "by its aliases"),
     ],
 )

@@ -162,7 +162,7 @@ def pack(csv: bytes, dice: random.Random) -> bytes:
 
 
 @pytest.mark.timeout(900)
-def test_a_damaged_archive_gives_its_rows_or_one_sentence(attempts, tmp_path: Path) -> None:
+def test_a_damaged_archive_yields_its_rows_or_one_sentence(attempts, tmp_path: Path) -> None:
     tried = attempts("archives", 500)
     path = tmp_path / "faces.bin"
     for number, dice in tried:

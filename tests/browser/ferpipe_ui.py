@@ -19,6 +19,6 @@ QUIET = (
 def ferpipe_ui(
     tracking_uri: str, port: int, log: Path, environment: Mapping[str, str] = MappingProxyType({})
 ) -> AbstractContextManager[str]:
-    """`ferpipe ui` on a store; gives its address."""
+    """`ferpipe ui` on a store; yields its address."""
     command = [sys.executable, "-m", "pipeline.cli", "ui", "--port", str(port), "--tracking-uri", tracking_uri]
     return running(command, port, log, environment)

@@ -67,7 +67,7 @@ class Team:
 
     @property
     def secrets(self) -> dict[str, str]:
-        """What steps get by environment, as a cluster's Secrets would give it."""
+        """What steps get by environment, as from a cluster's Secrets."""
         return {**PLANTED, "AWS_ACCESS_KEY_ID": self.s3.key, "AWS_SECRET_ACCESS_KEY": self.s3.secret}
 
     def start(self, name: str, retries: int = 0, parent_run_id: str = "", **changes: Any) -> subprocess.Popen[str]:

@@ -126,7 +126,7 @@ def test_no_secret_of_the_build_is_in_history_log_or_layers(images: Built) -> No
 
 
 def _saved(image: str) -> Iterator[bytes]:
-    """Every file that `docker save` gives, layers unpacked, in pieces that overlap."""
+    """Every file that `docker save` writes, layers unpacked, in pieces that overlap."""
     overlap = len(PLANTED_IN_BUILD)
     with (
         subprocess.Popen([program(), "save", image], stdout=subprocess.PIPE) as saved,

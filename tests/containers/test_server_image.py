@@ -117,7 +117,7 @@ def test_the_bill_of_materials_lists_what_the_lock_file_asked_for(image: str) ->
     assert any(purl.startswith("pkg:deb/debian/libc6@") and "distro=debian-12" in purl for purl in purls)
 
 
-def test_the_base_is_written_by_digest_as_its_registry_gives_it(tmp_path: Path) -> None:
+def test_the_base_is_written_by_digest_as_its_registry_returns_it(tmp_path: Path) -> None:
     """A registry of Debian's packages stands for Docker's, and the tests' own base for Python's."""
     ensure_engine()
     if not shutil.which("docker-registry"):
@@ -151,7 +151,7 @@ def test_the_base_is_written_by_digest_as_its_registry_gives_it(tmp_path: Path) 
         before = dockerfile.read_text()
         refused = update(f"127.0.0.1:{port}/library/absent:1")
         assert refused.returncode == 1
-        assert "give a tag that this machine can pull" in refused.stderr
+        assert "use a tag that this machine can pull" in refused.stderr
         assert dockerfile.read_text() == before
     finally:
         registry.terminate()

@@ -51,8 +51,8 @@ def test_what_is_no_text_is_refused(data: bytes, sentence: str, tmp_path: Path) 
     [("none.yaml", "No such file"), (".", "is a folder"), ("a\0b", r"a\\x00b: no such file"), ("x" * 300, "too long")],
 )
 def test_a_file_that_is_not_there_is_one_sentence_with_the_cure(name: str, sentence: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=rf"{sentence}.*; give another"):
-        read_text(tmp_path / name, "give another")
+    with pytest.raises(UserError, match=rf"{sentence}.*; use another"):
+        read_text(tmp_path / name, "use another")
 
 
 def test_a_device_is_not_read(tmp_path: Path) -> None:
@@ -87,9 +87,9 @@ def merging(levels: int) -> str:
 
 
 REFUSED = {
-    "a: 1\na: 2": "the key 'a' is given twice; take one out (line 2, column 1)",
-    "t: {a: 1, b: 2, a: 3}": "the key 'a' is given twice",
-    "- {a: 1, 'a': 2}": "the key 'a' is given twice",
+    "a: 1\na: 2": "the key 'a' is set twice; take one out (line 2, column 1)",
+    "t: {a: 1, b: 2, a: 3}": "the key 'a' is set twice",
+    "- {a: 1, 'a': 2}": "the key 'a' is set twice",
     "1: 2": "the key '1' is no text",
     "on: 2": "the key 'on' is no text",
     "[a]: 2": "the key of several values is no text",
@@ -205,5 +205,5 @@ def test_a_text_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         file.write("two\n" + str(1 / 0))
     assert path.read_text() == "one\n"
     assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(UserError, match=r"cannot be written \(No such file or directory\); give another"):
-        writing_text(tmp_path / "none" / "a.csv", "give another").__enter__()
+    with pytest.raises(UserError, match=r"cannot be written \(No such file or directory\); use another"):
+        writing_text(tmp_path / "none" / "a.csv", "use another").__enter__()

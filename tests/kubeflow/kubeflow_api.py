@@ -1,8 +1,8 @@
 """A server that answers as Kubeflow Pipelines' API does (/apis/v2beta1, and runs of /apis/v1beta1).
 
 It keeps what it is sent, checks a bearer token, refuses a second pipeline or version of the same name, and plays runs
-through the looks that a test gives it. Runs are answered as a real backend was seen to answer (Kubeflow Pipelines 2.17,
-Argo Workflows 4.0; issue 13):
+through the looks that a test passes to it. Runs are answered as a real backend was seen to answer (Kubeflow Pipelines
+2.17, Argo Workflows 4.0; issue 13):
 
 - `task_details` are all of Argo's nodes (argo_nodes.py), in no order, some without a state; the first look has none;
 - neither a run nor a task ever has an `error`: why a step failed is in v1beta1's `workflow_manifest` alone;

@@ -41,7 +41,7 @@ DIGEST = f"registry.example/fer-pipeline@sha256:{'0' * 64}"
             r"cluster\.steps\.train\.retries: .* 4369 hours, .* cluster\.retry\.factor",
         ),
         ({"deadline_hours": 0}, r"cluster\.deadline_hours: .*\(received 0\)"),
-        ({"state": {"claim": "c", "mount": "/s"}, "state_prefix": "s3://b/p"}, r"give one of them"),
+        ({"state": {"claim": "c", "mount": "/s"}, "state_prefix": "s3://b/p"}, r"set one of them"),
     ],
 )
 def test_a_wrong_setting_is_named(values: dict, sentence: str) -> None:
@@ -126,7 +126,7 @@ def test_a_config_file_and_assignments_reach_both_sides(tmp_path: Path) -> None:
     assert (asked.cluster.gpu.count, asked.cluster.steps["train"].memory) == (4, "48Gi")
     assert asked.parameters.csv == "s3://b/f.csv"
     assert read_run_config(None, None, ["csv=s3://b/f.csv"]).parameters.candidates == asked.parameters.candidates
-    with pytest.raises(UserError, match=r"train\.seed: every candidate gives seed itself"):
+    with pytest.raises(UserError, match=r"train\.seed: every candidate sets seed itself"):
         read_run_config("s3://b/f.csv", path, ["candidates=[{architecture: lenet, seed: 1}]", "train.seed=7"])
 
 
@@ -149,7 +149,7 @@ def test_a_config_file_and_assignments_reach_both_sides(tmp_path: Path) -> None:
     ],
 )
 def test_an_image_that_may_come_to_mean_another_is_refused(address: str) -> None:
-    with pytest.raises(UserError, match=r"--image: .*give a digest"):
+    with pytest.raises(UserError, match=r"--image: .*use a digest"):
         immutable_images(address)
 
 
@@ -160,7 +160,7 @@ def test_immutable_images_are_taken() -> None:
 
 
 def test_a_digest_alone_does_not_name_the_training_image() -> None:
-    with pytest.raises(UserError, match="--gpu-image: give the training image"):
+    with pytest.raises(UserError, match="--gpu-image: name the training image"):
         immutable_images(DIGEST)
 
 
@@ -187,14 +187,14 @@ def test_a_csv_on_the_clusters_volume_is_taken() -> None:
 
 
 @pytest.mark.parametrize("csv", ["https://ann:planted@host/f.csv", "https://host/f.csv?X-Amz-Signature=planted"])
-def test_an_address_that_gives_access_is_refused_without_repeating_it(csv: str) -> None:
+def test_an_address_that_holds_a_secret_is_refused_without_repeating_it(csv: str) -> None:
     with pytest.raises(UserError, match=r"cluster\.secrets") as refused:
         check_reachable(csv, Cluster())
     assert "planted" not in str(refused.value)
 
 
 @pytest.mark.parametrize("address", ["https://ann:planted@mlflow.example", "http://mlflow.example/?token=planted"])
-def test_an_mlflow_address_that_gives_access_is_refused_without_repeating_it(address: str) -> None:
+def test_an_mlflow_address_that_holds_a_secret_is_refused_without_repeating_it(address: str) -> None:
     with pytest.raises(UserError, match=r"cluster\.secrets") as refused:
         check_tracking(address)
     assert "planted" not in str(refused.value)
@@ -208,5 +208,5 @@ def test_settings_of_another_kind_are_one_sentence(values: Any) -> None:
 
 @pytest.mark.parametrize("tracking_uri", ["", "sqlite:///mlflow.db", "./mlruns"])
 def test_an_mlflow_that_every_pod_would_have_alone_is_refused(tracking_uri: str) -> None:
-    with pytest.raises(UserError, match="give the address of a server"):
+    with pytest.raises(UserError, match="use the address of a server"):
         check_tracking(tracking_uri)

@@ -75,7 +75,7 @@ def _without_a_producer(ir: dict[str, Any]) -> None:
     del ir["components"]["comp-exit-handler-1"]["dag"]["tasks"]["locate"]
 
 
-def _without_what_the_loop_gives(ir: dict[str, Any]) -> None:
+def _without_what_the_loop_returns(ir: dict[str, Any]) -> None:
     loop = next(name for name in ir["components"] if name.startswith("comp-for-loop"))
     del ir["components"][loop]["dag"]["outputs"]
 
@@ -88,7 +88,7 @@ def _without_what_the_loop_gives(ir: dict[str, Any]) -> None:
         _without_an_output,
         _without_an_input,
         _without_a_producer,
-        _without_what_the_loop_gives,
+        _without_what_the_loop_returns,
     ],
 )
 def test_a_reference_that_leads_nowhere_is_found(compiled: Compiled, breaks: Callable[[dict[str, Any]], None]) -> None:

@@ -312,7 +312,7 @@ def test_a_csv_of_this_machine_is_refused_before_anything_is_sent(submit: Submit
         (["--set", "train.epoch=3"], "did you mean 'train.epochs'?"),
         (["--cron", "every monday"], "has 2 fields"),
         (["--config", "nowhere.yaml"], "nowhere.yaml: No such file"),
-        (["--upload", "bucket"], "give s3://bucket/prefix"),
+        (["--upload", "bucket"], "use s3://bucket/prefix"),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence(
@@ -361,5 +361,5 @@ def test_compile_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest
     result = CliRunner().invoke(
         cli, ["compile", "--image", IMAGE, "--tracking-uri", MLFLOW, "--out", str(tmp_path / "p.yaml")]
     )
-    assert "No space left on device; give another path" in result.stderr
+    assert "No space left on device; use another path" in result.stderr
     assert list(tmp_path.iterdir()) == []

@@ -36,7 +36,7 @@ def joined(evaluated: Evaluated, tmp_path: Path, *given: str, data: Path | None 
 def test_without_a_version_the_data_has_to_be_given(evaluated: Evaluated, tmp_path: Path):
     ids = [run.info.run_id for run in evaluated.members[:2]]
     before = len(parents(evaluated))
-    with pytest.raises(UserError, match="nothing says where their data is; give it with --data"):
+    with pytest.raises(UserError, match="nothing says where their data is; pass it with --data"):
         joined(evaluated, tmp_path, *ids)
     assert len(parents(evaluated)) == before
 

@@ -127,7 +127,7 @@ def test_assignments_go_before_the_config_and_the_config_before_the_defaults(tmp
 def test_an_assignment_that_no_candidate_heeds_is_refused(tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text("candidates: [{architecture: lenet, epochs: 3}, {architecture: multi_kernel, epochs: 4}]\n")
-    with pytest.raises(UserError, match=r"train.epochs: every candidate gives epochs itself, .*candidates=\["):
+    with pytest.raises(UserError, match=r"train.epochs: every candidate sets epochs itself, .*candidates=\["):
         read_parameters("faces.csv", config, ["train.epochs=5"])
     config.write_text("candidates: [{architecture: lenet, epochs: 3}, {architecture: multi_kernel}]\n")
     assert read_parameters("faces.csv", config, ["train.epochs=5"]).train.epochs == 5
@@ -207,7 +207,7 @@ def test_a_parameters_old_name_works_with_a_warning(caplog: pytest.LogCaptureFix
     ]
     assert read_parameters("faces.csv", None, ["train.ema=0.5"]).train.ema_horizon == 0.5
     assert "train.ema is called ema_horizon since 0.2" in caplog.text
-    with pytest.raises(UserError, match="ema: is the old name of ema_horizon, which is given too"):
+    with pytest.raises(UserError, match="ema: is the old name of ema_horizon, which is set too"):
         Parameters.parse({"train": {"ema": 0.1, "ema_horizon": 0.2}})
 
 
@@ -237,9 +237,9 @@ def test_keras_own_variable_chooses_the_backend_where_nothing_else_does(
     ],
 )
 def test_a_csv_that_is_no_address_is_refused_and_never_taken_for_the_sample(csv: str, sentence: str):
-    for give in (lambda: read_parameters(csv, None), lambda: Parameters.parse({"csv": csv})):
+    for read in (lambda: read_parameters(csv, None), lambda: Parameters.parse({"csv": csv})):
         with pytest.raises(UserError) as refusal:
-            give()
+            read()
         assert sentence in str(refusal.value)
 
 
@@ -251,7 +251,7 @@ def test_a_seed_that_kfp_would_round_is_refused_wherever_it_stands():
 
 def test_recipe_fills_the_recipe_of_train_and_contradicts_none():
     assert Parameters.parse({"recipe": "notebook"}) == Parameters.parse({"train": {"recipe": "notebook"}})
-    with pytest.raises(UserError, match=r"^recipe: notebook, but train.recipe is tuned; give one of them$"):
+    with pytest.raises(UserError, match=r"^recipe: notebook, but train.recipe is tuned; set one of them$"):
         Parameters.parse({"recipe": "notebook", "train": {"recipe": "tuned"}})
 
 
@@ -278,7 +278,7 @@ def test_the_samples_usual_candidates_make_way_for_a_search_that_is_set():
     assert found.candidates == []
     assert (found.search.is_on, found.train.epochs, found.train.batch_size) == (True, 2, 32)
     assert Parameters.parse(json.loads(json.dumps(found.dump()))) == found
-    with pytest.raises(UserError, match=r"train.learning_rate: search.space gives learning_rate itself"):
+    with pytest.raises(UserError, match=r"train.learning_rate: search.space sets learning_rate itself"):
         read_parameters(None, None, [f"search.space={SPACE}", "train.learning_rate=0.1"])
 
 

@@ -32,7 +32,7 @@ def test_the_test_split_and_the_profile_are_fetched_and_left_nowhere(s3: Any, sa
 
 def test_a_data_set_that_is_gone_is_one_sentence_with_the_cure(s3: Any):
     with (
-        pytest.raises(UserError, match=r"s3://faces/gone: .*404.*AWS_ENDPOINT_URL, or give a data set folder.*--data"),
+        pytest.raises(UserError, match=r"s3://faces/gone: .*404.*AWS_ENDPOINT_URL, or use a data set folder.*--data"),
         data_of(version_with("s3://faces/gone"), None),
     ):
         pass
@@ -40,7 +40,7 @@ def test_a_data_set_that_is_gone_is_one_sentence_with_the_cure(s3: Any):
 
 def test_a_folder_of_a_pod_that_is_dead_is_one_sentence():
     with (
-        pytest.raises(UserError, match=r"version 7 was registered with \(/minio/pod\) is not here; give a data set"),
+        pytest.raises(UserError, match=r"version 7 was registered with \(/minio/pod\) is not here; use a data set"),
         data_of(version_with("/minio/pod"), None),
     ):
         pass

@@ -38,7 +38,7 @@ def test_a_state_comes_back_bit_for_bit(s3: Any):
 
 
 def test_a_bucket_that_is_not_there_is_one_sentence(s3: Any):
-    with pytest.raises(UserError, match=r"s3://nowhere/p/c/state.npz: .*give a state_dir that can be read"):
+    with pytest.raises(UserError, match=r"s3://nowhere/p/c/state.npz: .*set a state_dir that can be read"):
         S3Store("s3://nowhere/p/c").load()
 
 

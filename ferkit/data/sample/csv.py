@@ -73,8 +73,8 @@ def draw_csv(path: Path, faces: int = 5000, seed: int = 0) -> None:
     """Draws a synthetic data set and writes it as a CSV of FER2013's form: `emotion,pixels,Usage`.
 
     80% of the faces are Training, 10% PublicTest, 10% PrivateTest, each with FER2013's shares of the seven emotions and
-    at least one face of each. The rows of `planted(faces)` come on top. The same arguments give the same bytes on every
-    machine. 5,000 faces take some seconds and 45 MB.
+    at least one face of each. The rows of `planted(faces)` come on top. The same arguments produce the same bytes on
+    every machine. 5,000 faces take some seconds and 45 MB.
 
     Args:
         path: where to write; the file appears whole or not at all.

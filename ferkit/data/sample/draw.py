@@ -3,7 +3,7 @@
 All coordinates are in "head units": x to the right, y down, (0, 0) between nose and eyes, the frame about -1..1.
 Every array of shapes is float32 (n, 48, 48), every array of settings (n, 1, 1).
 
-The same seed gives the same bytes on every machine: random numbers are taken raw from PCG64 (whose stream NumPy
+The same seed produces the same bytes on every machine: random numbers are taken raw from PCG64 (whose stream NumPy
 guarantees, which it does not for its distributions), and the drawing only adds, multiplies, divides and takes square
 roots, which IEEE 754 rounds alike everywhere. No sine, exponential or sum whose order a processor may choose.
 """

@@ -53,7 +53,7 @@ def join_lines(text: bytearray, stop: int, columns: Columns, ended: bool) -> int
         ended: whether no further line follows.
 
     Returns:
-        Where rows end that no further line can change; what lies between there and `stop` has to be given again.
+        Where rows end that no further line can change; what lies between there and `stop` has to be passed again.
     """
     if columns.count == 1 or text.find(b'"', 0, stop) < 0:
         return stop

@@ -62,7 +62,7 @@ def find_columns(header: bytes, name: str) -> Columns:
     """
     for mark, kind in _MARKS.items():
         if header.startswith(mark):
-            raise UserError(f"{name}: is {kind}; give the CSV in it, plain or as .gz, .zip or .tar.gz, in UTF-8")
+            raise UserError(f"{name}: is {kind}; use the CSV in it, plain or as .gz, .zip or .tar.gz, in UTF-8")
     line = header.removeprefix(b"\xef\xbb\xbf").strip(b"\r\n")
     if b"\r" in line and b"\n" not in header:
         raise UserError(f"{name}: its lines end in carriage returns alone; save it with line feeds (LF, or CR LF)")

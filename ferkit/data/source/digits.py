@@ -1,14 +1,14 @@
 """Decimal numbers in text, read many at once with numpy: the fast way from CSV bytes to grey levels.
 
 Contract
-    `scan` finds all numbers of a text (uint8 (n,)). Given m fields in it, each a stretch of bytes that should hold
+    `scan` finds all numbers of a text (uint8 (n,)). With m fields in it, each a stretch of bytes that should hold
     `width` whole numbers 0..255 with one or more blanks between them, `Scan.read_fields` returns the values, uint8
     (m, width), and says which fields it read. One that it did not read is either wrong or written in an unusual way
     (tabs, `0007`, thousands of blanks); `read_one_field` reads such a field slowly or returns why nobody can.
     Both agree on every field that the fast way reads.
 
 How
-    No byte is looked at on its own. Whole-array operations on uint8 give for every byte the number that would end
+    No byte is looked at on its own. Whole-array operations on uint8 find for every byte the number that would end
     there, and the positions where one does end (a digit with none after it), from which the numbers are gathered.
     What no plain number has (other bytes, a fourth digit, a value over 255) is marked, and a field with a mark is not
     read. numpy works on 16 to 64 bytes an instruction, on chunks that fit the processor's cache, and releases the

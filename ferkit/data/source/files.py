@@ -44,7 +44,7 @@ class Source(Protocol):
         ...
 
     def open(self, version: str = "") -> BinaryIO:
-        """The file's bytes as they lie, seekable; of that version where one is given and the place keeps several."""
+        """The file's bytes as they lie, seekable; of that version where one is named and the place keeps several."""
         ...
 
 
@@ -54,7 +54,7 @@ def find_source(csv: str) -> Source:
     Args:
         csv: a path, `s3://bucket/key`, `gs://bucket/key`, `http(s)://...`, or a drawn one: `sample`,
             `sample://?faces=5000&seed=0`.
-            What gives access to it may be left out, if the environment has it (`WHOLE_ADDRESS`).
+            Secrets in it may be left out, if the environment has it (`WHOLE_ADDRESS`).
             Behind an archive's, `#` and a file in it: `faces.zip#fer2013.csv`.
 
     Raises:
@@ -62,7 +62,7 @@ def find_source(csv: str) -> Source:
     """
     csv = with_secrets(csv)
     if not csv.strip():
-        raise UserError(f"the address of the CSV is empty; give {PLACES}")
+        raise UserError(f"the address of the CSV is empty; use {PLACES}")
     if not csv.isprintable():
         raise UserError(
             f"{shown(csv)}: an address has no line breaks or control characters, and is UTF-8; rename the file"
@@ -86,7 +86,7 @@ def find_source(csv: str) -> Source:
         from ferkit.data.source.http import HttpFile
 
         return HttpFile(csv)
-    raise UserError(f"{csv}: no way to read {scheme}://; give {PLACES}")
+    raise UserError(f"{csv}: no way to read {scheme}://; use {PLACES}")
 
 
 class LocalFile:
@@ -118,11 +118,11 @@ class LocalFile:
             if file.seekable():
                 return file
             file.close()
-            raise UserError(f"{path}: is no file but a pipe or a device, which cannot be read twice; give a file")
+            raise UserError(f"{path}: is no file but a pipe or a device, which cannot be read twice; use a file")
         except FileNotFoundError:
-            raise UserError(f"{path}: no such file; give the path of a CSV, or `sample` for a drawn one") from None
+            raise UserError(f"{path}: no such file; use the path of a CSV, or `sample` for a drawn one") from None
         except IsADirectoryError:
-            raise UserError(f"{path}: is a folder; give the CSV in it") from None
+            raise UserError(f"{path}: is a folder; use the CSV in it") from None
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 

@@ -39,7 +39,7 @@ def refuse_values(field: bytes) -> str:
     if 2 * len(numbers) < len(tokens):
         text = field[:40].decode("utf-8", "backslashreplace")
         if len(tokens) < 8 and _PICTURE.search(field[-12:].decode("utf-8", "replace")):
-            return f"the name of a picture ({text!a}); put its grey levels there, or give pictures to `ferpipe predict`"
+            return f"the name of a picture ({text!a}); write its grey levels, or pass pictures to `ferpipe predict`"
         return f"text ({text!a}); put the face's grey levels there, with blanks between them"
     low, high = float(numbers.min()), float(numbers.max())
     span = f"values from {low:.3g} to {high:.3g}, not 0..255"
@@ -105,6 +105,6 @@ def refuse_channels(faces: Sequence[np.ndarray]) -> str:
         same = "every fourth of them is the same" if alpha else "three of every four are equal"
         return (
             f"{count:,} values, four (red, green, blue and alpha) for each of {side} x {side} pixels: {same}; "
-            'write one grey level a pixel, as Image.convert("L") of Pillow gives it'
+            'write one grey level a pixel, as Image.convert("L") of Pillow returns it'
         )
     return ""

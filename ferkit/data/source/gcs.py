@@ -49,7 +49,7 @@ class GcsObject:
         self._bucket, self._key = split_bucket(self.address)
         self.name = self._key.rpartition("/")[2]
         if not self._bucket or not self.name:
-            raise UserError(f"{address}: names no object; give gs://bucket/key")
+            raise UserError(f"{address}: names no object; use gs://bucket/key")
 
     def version(self, sha256: str = "") -> str:
         """`gs:generation=<generation>:<bytes>`; the generation changes whenever the object is written."""

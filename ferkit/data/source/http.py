@@ -36,7 +36,7 @@ class HttpFile:
         self.name = unquote(parts.path).rpartition("/")[2]
 
     def version(self, sha256: str = "") -> str:
-        """`http:etag=<ETag>:<bytes>`, or with `modified=`; sha256 of the file where the server gives neither."""
+        """`http:etag=<ETag>:<bytes>`, or with `modified=`; sha256 of the file where the server sends neither."""
         with self._reach() as response:
             version = _version(response)
             if version:
@@ -106,7 +106,7 @@ class HttpFile:
         if status >= 500 or status == 429:
             raise ConnectionError(f"the server answers {status}")
         cure = {
-            401: "the server wants a name and password; give https://name:password@server/path",
+            401: "the server wants a name and password; use https://name:password@server/path",
             403: "the server refuses; a presigned address may have expired",
             404: "the server has no such file; check the address",
         }

@@ -63,7 +63,7 @@ class Lines:
     def peek(self, most: int) -> list[bytes]:
         """The next lines without their ends, blank ones left out: `most` of them, or what lies in `LOOKED_AT` bytes.
 
-        They stay to be read. The first line is given whole, however long it is (up to `LONGEST_LINE`).
+        They stay to be read. The first line is returned whole, however long it is (up to `LONGEST_LINE`).
         """
         ended = False
         while not ended and self._unread.count(b"\n") < 2 * most + MOST_LINES and len(self._unread) < LOOKED_AT:
@@ -87,7 +87,7 @@ class Lines:
         Raises:
             LineTooLong: after all lines before that one.
         """
-        reads = len(self._unread) < self._chunk  # else what `peek` looked at, or was given back, is a chunk already
+        reads = len(self._unread) < self._chunk  # else what `peek` looked at, or was put back, is a chunk already
         while True:
             buffer = bytearray(len(self._unread) + self._chunk * reads)
             buffer[: len(self._unread)] = self._unread

@@ -40,7 +40,7 @@ def open_csv(csv: str, version: str = "") -> Iterator[OpenCsv]:
 
     Args:
         csv: its address.
-        version: the one that `Source.version` gave; where the place keeps versions, this very one is read.
+        version: the one that `Source.version` returned; where the place keeps versions, this very one is read.
 
     Raises:
         UserError: it is not there, may not be read, is damaged, or is an archive that is refused.

@@ -37,7 +37,7 @@ class Session(requests.Session):
                 resp.close()
                 raise UserError(
                     f"{self._address}: the server sends on to {shown(there)}, which is in a private network, and is "
-                    "not followed there; give that address itself if you trust it"
+                    "not followed there; use that address itself if you trust it"
                 )
         return target
 

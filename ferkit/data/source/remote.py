@@ -64,7 +64,7 @@ class RemoteFile(io.RawIOBase):
             if self._size is None:
                 raise UserError(
                     f"{self._address}: a .zip is read from its end, and the server does not say where that is; "
-                    "fetch it and give its path"
+                    "fetch it and use its path"
                 )
             offset += self._size
         elif whence == os.SEEK_CUR:
@@ -102,7 +102,7 @@ class RemoteFile(io.RawIOBase):
                     of = "" if self._size is None else f" of {self._size:,}"
                     raise UserError(
                         f"{self._address}: the connection broke at byte {self._at:,}{of} and could not be taken "
-                        f"up again ({error}); try again, or fetch the file and give its path"
+                        f"up again ({error}); try again, or fetch the file and use its path"
                     ) from error
             time.sleep(pause)
             pause *= 2

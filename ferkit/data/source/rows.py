@@ -111,7 +111,7 @@ class CsvReader:
     def _count_cells(self, rows: list[list[bytes]]) -> int:
         """How many cells most rows have: as many header, or some empty ones more."""
         if not rows:
-            raise UserError(f"{self.name}: has a header and no rows; give a CSV with a face on every line")
+            raise UserError(f"{self.name}: has a header and no rows; use a CSV with a face on every line")
         fit = Counter(len(row) for row in rows if self.columns.fit(row))
         if not fit:
             has = f"{len(rows[0])} cells" if rows[0] else "a quote that is not closed"
@@ -185,7 +185,7 @@ class CsvReader:
                     yield rows
         if too_long:
             raise UserError(
-                f"{self.name}: row {first} has over {LONGEST_LINE:,} bytes; give a CSV with one face a line, "
+                f"{self.name}: row {first} has over {LONGEST_LINE:,} bytes; use a CSV with one face a line, "
                 "and a line feed at the end of each"
             )
 

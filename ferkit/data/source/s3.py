@@ -45,7 +45,7 @@ class S3Object:
         self._bucket, self._key = split_bucket(self.address)
         self.name = self._key.rpartition("/")[2]
         if not self._bucket or not self.name:
-            raise UserError(f"{address}: names no object; give s3://bucket/key")
+            raise UserError(f"{address}: names no object; use s3://bucket/key")
         try:
             # A session of its own: boto3's default one keeps the first credentials for the life of the process.
             self._client = boto3.Session().client("s3", config=SETTINGS)

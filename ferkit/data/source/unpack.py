@@ -107,7 +107,7 @@ def _choose(known: dict[str, int], asked: str, name: str) -> tuple[str, tuple[st
             found = ", ".join(shown(member) for member in [*named, *known][:5]) or "nothing"
             raise UserError(
                 f"{name}: {'several files' if named else 'no file'} in it {'are' if named else 'is'} called "
-                f"{shown(asked)} (in it: {found}); give the whole name of one behind `#`"
+                f"{shown(asked)} (in it: {found}); use the whole name of one behind `#`"
             )
         chosen = (exact or named)[0]
     else:
@@ -157,7 +157,7 @@ def _find_in_zip(raw: BinaryIO, name: str, asked: str, stack: ExitStack) -> Unpa
         known: dict[str, int] = {}
         for member in members.values():
             if member.flag_bits & 1:
-                raise UserError(f"{name}: {shown(member.filename)} in it has a password; unpack it and give the CSV")
+                raise UserError(f"{name}: {shown(member.filename)} in it has a password; unpack it and use the CSV")
             with archive.open(member) as stream:
                 known[member.filename] = _known_columns(stream.readline(LONGEST_HEADER))
         chosen, others = _choose(known, asked, name)
@@ -212,7 +212,7 @@ def _known_columns(header: bytes) -> int:
 
 def _refuse_too_many(members: int, name: str) -> None:
     if members > MOST_MEMBERS:
-        raise UserError(f"{name}: has over {MOST_MEMBERS:,} members; give an archive of one CSV")
+        raise UserError(f"{name}: has over {MOST_MEMBERS:,} members; use an archive of one CSV")
 
 
 def _refuse_hostile(members: Iterable[str], name: str) -> None:

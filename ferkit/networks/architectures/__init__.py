@@ -28,7 +28,7 @@ class Architecture(Protocol):
 
 
 def names() -> list[str]:
-    """All architectures, by the names a candidate gives them. Imports none."""
+    """All architectures, by the names that a candidate uses. Imports none."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
 
 

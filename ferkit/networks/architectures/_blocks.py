@@ -43,7 +43,7 @@ class Scaled(Settings):
     @classmethod
     def _needs_depth(cls, residual: bool, info: ValidationInfo) -> bool:
         if residual and info.data.get("depth", 1) < 2:
-            raise ValueError("there is nothing to go round with depth 1; give depth 2 or more")
+            raise ValueError("there is nothing to go round with depth 1; set depth 2 or more")
         return residual
 
     def wide(self, filters: int) -> int:
@@ -80,7 +80,7 @@ def check_size(x: Any, architecture: str, number: int, parameters: Scaled) -> No
     if min(height, width) < (4 if parameters.padding == "valid" else 2):
         raise UserError(
             f"{architecture}.filters: only {height}x{width} pixels are left for block {number + 1}; "
-            f"give at most {number} numbers of filters, padding=same, or larger faces"
+            f"set at most {number} numbers of filters, padding=same, or larger faces"
         )
 
 

@@ -160,7 +160,7 @@ def test_validation_test_and_what_ingest_recorded_are_kept(faces: Path, tmp_path
     assert new["balance"]["parameters"]["strategy"] == strategy
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(faces: Path, tmp_path: Path) -> None:
+def test_the_same_seed_produces_the_same_bytes_and_another_seed_others(faces: Path, tmp_path: Path) -> None:
     for name, seed in (("first", 3), ("second", 3), ("other", 4)):
         balance_classes(faces, tmp_path / name, Balance(seed=seed))
     assert _files(tmp_path / "first") == _files(tmp_path / "second")
@@ -246,7 +246,7 @@ def test_a_failed_proof_leaves_nothing(faces: Path, tmp_path: Path, monkeypatch:
 
 
 def test_a_folder_that_is_no_data_set_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="give the output folder of ingest or balance"):
+    with pytest.raises(UserError, match="use the output folder of ingest or balance"):
         balance_classes(tmp_path, tmp_path / "balanced", Balance())
 
 

@@ -92,7 +92,7 @@ def test_an_emotion_without_faces_is_named() -> None:
         ({"mix": {"rotate": 1}}, r"balance\.mix: no such technique 'rotate'; did you mean 'rotation'\?"),
         ({"mix": {"blur": 0}}, r"balance\.mix: at least one technique needs a share above 0"),
         ({"mix": {"blur": -1}}, r"balance\.mix: the share of blur must be 0 or more"),
-        ({"blur": [2, 1]}, r"balance\.blur: give \[smallest, largest\]"),
+        ({"blur": [2, 1]}, r"balance\.blur: use \[smallest, largest\]"),
         ({"per_clas": 3}, r"balance\.per_clas: no such parameter; did you mean 'per_class'\?"),
     ],
 )

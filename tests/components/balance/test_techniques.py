@@ -187,7 +187,7 @@ def test_every_technique_takes_any_side(side: int) -> None:
 
 
 def test_draws_are_splitmix64() -> None:
-    """Against the reference stream for the state 1234567, as the algorithm's C code by Vigna gives it."""
+    """Against the reference stream for the state 1234567, as the algorithm's C code by Vigna produces it."""
     stream = draw(np.array([1234567], np.uint64), 5)[0].tolist()
     assert stream == [
         6457827717110365317,

@@ -64,7 +64,7 @@ def artifacts(run: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(mlflow.artifacts.download_artifacts(f"runs:/{run.info.run_id}/evaluation", dst_path=target))
 
 
-def test_the_run_has_the_figures_that_scikit_learn_gives(
+def test_the_run_has_the_metrics_that_scikit_learn_computes(
     run: Any, sample_faces: Path, logged_model: LoggedModel
 ) -> None:
     model = load_face_model(f"runs:/{logged_model.run_id}/model")

@@ -106,7 +106,7 @@ def test_keep_and_report_drop_nothing(policy: str, sample_csv: Path, ingested: P
     assert (tmp_path / "faces" / "duplicates.csv").exists() == (policy == "report")
 
 
-def test_the_same_csv_gives_the_same_bytes_and_any_packing_the_same_digests(
+def test_the_same_csv_produces_the_same_bytes_and_any_packing_the_same_digests(
     sample_csv: Path, ingested: Path, tmp_path: Path
 ):
     ingest_csv(str(sample_csv), tmp_path / "again")

@@ -99,7 +99,7 @@ def test_the_run_of_the_backends_plugin_is_adopted(client, monkeypatch):
     assert parent.info.experiment_id == experiment
 
 
-def test_local_runs_are_told_apart_though_kfp_gives_two_the_same_id(client, tmp_path):
+def test_local_runs_are_told_apart_though_kfp_assigns_two_the_same_id(client, tmp_path):
     with local_owner(tmp_path) as one, local_owner(tmp_path) as other:
         first, _ = opened(client, pipeline_run("12345678", owner=one))
         second, _ = opened(client, pipeline_run("12345678", owner=other))

@@ -155,7 +155,7 @@ def test_a_place_that_takes_no_state_is_found_before_training_and_fails_no_candi
 ):
     (tmp_path / "file").write_text("")
     run_id = a_candidate(client)
-    with pytest.raises(OutOfReach, match="give a state_dir that can be written"):
+    with pytest.raises(OutOfReach, match="set a state_dir that can be written"):
         train_candidate(client, run_id, folder, str(tmp_path / "file"), LOG)
     assert state(client, run_id) == ("waiting", "SCHEDULED")
 

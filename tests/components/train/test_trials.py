@@ -99,7 +99,7 @@ def test_killed_and_resumed_a_search_runs_only_the_rest_and_ends_with_the_same_t
     assert len({values_of(run)[:2] for run in unbroken}) == 12
     assert [state_of(run) for run in resumed] == [state_of(run) for run in unbroken]
     assert {state_of(run) for run in unbroken[:5]} == {(State.TRAINED, "FINISHED")}
-    # Which of the later ones are given up hangs on the processor's arithmetic; that they are the same ones does not.
+    # Which of the later ones are pruned hangs on the processor's arithmetic; that they are the same ones does not.
     assert {state_of(run)[0] for run in unbroken[5:]} <= {State.TRAINED, State.PRUNED}
     figures = [[run.data.metrics.get(names.BEST_MACRO_F1) for run in runs] for runs in (resumed, unbroken)]
     assert figures[0] == figures[1]

@@ -72,7 +72,7 @@ def test_training_faces_are_digested_where_augmented_ones_lie_in_long_runs_betwe
 
 
 def test_a_split_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"train\.parquet: no such split; give the output folder of ingest"):
+    with pytest.raises(UserError, match=r"train\.parquet: no such split; use the output folder of ingest"):
         read_split(tmp_path, "train")
 
 

@@ -102,7 +102,7 @@ def test_metrics_per_class_equal_scikit_learn(case: Scores) -> None:
         assert ours["one_vs_rest_accuracy"][label] == sk.accuracy_score(truth == label, called == label)
 
 
-def test_a_stack_of_matrices_gives_what_each_gives_alone() -> None:
+def test_a_stack_of_matrices_returns_what_each_returns_alone() -> None:
     stack = np.stack([Scores(*make()).confusion for make in CASES.values()])
     for name in (
         "accuracy_of_confusions",

@@ -40,7 +40,7 @@ def test_every_resample_keeps_the_number_of_faces_and_the_empty_cells() -> None:
     assert not drawn[:, counts == 0].any()
 
 
-def test_the_same_seed_gives_the_same_draws() -> None:
+def test_the_same_seed_produces_the_same_draws() -> None:
     counts = confusion_matrix(*answers(100, 5))
     assert np.array_equal(resample_counts(counts, 20, seed=7), resample_counts(counts, 20, seed=7))
     assert not np.array_equal(resample_counts(counts, 20, seed=7), resample_counts(counts, 20, seed=8))

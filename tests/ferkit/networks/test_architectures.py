@@ -62,7 +62,7 @@ def test_multi_kernel_is_the_notebooks(axis: str, views: tuple[int, ...], flat: 
 
 
 def test_a_residual_connection_round_nothing_is_refused():
-    with pytest.raises(UserError, match=r"residual: there is nothing to go round with depth 1; give depth 2 or more"):
+    with pytest.raises(UserError, match=r"residual: there is nothing to go round with depth 1; set depth 2 or more"):
         parse_candidate({"architecture": "lenet", "residual": True}, {})
 
 

@@ -131,7 +131,7 @@ class Case:
         return self.client.create_run("1", tags={names.RUN_KIND: "pipeline"}).info.run_id
 
     def evaluate(self, model: int, score: float) -> str:
-        """Gives a candidate the figures that make it evaluated: on validation that score, on test some other."""
+        """Logs the metrics that make a candidate evaluated: on validation that score, on test some other."""
         self.client.set_tag(self.run_ids[model], MLFLOW_PARENT_RUN_ID, self.parent)
         self.client.log_metric(self.run_ids[model], metric("validation", "macro_f1"), score)
         self.client.log_metric(self.run_ids[model], metric("test", "macro_f1"), 0.5)
@@ -183,7 +183,7 @@ def test_every_candidate_is_registered_and_only_the_best_on_validation_is_judged
     assert {version.number for version in versions.versions(case.client)} == {"1", "2"}
 
 
-def test_registering_twice_gives_one_version(case: Case) -> None:
+def test_registering_twice_makes_one_version(case: Case) -> None:
     first, second = case.register(GOOD, BAD), case.register(GOOD, BAD)
     assert first.challenger.version == second.challenger.version
     assert len(versions.versions(case.client)) == 2

@@ -55,7 +55,7 @@ def _cells(row: str) -> list[str]:
     return [re.sub("<[^>]+>", "", cell).strip() for cell in re.findall("<td.*?>(.*?)</td>", row, re.DOTALL)] or [""]
 
 
-def test_nothing_gives_away_who_may_ask_mlflow_or_leads_elsewhere(
+def test_nothing_tells_who_may_ask_mlflow_or_leads_elsewhere(
     candidates: list[CandidateRun], verdict: Verdict, data: Profile, origin: Origin
 ) -> None:
     html = write_report(candidates, verdict, data, replace(origin, tracking_uri="https://ann:pw@mlflow.example"))
@@ -175,7 +175,7 @@ def test_a_class_without_faces_has_no_interval_and_breaks_nothing() -> None:
     assert "nan" not in html.lower().replace("nance", "")
 
 
-def test_the_page_of_a_failed_candidate_gives_its_sentence() -> None:
+def test_the_page_of_a_failed_candidate_has_its_sentence() -> None:
     html = write_candidate_page(candidate("f", "failed", None, "loss <is> no number"), "sqlite:///mlflow.db")
     assert escape("loss <is> no number") in html
 
@@ -214,7 +214,7 @@ def test_a_candidate_that_was_no_finalist_did_not_fail(candidates, verdict, data
     further = [replace(each, tags={names.STATE: each.run_id}) for each in (trained, pruned)]
     html = write_report([*candidates, *further], verdict, data, origin)
     assert "trained, but not among the finalists" in html
-    assert "given up by its search" in html
+    assert "pruned by its search" in html
     assert html.count('<span class="badge failed">') == 1
 
 

@@ -38,7 +38,7 @@ def trial(number: int, state: str, score: float | None = None, failure: str = ""
 
 @pytest.fixture
 def search() -> SearchRecord:
-    """Fourteen trials: the third diverged, the fifth was given up; the twelfth is best, and was evaluated."""
+    """Fourteen trials: the third diverged, the fifth was pruned; the twelfth is best, and was evaluated."""
     trials = [trial(number, State.TRAINED, 0.4 + number / 100) for number in range(1, TRIALS + 1)]
     trials[2] = trial(3, State.FAILED, failure="loss is <no> number after epoch 2")
     trials[4] = trial(5, State.PRUNED, 0.2)

@@ -35,14 +35,14 @@ def test_a_grid_is_every_point_of_every_space():
 
 @pytest.mark.parametrize("method", ["grid", "random"])
 def test_the_order_in_which_a_space_is_written_changes_no_draw(method: str):
-    """kfp hands a dict on with its keys in any order: the same seed gave other trials."""
+    """kfp hands a dict on with its keys in any order: the same seed drew other trials."""
     space = {"width": [0.125, 0.25], "architecture": ["lenet", "multi_kernel"], "dropout": [0.0, 0.1, 0.2]}
     backwards = dict(reversed(space.items()))
     assert drawn(space, method=method) == drawn(backwards, method=method)
 
 
 def test_a_grid_larger_than_allowed_is_refused_before_anything_is_trained():
-    with pytest.raises(UserError, match=r"search.trials: the grid has 200 points, and 12 .*; give trials=200"):
+    with pytest.raises(UserError, match=r"search.trials: the grid has 200 points, and 12 .*; set trials=200"):
         drawn({"architecture": "lenet", "epochs": {"low": 1, "high": 200, "step": 1}}, method="grid", trials=12)
 
 

@@ -27,15 +27,15 @@ def test_one_space_may_be_written_without_a_list():
 @pytest.mark.parametrize(
     ("space", "sentence"),
     [
-        ({}, "space.architecture: a space needs it; give one or a list"),
+        ({}, "space.architecture: a space needs it; use one or a list"),
         ({"architecture": "lenett"}, "space.architecture: there is no 'lenett'; did you mean 'lenet'?"),
         ({"epoch": [1]}, "space.epoch: neither lenet nor train has such a parameter; did you mean 'epochs'?"),
         (
             {"architecture": ["lenet", "multi_kernel"], "global_pool": ["avg"]},
-            "space.global_pool: neither multi_kernel nor train .*give a space for each architecture",
+            "space.global_pool: neither multi_kernel nor train .*write a space for each architecture",
         ),
         ({"epochs": []}, "space.epochs: the list is empty"),
-        ({"epochs": [1, 2, 1]}, "space.epochs: 1 is given twice"),
+        ({"epochs": [1, 2, 1]}, "space.epochs: 1 is listed twice"),
         ({"epochs": [1, None]}, "space.epochs: holds an empty value"),
         ({"epochs": [3, 0]}, r"space.epochs: .* greater than or equal to 1 \(received 0\)"),
         ({"filters": [8, 16]}, r"space.filters: Input should be a valid tuple \(received 8\)"),

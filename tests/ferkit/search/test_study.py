@@ -40,7 +40,7 @@ def run(search: Search, spaces: Spaces, trials: int) -> list[Told]:
 
 
 @pytest.mark.parametrize("space", [RATES, TWO])
-def test_the_same_history_gives_the_same_next_point(space: Any):
+def test_the_same_history_leads_to_the_same_next_point(space: Any):
     search, spaces = asked(space, trials=15, seed=3)
     first = run(search, spaces, 15)
     assert first == run(search, spaces, 15)

@@ -81,7 +81,7 @@ def name(kind: str) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_gives_the_models_probabilities_on_the_test_split(
+def test_a_file_returns_the_models_probabilities_on_the_test_split(
     kind: str, lenet: FaceModel, sample_faces: Path, tmp_path: Path
 ) -> None:
     written = export_model(lenet, kind, tmp_path / name(kind))
@@ -99,7 +99,7 @@ def test_a_file_gives_the_models_probabilities_on_the_test_split(
     assert [path.name for path in tmp_path.iterdir()] == [name(kind)]
 
 
-def test_an_onnx_file_says_what_it_takes_and_gives(small: FaceModel, tmp_path: Path) -> None:
+def test_an_onnx_file_says_what_it_takes_and_returns(small: FaceModel, tmp_path: Path) -> None:
     export_model(small, "onnx", tmp_path / "model.onnx")
     written = onnx.load(tmp_path / "model.onnx")
 

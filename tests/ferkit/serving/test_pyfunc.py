@@ -276,7 +276,7 @@ def test_faces_of_another_size_are_refused(model: FaceModel) -> None:
         model.probabilities(np.zeros((2, 32, 32), np.uint8))
 
 
-def test_a_network_that_gives_no_numbers_is_refused(faces: np.ndarray) -> None:
+def test_a_network_that_returns_no_numbers_is_refused(faces: np.ndarray) -> None:
     class Diverged:
         def probabilities(self, pixels: np.ndarray) -> np.ndarray:
             return np.full((len(pixels), 7), np.nan, np.float32)

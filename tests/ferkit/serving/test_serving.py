@@ -48,7 +48,7 @@ def in_process(logged_model: LoggedModel, faces: np.ndarray) -> np.ndarray:
     return network.predict(faces[..., None], verbose=0)
 
 
-def test_pngs_of_the_sample_get_the_label_that_the_network_gives_in_process(
+def test_pngs_of_the_sample_get_the_label_that_the_network_returns_in_process(
     address: str, faces: np.ndarray, in_process: np.ndarray
 ) -> None:
     response = ask(address, [as_base64_png(face) for face in faces])

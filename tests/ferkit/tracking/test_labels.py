@@ -24,13 +24,13 @@ def test_without_any_there_are_none() -> None:
 @pytest.mark.parametrize(
     ("tags", "said"),
     [
-        (["ticket"], "give key=value"),
-        (["=3"], "give key=value"),
-        (["a`b=3"], "give key=value"),
+        (["ticket"], "write key=value"),
+        (["=3"], "write key=value"),
+        (["a`b=3"], "write key=value"),
         (["mlflow.user=ann"], "mlflow.user is a tag that the pipeline or MLflow sets"),
         (["owner.id=1f"], "owner.id is a tag"),
         (["verdict=approved"], "verdict is a tag"),
-        (["a=1", "a=2"], "a is given twice"),
+        (["a=1", "a=2"], "a is set twice"),
         ([f"a={'x' * 501}"], "at most 250 characters of key and 500 of value"),
     ],
 )

@@ -23,7 +23,7 @@ def waits(settings: Mapping[str, str]) -> list[float]:
     return found
 
 
-def test_a_run_bridges_twenty_seconds_and_gives_up_within_thirty():
+def test_a_run_bridges_twenty_seconds_and_fails_within_thirty():
     waited = sum(waits(OF_A_RUN))
     assert waited > 20
     assert waited + JITTER * int(OF_A_RUN[RETRIES]) <= 30

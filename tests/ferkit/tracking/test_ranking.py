@@ -16,7 +16,7 @@ from ferkit.tracking.ranking import group_runs, order, rank, spread_of, validati
 def run(
     name: str, score: float | None, group: str = "", parent: str = "p", status: str = "FINISHED", **more: float
 ) -> Run:
-    """A candidate's run as MLflow gives it."""
+    """A candidate's run as MLflow returns it."""
     figures = {key.replace("__", "/"): value for key, value in more.items()}
     if score is not None:
         figures[metric("validation", "macro_f1")] = score

@@ -267,5 +267,5 @@ def test_a_store_that_cannot_be_made_is_one_sentence(tmp_path: Path):
         ("sample://?faces=700&seed=1", "sample://?faces=700&seed=1"),
     ],
 )
-def test_addresses_are_shown_without_what_gives_access(address, shown):
+def test_addresses_are_shown_without_secrets(address, shown):
     assert without_secrets(address) == shown

@@ -69,7 +69,7 @@ def test_the_name_tells_network_recipe_and_seed():
 @pytest.mark.parametrize(
     ("candidate", "sentence"),
     [
-        ({}, "architecture: a candidate needs one; give one of lenet, multi_kernel"),
+        ({}, "architecture: a candidate needs one; use one of lenet, multi_kernel"),
         ({"architecture": "lenett"}, "architecture: there is no 'lenett'; did you mean 'lenet'?"),
         ({"architecture": "lenet", "epoch": 3}, "epoch: neither lenet nor train has such a parameter; did you mean"),
         ({"architecture": "lenet", "kernels": [3]}, "kernels: neither lenet nor train"),

@@ -73,7 +73,7 @@ def test_it_learns_in_bfloat16_with_sgd_on_crops(stripes: Faces):
 
 def test_a_crop_larger_than_a_face_is_refused(stripes: Faces):
     with pytest.raises(
-        UserError, match=r"train.crop_size: a face has 24x24 pixels; give at most 24, or 0 .*\(received 25\)"
+        UserError, match=r"train.crop_size: a face has 24x24 pixels; set at most 24, or 0 .*\(received 25\)"
     ):
         train(small(crop_size=25), stripes)
 
@@ -209,7 +209,7 @@ def test_divergence_and_resume_are_the_same_with_and_without_onednn(onednn: str)
 
 def test_a_loss_that_is_no_number_ends_it_with_a_sentence(stripes: Faces):
     infinite = np.full(7, np.inf, np.float32)
-    with pytest.raises(Diverged, match=r"the loss is not a number after epoch 1 of 3; give a smaller learning_rate"):
+    with pytest.raises(Diverged, match=r"the loss is not a number after epoch 1 of 3; set a smaller learning_rate"):
         train(small(), stripes, weights=infinite)
 
 

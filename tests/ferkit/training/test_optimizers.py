@@ -11,7 +11,7 @@ def test_every_step_is_exact(passes: Callable[[str, str], None]):
     passes("optimizers_check.py", "exact")
 
 
-def test_a_recipe_gives_sgd_steps_of_its_own_and_what_is_given_goes_before_them():
+def test_a_recipe_has_sgd_steps_of_its_own_and_what_is_set_goes_before_them():
     def settings(**given: object) -> tuple[str, float | None, float | None]:
         train = parse_candidate({"architecture": "lenet", **given}, {}).train
         return train.optimizer, train.learning_rate, train.weight_decay

@@ -25,8 +25,8 @@ def test_what_a_killed_save_left_is_removed(tmp_path: Path):
 @pytest.mark.parametrize(
     ("code", "cure"),
     [
-        ("AccessDenied", r"\(AccessDenied\).*; give a state_dir that can be read, or allow s3:ListBucket \("),
-        ("NoSuchBucket", r"\(NoSuchBucket\).*; give a state_dir that can be read$"),
+        ("AccessDenied", r"\(AccessDenied\).*; set a state_dir that can be read, or allow s3:ListBucket \("),
+        ("NoSuchBucket", r"\(NoSuchBucket\).*; set a state_dir that can be read$"),
     ],
 )
 def test_a_refusal_of_s3_is_one_sentence(code: str, cure: str):
@@ -55,7 +55,7 @@ def test_an_s3_that_never_answers_is_given_up_within_30_s(failure: Any, monkeypa
     monkeypatch.setattr("ferkit.training.state.time.sleep", wait)
     monkeypatch.setattr("ferkit.training.state.time.monotonic", lambda: clock[0])
     monkeypatch.setattr(store.client, "put_object", never_answers)
-    with pytest.raises(OutOfReach, match="give a state_dir that can be written"):
+    with pytest.raises(OutOfReach, match="set a state_dir that can be written"):
         store.save(State())
     assert 2 * timeout <= clock[0] <= 30
 
@@ -72,7 +72,7 @@ def test_a_state_that_is_damaged_or_not_to_be_read_is_one_sentence(tmp_path: Pat
             open_state(store)
     store.path.unlink()
     store.path.mkdir()
-    with pytest.raises(OutOfReach, match=r"training's state: .*; give a state_dir that can be read"):
+    with pytest.raises(OutOfReach, match=r"training's state: .*; set a state_dir that can be read"):
         open_state(store)
 
 

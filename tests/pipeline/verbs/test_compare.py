@@ -206,7 +206,7 @@ def test_without_a_digest_row_numbers_and_labels_decide(store: Store) -> None:
 def test_a_run_is_found_by_the_beginning_of_its_id(store: Store) -> None:
     run = store.pipeline_run({"a": 0.5})["a"]
     assert find_run(store.client, run[:7]).info.run_id == run
-    for beginning, said in (("0" * 7, "no such run"), (run[:6], "give 7 to 32"), ("'; --", "give 7 to 32")):
+    for beginning, said in (("0" * 7, "no such run"), (run[:6], "use 7 to 32"), ("'; --", "use 7 to 32")):
         with pytest.raises(UserError, match=said):
             find_run(store.client, beginning)
 

@@ -31,10 +31,10 @@ def test_the_champion_is_written_to_the_formats_own_name(
     monkeypatch.chdir(tmp_path)
     result = ferpipe(logged_model, "--format", "onnx")
     assert result.exit_code == 0, result.output
-    first, takes, gives = result.stdout.splitlines()
+    first, takes, returns = result.stdout.splitlines()
     assert first.startswith("facial-expression.onnx: 0.0 MB, from models:/facial-expression@champion; probabilities")
     assert takes == "takes faces, uint8 (n, 48, 48, 1), grey levels 0..255"
-    assert gives == f"gives probabilities, float32 (n, 7): {', '.join(EMOTIONS)}"
+    assert returns == f"returns probabilities, float32 (n, 7): {', '.join(EMOTIONS)}"
     assert [path.name for path in tmp_path.iterdir()] == ["facial-expression.onnx"]
 
 

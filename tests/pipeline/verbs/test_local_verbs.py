@@ -170,7 +170,7 @@ def test_doctor_names_the_cure_for_a_server_that_does_not_answer():
 def test_doctor_finds_a_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(doctor.os, "access", lambda *_: False)
     finding = doctor.look_at_disk(tmp_path / "new" / "home")
-    assert (finding.state, finding.cure) == ("missing", "give another folder with --home")
+    assert (finding.state, finding.cure) == ("missing", "use another folder with --home")
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_a_broken_picture_is_named_and_the_others_are_answered(logged_model: Log
     assert result.exit_code == 1
     answer = json.loads(result.stdout)
     assert len(answer["faces"]) == 3
-    assert "broken.png: no picture; give PNG, JPEG, WEBP, GIF or BMP" in answer["refused"][0]
+    assert "broken.png: no picture; use PNG, JPEG, WEBP, GIF or BMP" in answer["refused"][0]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_broken_picture_is_named_and_the_others_are_answered(logged_model: Log
         (["absent.png"], "absent.png: No such file"),
         (["absent.csv"], "absent.csv: no such file"),
         (["absent"], "absent: no such file"),
-        ([""], "an empty name was given"),
+        ([""], "an empty name was passed"),
         (["empty"], "empty: no picture in this folder"),
         (["a\nb.png"], "a\\nb.png: No such file"),
         (["http://[your-server]/a.csv"], "brackets in an address are for IPv6"),
@@ -138,7 +138,7 @@ def test_a_folder_is_told_by_first_bytes_and_what_is_not_answered_is_named(
     assert names == ["a.jfif", "b.jpe", "c.webp", "d.gif", "e"]
     refused = {Path(sentence.partition(":")[0]).name: sentence for sentence in answer["refused"]}
     assert set(refused) == {"f.tif", "g.heic", "labels.csv", "empty.png", "gone.png", "elsewhere", "pipe.png"}
-    assert "f.tif: a TIFF; give PNG" in refused["f.tif"]
+    assert "f.tif: a TIFF; use PNG" in refused["f.tif"]
     assert "a HEIC" in refused["g.heic"]
     assert "not followed" in refused["elsewhere"]
 

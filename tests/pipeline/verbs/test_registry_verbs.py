@@ -169,7 +169,7 @@ def test_compare_as_csv_reads_back(uri: str) -> None:
     assert float(lines[1]["macro_f1_difference"]) == pytest.approx(-0.4, abs=1e-9)
 
 
-def test_compare_gives_the_address_in_the_mlflow_ui(uri: str) -> None:
+def test_compare_returns_the_address_in_the_mlflow_ui(uri: str) -> None:
     address = ferpipe(uri, "compare", "--open").stdout.strip()
     assert address.startswith("http://127.0.0.1:5000/#/compare-runs?runs=%5B%22")
     assert address.endswith("&workflowType=machine_learning")  # else MLflow's page for language models

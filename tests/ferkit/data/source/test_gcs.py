@@ -169,5 +169,5 @@ def test_without_credentials_it_says_which(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("address", ["gs://faces", "gs://faces/", "gs:///a.csv", "gs://faces/folder/"])
 def test_an_address_without_an_object(address: str):
-    with pytest.raises(UserError, match="names no object; give gs://bucket/key"):
+    with pytest.raises(UserError, match="names no object; use gs://bucket/key"):
         find_source(address)

@@ -58,7 +58,7 @@ def test_out_of_the_internet_into_a_private_network_is_not_followed_and_not_quot
         find_source(f"http://ann:secret@localhost:{server.server_port}/").version()
     assert str(refused.value) == (
         f"http://localhost:{server.server_port}/: the server sends on to 127.0.0.1, which is in a private network, and "
-        "is not followed there; give that address itself if you trust it"
+        "is not followed there; use that address itself if you trust it"
     )
     assert [(host, path) for host, path, _ in server.asked] == [("localhost", "/")]
 

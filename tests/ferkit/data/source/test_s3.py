@@ -74,7 +74,7 @@ def test_an_endpoint_that_is_no_address_is_one_sentence(endpoint: str, monkeypat
 
 @pytest.mark.parametrize("address", ["s3://faces", "s3://faces/", "s3://faces/data/"])
 def test_an_address_without_an_object(address: str):
-    with pytest.raises(UserError, match="names no object; give s3://bucket/key"):
+    with pytest.raises(UserError, match="names no object; use s3://bucket/key"):
         find_source(address)
 
 

@@ -160,7 +160,7 @@ def test_refuses_an_archive_of_too_many_members(pack: Callable, tmp_path: Path, 
     monkeypatch.setattr("ferkit.data.source.unpack.MOST_MEMBERS", 3)
     members = {f"{number}.txt": b"" for number in range(3)}
     assert read(pack({**dict(list(members.items())[:2]), "fer.csv": CSV}, tmp_path / "few"))[0] == CSV
-    with pytest.raises(UserError, match="has over 3 members; give an archive of one CSV"):
+    with pytest.raises(UserError, match="has over 3 members; use an archive of one CSV"):
         read(pack({**members, "fer.csv": CSV}, tmp_path / "many"))
 
 
@@ -171,7 +171,7 @@ def test_refuses_a_zip_with_a_password(tmp_path: Path):
     data[6] |= 1  # the flag of encryption, in the member's header and in the directory's entry
     data[directory + 8] |= 1
     path.write_bytes(data)
-    with pytest.raises(UserError, match=r"fer.csv in it has a password; unpack it and give the CSV"):
+    with pytest.raises(UserError, match=r"fer.csv in it has a password; unpack it and use the CSV"):
         read(path)
 
 
