@@ -66,7 +66,7 @@ class Plan:
 
 
 def plan_new_faces(emotion: np.ndarray, parameters: Balance) -> Plan:
-    """Plans the new faces of `augment` and `oversample`.
+    """Plans the new faces of `augmented_oversampling` and `oversample`.
 
     Args:
         emotion: uint8 (n,), of every training face.

@@ -208,7 +208,7 @@ def _refuse_divergence(loss: float, model: Any, network: keras.Model, number: in
         return
     raise Diverged(
         f"{spoilt} after epoch {number} of {settings.epochs}; set a smaller learning_rate "
-        f"(received {settings.learning_rate}), or a longer warmup (received {settings.warmup_ratio})"
+        f"(received {settings.learning_rate}), or a larger warmup_ratio (received {settings.warmup_ratio})"
     )
 
 
