@@ -78,7 +78,7 @@ ENTRY_POINTS = {
             {
                 "data": REQUIRED,
                 "architecture": REQUIRED,
-                "state_dir": "folder where a killed training finds its state again (default: none is kept)",
+                "state_dir": "folder of the training state, for a killed training to resume from (default: none)",
             },
             Train,
         ),

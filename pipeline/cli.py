@@ -1,4 +1,4 @@
-"""The `ferpipe` command: run the pipeline, look at what came out, promote a model."""
+"""The `ferpipe` command: run the pipeline, look at the results, promote a model."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ VERBS = {
     "search": "run it with a search in place of candidates: grid, random or TPE",
     "compile": "write the pipeline as a file for Kubeflow",
     "submit": "run it on a Kubeflow cluster, now or on a schedule",
-    "runs": "the last pipeline runs, a line each",
-    "show": "one run on a screen: data, parameters, metrics, verdict, report",
-    "report": "where a run's report is, or in the browser",
-    "compare": "candidates side by side, with intervals",
-    "ensemble": "join models that exist into one",
+    "runs": "list the last pipeline runs",
+    "show": "one run in detail: data, parameters, metrics, verdict, report",
+    "report": "print the path of a run's report, or open it",
+    "compare": "compare candidates in a table, with intervals",
+    "ensemble": "join existing models into one",
     "gate": "score a registered version against today's champion",
     "promote": "make an approved version the champion",
     "rollback": "make the previous champion the champion again",
-    "history": "every promotion and rollback there was",
-    "repair": "put aliases where the record of promotions says",
-    "webhook": "have an MLflow server tell a service about a new champion",
-    "predict": "say what the faces in images or a CSV express",
+    "history": "list all promotions and rollbacks",
+    "repair": "restore aliases from the record of promotions",
+    "webhook": "have the MLflow server notify a service of a new champion",
+    "predict": "predict the emotions of faces in images or a CSV",
     "export": "write a model as one file for ONNX Runtime or LiteRT",
     "sample": "draw a synthetic data set in FER2013's form",
     "ui": "open the MLflow UI on this machine's runs",
-    "clean": "remove what local runs left behind that nobody needs",
-    "doctor": "say what is missing on this machine, and the cure",
+    "clean": "remove files of local runs that are no longer needed",
+    "doctor": "check this machine, and print how to install what is missing",
 }
 
 
@@ -87,8 +87,7 @@ class Verbs(click.Group):
 def cli() -> None:
     """Facial-expression experiments with Kubeflow and MLflow: from a CSV of faces to a promoted model.
 
-    Every command takes --help. Where nothing else is said, runs are logged to MLFLOW_TRACKING_URI, else to
-    ./mlflow.db.
+    Every command takes --help. By default runs are logged to MLFLOW_TRACKING_URI, else to ./mlflow.db.
     """
 
 

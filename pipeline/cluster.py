@@ -54,9 +54,9 @@ class Retry(Settings):
 
     section: ClassVar[str] = "cluster.retry"
 
-    wait_seconds: int = Field(default=30, ge=0, description="before the first further attempt")
+    wait_seconds: int = Field(default=30, ge=0, description="seconds before the first further attempt")
     factor: int = Field(
-        default=2, ge=1, description="the wait grows by this with every attempt; whole, as Argo takes it"
+        default=2, ge=1, description="factor by which the wait grows with every attempt; whole, as Argo takes it"
     )
 
     def longest_wait(self, retries: int) -> int:
@@ -123,27 +123,29 @@ class Cluster(Settings):
         default=None, description="volume that keeps training's state from one attempt to the next"
     )
     state_prefix: str = Field(
-        default="", pattern=r"^(s3://[^/]+(/.*)?)?$", description="the same under an s3:// prefix"
+        default="",
+        pattern=r"^(s3://[^/]+(/.*)?)?$",
+        description="s3:// prefix for training's state, in place of a volume",
     )
     data: Claim | None = Field(default=None, description="volume that holds CSVs, for locate and ingest")
     secrets: list[FromSecret] = Field(default=[], description="credentials: MLflow's, S3's, the webhook's address")
     config_maps: list[FromSecret] = Field(default=[], description="settings that are no secret, such as an S3 endpoint")
     service_account: str = Field(
         default="",
-        description="that pods run as; empty for the namespace's own. `submit` sends it: a run started in Kubeflow's "
-        "UI has the one that is chosen there",
+        description="service account of the pods; empty for the namespace's own. `submit` sends it: a run started "
+        "in Kubeflow's UI has the one that is chosen there",
     )
     image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = Field(
-        default="IfNotPresent", description="as Kubernetes has it"
+        default="IfNotPresent", description="Kubernetes' imagePullPolicy"
     )
     image_pull_secrets: list[str] = Field(default=[], description="Secrets with the registry's credentials")
     labels: dict[str, str] = Field(
-        default={}, description="on the pods of the steps, not of the drivers before them: docs/kubeflow.md"
+        default={}, description="labels of the pods of the steps, not of the drivers before them: docs/kubeflow.md"
     )
     annotations: dict[str, str] = Field(
         default={},
-        description="on the pods of the steps, such as sidecar.istio.io/inject: 'false'; those of the drivers follow "
-        "the administrator's DRIVER_POD_ANNOTATIONS: docs/kubeflow.md",
+        description="annotations of the pods of the steps, such as sidecar.istio.io/inject: 'false'; those of the "
+        "drivers follow the administrator's DRIVER_POD_ANNOTATIONS: docs/kubeflow.md",
     )
     deadline_hours: int | None = Field(
         default=None, ge=1, le=50_000, description="the whole run is ended after this long; never if left out"

@@ -49,12 +49,14 @@ class Parameters(Settings):
     )
     candidates: list[dict[str, Any]] = Field(
         default=[{"architecture": "lenet"}, {"architecture": "multi_kernel"}],
-        description="what to train: a list of {architecture, seed, any parameter of `train` or of that architecture}; "
-        "with `seeds: [0, 1, 2]` in place of `seed` a candidate is trained once for each, as one group; none with a "
-        "search",
+        description="what to train: a list of {architecture, seed, any parameter of `train` or of that "
+        "architecture}; with `seeds: [0, 1, 2]` in place of `seed` a candidate is trained once for each, as one "
+        "group; not used with a search",
     )
     search: Search = Field(default_factory=Search)
-    experiment: str = Field(default=EXPERIMENT, min_length=1, description="MLflow experiment")
+    experiment: str = Field(
+        default=EXPERIMENT, min_length=1, description="MLflow experiment that the runs are logged to"
+    )
     registered_model: str = Field(
         default="",
         pattern="^[^/:@]*$",
@@ -62,7 +64,7 @@ class Parameters(Settings):
         f"drawn sample {SAMPLE_MODEL}",
     )
     recipe: str = Field(
-        default="", description="train.recipe, where Kubeflow's form has a field for it; empty: as `train` says"
+        default="", description="train.recipe, where Kubeflow's form has a field for it; empty: the value of `train`"
     )
     ingest: Ingest = Field(default_factory=Ingest)
     balance: Balance = Field(default_factory=Balance)

@@ -19,17 +19,18 @@ class StepResources(Settings):
 
     section: ClassVar[str] = "cluster.steps"
 
-    cpu: str = Field(default="250m", description="cores asked for: `2`, or `500m` for half a core")
-    cpu_limit: str = Field(default="", description="cores at most; empty for no limit (a limit throttles)")
-    memory: str = Field(default="512Mi", description="memory asked for, such as `4Gi`")
-    memory_limit: str = Field(default="", description="memory at most; empty for none")
+    cpu: str = Field(default="250m", description="cores requested: `2`, or `500m` for half a core")
+    cpu_limit: str = Field(default="", description="limit of cores; empty for no limit (a limit throttles)")
+    memory: str = Field(default="512Mi", description="memory requested, such as `4Gi`")
+    memory_limit: str = Field(default="", description="limit of memory; empty for none")
     timeout_minutes: int = Field(default=60, ge=0, description="an attempt's pod is ended after this long; 0 for never")
     retries: int = Field(
         default=2,
         ge=0,
         le=20,
-        description="further attempts; training goes on where it was. With Kubeflow's own Argo settings only after a "
-        "pod was deleted or lost, not after a step failed or was killed for memory: docs/kubeflow.md has the cure",
+        description="further attempts; training resumes from its last state. With Kubeflow's own Argo settings "
+        "only after a pod was deleted or lost, not after a step failed or was killed for memory: docs/kubeflow.md "
+        "has the cure",
     )
 
     @field_validator("cpu", "cpu_limit")

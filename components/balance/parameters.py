@@ -23,28 +23,37 @@ class Balance(Settings):
 
     strategy: Literal["augmented_oversampling", "oversample", "class_weight", "none"] = Field(
         default="augmented_oversampling",
-        description="augmented_oversampling: new faces made from rare ones; oversample: copies of them; class_weight: "
-        "no new faces, rare ones weigh more in the loss; none: as they are",
+        description="augmented_oversampling: new faces augmented from rare ones; oversample: copies of them; "
+        "class_weight: no new faces, rare ones weigh more in the loss; none: unchanged",
     )
     per_class: int = Field(
         default=0,
         ge=0,
         le=10_000_000,
-        description="faces of every emotion after augmented_oversampling or oversample; 0: as many as the most "
-        "frequent one has. No face is ever dropped. Training time grows with it",
+        description="faces per emotion after augmented_oversampling or oversample; 0: as many as the most "
+        "frequent emotion has. No face is ever dropped. Training time grows with it",
     )
     mix: dict[str, float] = Field(
         default=dict.fromkeys(TECHNIQUES, 1.0),
         min_length=1,
-        description="shares of the techniques in augmented_oversampling, relative to each other: "
-        "mask, rotation, blur, flip, salt; one left out is not used",
+        description="shares of the techniques mask, rotation, blur, flip and salt in augmented_oversampling, "
+        "relative to each other; one left out is not used",
     )
-    rotation: int = Field(default=45, ge=1, le=180, description="rotation: largest angle, degrees to either side")
+    rotation: int = Field(
+        default=45, ge=1, le=180, description="largest angle of the technique rotation in degrees, to either side"
+    )
     blur: tuple[float, float] = Field(
-        default=(0.5, 1.5), description="blur: smallest and largest sigma, pixels, 0.3 to 3"
+        default=(0.5, 1.5), description="smallest and largest sigma of the technique blur in pixels, 0.3 to 3"
     )
-    salt: float = Field(default=0.05, gt=0, le=0.5, description="salt: fraction of pixels turned white")
-    seed: int = Field(default=0, ge=0, lt=2**63, description="of every choice; the same on any number of cores")
+    salt: float = Field(
+        default=0.05, gt=0, le=0.5, description="fraction of pixels that the technique salt turns white"
+    )
+    seed: int = Field(
+        default=0,
+        ge=0,
+        lt=2**63,
+        description="seed of every random choice; results are the same on any number of cores",
+    )
 
     @field_validator("mix")
     @classmethod

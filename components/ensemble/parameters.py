@@ -18,10 +18,11 @@ class Ensemble(Settings):
         default=3,
         ge=2,
         le=32,
-        description="finalists to join at most, the best on validation; its time and its file are the sum of theirs",
+        description="largest number of finalists to join, the best on validation; prediction time and file size "
+        "are the sums of theirs",
     )
     weights: Literal["equal", "fitted", "none"] = Field(
         default="equal",
-        description="of the members' probabilities: `equal`, `fitted` to validation by maximum likelihood (its metric "
-        "for choosing is cross-fitted), or `none` for no ensemble",
+        description="weights of the members' probabilities: `equal`; `fitted` on validation by maximum likelihood "
+        "(the metric that selects it is cross-fitted); `none` for no ensemble",
     )

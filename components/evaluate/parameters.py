@@ -16,16 +16,16 @@ class Evaluate(Settings):
 
     test: bool = Field(
         default=True,
-        description="whether the test split is read; false for ablations and tuning, whose tables then show validation "
-        "alone, and of which nothing is registered",
+        description="read the test split; false for ablations and tuning, whose tables then show validation "
+        "alone, and which register nothing",
     )
     resamples: int = Field(
         default=10_000,
         ge=100,
         le=1_000_000,
-        description="bootstrap resamples behind every 95% interval; 10,000 take a tenth of a second",
+        description="bootstrap resamples of every 95% interval; 10,000 take a tenth of a second",
     )
-    seed: int = Field(default=0, ge=0, description="of the bootstrap and of the choice of faces to show")
+    seed: int = Field(default=0, ge=0, description="seed of the bootstrap and of the choice of faces to show")
     mistakes: int = Field(
-        default=24, ge=1, le=100, description="how many of the most confident mistakes on test to show, as pictures"
+        default=24, ge=1, le=100, description="number of the most confident mistakes on test to show as pictures"
     )

@@ -16,25 +16,34 @@ class Ingest(Settings):
 
     duplicates: Literal["drop_from_train", "keep", "report"] = Field(
         default="drop_from_train",
-        description="identical pixels: `drop_from_train` takes training rows out that occur in validation or test, and "
-        "repeats within train; `keep` leaves all (comparable with published figures); `report` leaves and lists all",
+        description="identical pixels: `drop_from_train` removes training rows that occur in validation or test, "
+        "and repeats within train; `keep` keeps all (comparable with published results); `report` keeps and lists "
+        "all",
     )
-    reject_constant: bool = Field(default=True, description="turn away faces of one single grey level")
+    reject_constant: bool = Field(default=True, description="reject faces of one single grey level")
     max_rejected_fraction: float = Field(
-        default=0.1, ge=0, le=1, description="of all rows, how many may be unusable before ingest fails, 0..1"
+        default=0.1, ge=0, le=1, description="largest fraction of rejected rows, 0..1; with more of them ingest fails"
     )
     split_by: Literal["usage", "seed"] = Field(
         default="usage",
-        description="`usage`: the column Usage says which split a face is in, where the CSV has one; `seed`: the faces "
-        "are split by split_seed, whatever Usage says (for a CSV whose Usage is empty or means something else)",
+        description="`usage`: by the column Usage, where the CSV has one; `seed`: at random by split_seed, "
+        "whatever Usage says (for a CSV whose Usage is empty or means something else)",
     )
     validation_fraction: float = Field(
-        default=0.1, gt=0, lt=1, description="of the faces, for validation, 0..1; only where faces are split by seed"
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="fraction of the faces for validation, 0..1; used only where faces are split by seed",
     )
     test_fraction: float = Field(
-        default=0.1, gt=0, lt=1, description="of the faces, for test, 0..1; only where faces are split by seed"
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="fraction of the faces for test, 0..1; used only where faces are split by seed",
     )
-    split_seed: int = Field(default=0, ge=0, description="which faces go where; only where they are split by seed")
+    split_seed: int = Field(
+        default=0, ge=0, description="seed of the random split; used only where faces are split by seed"
+    )
 
     @model_validator(mode="after")
     def _leave_some_for_train(self) -> Self:

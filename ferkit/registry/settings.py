@@ -16,43 +16,44 @@ class Register(Settings):
 
     comparison: Literal["non_inferiority", "superiority"] = Field(
         default="non_inferiority",
-        description="what a challenger has to show against the champion: that it is not worse by more than the allowed "
-        "loss (non_inferiority), or that it is better (superiority: the interval lies above 0)",
+        description="test of a challenger against the champion: not worse by more than the allowed loss "
+        "(non_inferiority), or better (superiority: the interval lies above 0)",
     )
     allowed_loss: float = Field(
         default=0.02,
         ge=0,
         le=1,
         description="macro-F1 that a challenger may lose, 0..1; on FER2013's 3,589 test rows the interval reaches "
-        "about 0.02 to either side, so a smaller loss asks for a challenger that is really better",
+        "about 0.02 to either side, so a smaller loss requires a challenger that is really better",
     )
     allowed_recall_loss: float = Field(
         default=0.05,
         ge=0,
         le=1,
-        description="recall that a challenger may lose on any one class, 0..1; a class counts as ruined when its whole "
-        "interval lies below",
+        description="recall that a challenger may lose on any one class, 0..1; a class counts as ruined when its "
+        "whole interval lies below",
     )
     floor_macro_f1: float = Field(
         default=0.4,
         ge=0,
         le=1,
-        description="macro-F1 on test below which nothing is approved, champion or none, 0..1; always saying `happy` "
-        "scores 0.06, a network of the notebook's size after a full training over 0.5",
+        description="smallest macro-F1 on test that is approved, champion or none, 0..1; always predicting "
+        "`happy` scores 0.06, a network of the notebook's size after a full training over 0.5",
     )
     floor_recall: float = Field(
         default=0.15,
         ge=0,
         le=1,
-        description="recall of every class on test below which nothing is approved, 0..1; guessing among seven classes "
+        description="smallest recall of every class on test that is approved, 0..1; guessing among seven classes "
         "scores 0.14",
     )
     confidence: float = Field(
         default=0.95,
         gt=0.5,
         lt=1,
-        description="of the two-sided intervals; (1 - confidence) / 2 is the stated error rate: how often a model that "
-        "loses just the allowed loss is approved, and how often a sound one is said to have ruined a class",
+        description="confidence level of the two-sided intervals; (1 - confidence) / 2 is the stated error rate: "
+        "how often a model that loses just the allowed loss is approved, and how often a sound one is said to "
+        "have ruined a class",
     )
     resamples: int = Field(
         default=10_000,
@@ -60,4 +61,4 @@ class Register(Settings):
         le=1_000_000,
         description="bootstrap resamples; 10,000 of 3,589 rows take under a second",
     )
-    seed: int = Field(default=0, ge=0, description="of the bootstrap")
+    seed: int = Field(default=0, ge=0, description="seed of the bootstrap")

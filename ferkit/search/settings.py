@@ -19,25 +19,29 @@ class Search(Settings):
 
     method: Literal["grid", "random", "tpe"] = Field(
         default="tpe",
-        description="`grid`: every point of the space; `random`; `tpe`: each trial is decided when it starts, by what "
-        "the others came to (tree-structured Parzen estimator, Bergstra et al., 2011)",
+        description="`grid`: every point of the space; `random`: random points; `tpe`: each trial is decided when "
+        "it starts, from the scores of the others (tree-structured Parzen estimator, Bergstra et al., 2011)",
     )
     trials: int = Field(
-        default=20, ge=1, le=MOST_TRIALS, description="trainings at most; a grid with more points is refused"
+        default=20, ge=1, le=MOST_TRIALS, description="largest number of trainings; a grid with more points is refused"
     )
-    seed: int = Field(default=0, ge=0, lt=2**31, description="of the draws; the trainings have train.seed")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="seed of the draws; the trainings use train.seed")
     space: list[dict[str, Any]] = Field(
         default=[],
-        description="what is searched, empty for no search: by parameter of `train` or of an architecture, and "
-        "`architecture` itself, a list of values, {low, high, log, step}, or one fixed value; or a list of such spaces",
+        description="search space, empty for no search: for each parameter of `train` or of an architecture, and "
+        "for `architecture` itself, a list of values, {low, high, log, step}, or one fixed value; or a list of "
+        "such spaces",
     )
     finalists: int = Field(
-        default=3, ge=1, le=MOST_TRIALS, description="trials, best on validation, that are evaluated and registered"
+        default=3,
+        ge=1,
+        le=MOST_TRIALS,
+        description="number of trials, the best on validation, that are evaluated and registered",
     )
     prune: bool = Field(
         default=True,
-        description="whether a trial ends early that is among the worst quarter on validation, from a third of its "
-        "epochs on, once five have finished",
+        description="end a trial early that is among the worst quarter on validation, from a third of its epochs "
+        "on, once five have finished",
     )
 
     @field_validator("space", mode="before")

@@ -39,9 +39,12 @@ class Train(Settings):
     }
 
     recipe: str = Field(
-        default="tuned", description="what fills in every value left open: `notebook` or `tuned` (configs/recipes)"
+        default="tuned",
+        description="defaults of the parameters that are not set: `notebook` or `tuned` (configs/recipes)",
     )
-    seed: int = Field(default=0, ge=0, lt=2**31, description="of initial weights, shuffling, dropout and augmentation")
+    seed: int = Field(
+        default=0, ge=0, lt=2**31, description="seed of initial weights, shuffling, dropout and augmentation"
+    )
     epochs: int | None = Field(
         default=None,
         ge=1,
@@ -53,30 +56,32 @@ class Train(Settings):
     )
     optimizer: Optimizer = Field(
         default="adamw",
-        description="`adamw`, which without weight decay is Adam, or `sgd` with Nesterov momentum 0.9, which wants "
-        "batch norm after every convolution and a long training",
+        description="`adamw`, which without weight decay is Adam, or `sgd` with Nesterov momentum 0.9, which "
+        "needs batch norm after every convolution and a long training",
     )
     learning_rate: float | None = Field(
         default=None,
         gt=0,
         le=10,
-        description="the optimizer's peak step size; recipes: 0.001 and 0.002, with sgd 0.01 and 0.1",
+        description="largest learning rate of the schedule; recipes: 0.001 and 0.002, with sgd 0.01 and 0.1",
     )
     schedule: Schedule | None = Field(
         default=None,
-        description="of the learning rate: `constant`, or `cosine` down to 0; recipes: notebook constant, tuned cosine",
+        description="learning-rate schedule: `constant`, or `cosine` down to 0; recipes: notebook constant, tuned "
+        "cosine",
     )
     warmup_ratio: float | None = Field(
         default=None,
         ge=0,
         le=0.5,
-        description="share of all steps in which the learning rate rises from 0; recipes: 0 and 0.05",
+        description="fraction of all steps in which the learning rate rises from 0; recipes: 0 and 0.05",
     )
     weight_decay: float | None = Field(
         default=None,
         ge=0,
         le=1,
-        description="decoupled (AdamW, SGDW), not on biases and batch norm; recipes: 0 and 0.02, with sgd 0 and 0.005",
+        description="decoupled weight decay (AdamW, SGDW), not on biases and batch norm; recipes: 0 and 0.02, "
+        "with sgd 0 and 0.005",
     )
     label_smoothing: float | None = Field(
         default=None, ge=0, lt=1, description="probability mass spread over all emotions; recipes: 0 and 0.1"
@@ -85,109 +90,115 @@ class Train(Settings):
         default=None,
         ge=0,
         le=0.5,
-        description="average of the weights: share of all steps that it looks back over, 0 for none; recipes: 0, 0.02",
+        description="moving average of the weights: fraction of all steps that it averages over, 0 for none; "
+        "recipes: 0, 0.02",
     )
     precise_batch_norm: bool | None = Field(
         default=None,
-        description="batch norm's mean and variance measured anew, on 2,048 training faces or an eighth of them, for "
-        "the weights that are scored and kept; recipes: notebook no, tuned yes",
+        description="recompute batch norm's mean and variance, on 2,048 training faces or an eighth of them, for "
+        "the weights that are evaluated and exported; recipes: notebook no, tuned yes",
     )
     monitor: Monitor | None = Field(
         default=None,
-        description="validation metric whose best epoch is kept; recipes: notebook accuracy, tuned macro_f1",
+        description="validation metric that selects the best epoch; recipes: notebook accuracy, tuned macro_f1",
     )
     patience: int | None = Field(
         default=None,
         ge=0,
-        description="epochs without a better one before training stops, 0 for never; recipes: 0 and 12",
+        description="epochs without improvement before training stops early, 0 for never; recipes: 0 and 12",
     )
     normalization: Normalization | None = Field(
         default=None,
-        description="of grey levels, inside the model: `none` 0..255, `minus_one_to_one` -1..1, `per_image` to mean "
-        "0 and deviation 1 of each face; recipes: notebook none, tuned minus_one_to_one",
+        description="normalization of grey levels inside the model: `none` 0..255, `minus_one_to_one` -1..1, "
+        "`per_image` to mean 0 and standard deviation 1 of each face; recipes: notebook none, tuned "
+        "minus_one_to_one",
     )
     random_affine: bool | None = Field(
         default=None,
-        description="whether each face is moved at random, anew in every epoch; recipes: notebook no (multi_kernel "
-        "yes), tuned yes",
+        description="transform each face at random (rotation, shift, shear, zoom, flip), anew in every epoch; "
+        "recipes: notebook no (multi_kernel yes), tuned yes",
     )
     rotation: float | None = Field(
         default=None,
         ge=0,
         le=180,
-        description="at most this many degrees, either way; recipes: 15 (multi_kernel's notebook 20)",
+        description="largest random rotation in degrees, either way; recipes: 15 (multi_kernel's notebook 20)",
     )
     shift: float | None = Field(
         default=None,
         ge=0,
         le=1,
-        description="at most this share of the side, up, down and sideways; recipes: 0.1 (multi_kernel's notebook 0.2)",
+        description="largest random shift as a fraction of the side, up, down and sideways; recipes: 0.1 "
+        "(multi_kernel's notebook 0.2)",
     )
     shear: float | None = Field(
-        default=None, ge=0, le=45, description="at most this many degrees, either way; recipes: 0"
+        default=None, ge=0, le=45, description="largest random shear in degrees, either way; recipes: 0"
     )
     zoom: float | None = Field(
         default=None,
         ge=0,
         lt=1,
-        description="height and width each by a factor of 1 - zoom to 1 + zoom; recipes: 0.12 (multi_kernel's notebook "
-        "0.2)",
+        description="random zoom: height and width each by a factor of 1 - zoom to 1 + zoom; recipes: 0.12 "
+        "(multi_kernel's notebook 0.2)",
     )
-    flip: bool | None = Field(default=None, description="left to right, every other face; recipes: yes")
+    flip: bool | None = Field(default=None, description="random horizontal flip of half of the faces; recipes: yes")
     crop_size: int = Field(
         default=0,
         ge=0,
-        description="side, in pixels, of the window that training sees of each face, at random, anew in every epoch; "
-        "prediction sees windows of that size (see tta); 0 for whole faces",
+        description="side in pixels of the random crop that training takes of each face, anew in every epoch; "
+        "prediction takes crops of that size (see tta); 0 for whole faces",
     )
     random_erasing: float = Field(
         default=0.0,
         ge=0,
         le=1,
-        description="share of the faces of which a rectangle, 0.02 to 0.4 of them, is noise; 0.5 for long trainings",
+        description="fraction of the faces in which a rectangle, 0.02 to 0.4 of the face, is replaced by noise; "
+        "0.5 for long trainings",
     )
     mixup: float = Field(
         default=0.0,
         ge=0,
         le=10,
-        description="each face is blended with another, by shares from a beta distribution of this alpha; 0 for none, "
-        "0.2 for long trainings",
+        description="alpha of the beta distribution by whose shares each face is blended with another; 0 for "
+        "none, 0.2 for long trainings",
     )
     tta: TestTimeAugmentation | None = Field(
         default=None,
-        description="test-time augmentation: views of a face whose probabilities the exported model averages. `none`, "
-        "`flip` (the face, or its middle where there is a crop_size, and its mirror image: twice the time), `crops` "
-        "(its middle and corners and their mirror images: ten times); recipes: notebook none, tuned flip",
+        description="test-time augmentation: views of a face over which the exported model averages the "
+        "probabilities. `none`, `flip` (the face, or its centre crop where crop_size is set, and its mirror "
+        "image: twice the time), `crops` (centre and corner crops and their mirror images: ten times); recipes: "
+        "notebook none, tuned flip",
     )
-    backend: Backend = Field(default="tensorflow", description="Keras backend that trains")
+    backend: Backend = Field(default="tensorflow", description="Keras backend of the training")
     precision: Precision = Field(
         default="auto",
-        description="of the arithmetic; `auto`: bfloat16 on a GPU that has it, and on a CPU that has it (AVX512-BF16) "
-        "where TensorFlow trains, else float32. Weights are float32",
+        description="arithmetic of the training; `auto`: bfloat16 on a GPU that has it, and on a CPU that has it "
+        "(AVX512-BF16) where TensorFlow trains, else float32. Weights are float32",
     )
     compile: Compilation = Field(
         default="auto",
-        description="of the step, for TensorFlow; `auto`: XLA on a GPU, graph on a CPU",
+        description="compilation of the training step by TensorFlow; `auto`: XLA on a GPU, graph on a CPU",
     )
     dataset_placement: Placement = Field(
         default="auto",
-        description="where all training faces lie: on the `device`, whose steps fetch their own, or on the `host`, "
-        "which sends them batch by batch; `auto`: device, unless they would take over a quarter of a GPU's memory",
+        description="where the training faces are stored: on the `device`, whose steps gather their own, or on "
+        "the `host`, which sends them batch by batch; `auto`: device, unless they would take more than a quarter "
+        "of a GPU's memory",
     )
     deterministic: bool = Field(
         default=True,
         description="bit-equal results for equal seeds (on the same hardware and versions); slower on a GPU",
     )
     require_gpu: bool = Field(
-        default=False, description="stop at once where there is no GPU, instead of training on the CPU"
+        default=False, description="fail at once where there is no GPU, instead of training on the CPU"
     )
     save_every: int = Field(
-        default=1, ge=1, description="epochs between two saved states; what a killed training loses at most"
+        default=1, ge=1, description="epochs between two saved states; a killed training loses at most as many"
     )
     reuse: bool = Field(
         default=False,
-        description="whether an equal candidate that an earlier run of this MLflow trained and evaluated is taken over "
-        "instead of trained again",
+        description="reuse an equal candidate that an earlier run of this MLflow trained and evaluated, instead "
+        "of training it again",
     )
     tensorboard: bool = Field(
         default=False, description="write TensorBoard's event file to the run's artifacts, live (needs tensorboard)"

@@ -1,4 +1,4 @@
-"""`ferpipe clean`: what local runs have left behind goes."""
+"""`ferpipe clean`: removes files of local runs that are no longer needed."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from pipeline.verbs.options import home_option, json_option, tracking_option
     metavar="DAYS",
     help="Keep cached data sets, files of runs and logs that are younger.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+@click.option("--dry-run", is_flag=True, help="List what would be removed, and remove nothing.")
 @home_option
 @tracking_option
 @json_option
 def clean(older_than: float, dry_run: bool, home: Path, tracking_uri: str, as_json: bool) -> None:
-    """Remove what local runs have left in --home that nobody needs any more.
+    """Remove files of local runs in --home that are no longer needed.
 
-    Goes: temporary files of killed runs; states of trainings that are done; and, if old, cached data sets, the files
-    that kfp keeps of each run, logs. Stays: everything in MLflow (runs, versions, the record of promotions; for its
-    trash there is `mlflow gc`), the data sets on which versions were judged, the state of trainings that can go on.
+    Removed: temporary files of killed runs; states of finished trainings; and, if old, cached data sets, the files
+    that kfp keeps of each run, logs. Kept: everything in MLflow (runs, versions, the record of promotions; for its
+    trash there is `mlflow gc`), the data sets on which versions were judged, the state of unfinished trainings.
 
     \b
     ferpipe clean --dry-run

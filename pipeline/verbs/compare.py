@@ -1,4 +1,4 @@
-"""`ferpipe compare`: candidates side by side, with intervals."""
+"""`ferpipe compare`: candidates in a table, with intervals."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from pipeline.verbs.options import json_option, model_option, tracking_option
 
 @click.command()
 @click.argument("runs", nargs=-1)
-@click.option("--last", type=click.IntRange(min=1), default=5, show_default=True, help="Pipeline runs, without RUNS.")
-@click.option("--against", metavar="RUN", help="Run or version to hold all others against. Default: the champion.")
+@click.option(
+    "--last", type=click.IntRange(min=1), default=5, show_default=True, help="Number of pipeline runs, without RUNS."
+)
+@click.option("--against", metavar="RUN", help="Run or version to compare all others with. Default: the champion.")
 @click.option("--csv", "as_table", is_flag=True, help="Print CSV.")
 @click.option("--open", "address_only", is_flag=True, help="Print the address of this comparison in the MLflow UI.")
 @model_option
@@ -36,9 +38,8 @@ def compare(
     macro-F1 on test; on validation where test was read for none of them.
 
     Differences are of the very same test rows, with 95% intervals from a paired bootstrap; classes are named where the
-    interval of the difference in recall lies on one side of 0. Without a champion among or beside them, the best on
-    validation is what the others are held against. Parameters are shown where candidates disagree and their names do
-    not say so.
+    interval of the difference in recall lies on one side of 0. They are compared with the champion; without one, with
+    the best on validation. Parameters are shown where candidates differ and their names do not show it.
 
     \b
     ferpipe compare                                  the last runs

@@ -14,7 +14,7 @@ from pipeline.verbs.run import WithParameters
 
 
 def check_server(_: click.Context, __: click.Parameter, value: str) -> str:
-    """The address, if it can be taken apart; whether pods can reach it is looked at later."""
+    """Checks that the address can be parsed; whether pods can reach it is checked later."""
     if value.startswith(("http://", "https://")):
         try:
             split_address(value)
@@ -86,7 +86,7 @@ def compile(
     """Write the pipeline as a file that any Kubeflow Pipelines 2 takes.
 
     The parameters set here are the file's defaults, so that a run started in Kubeflow's UI is the run that was
-    compiled. Images that could come to mean something else (`latest`) are refused.
+    compiled. Tags of images that may move (`latest`) are refused.
 
     \b
     ferpipe compile --image registry.example/fer-pipeline:0123abc --tracking-uri http://mlflow:5000
@@ -109,5 +109,5 @@ def compile(
 
 
 def warn(sentence: str) -> None:
-    """Says what is not heeded, or not as it seems, without ending the command."""
+    """Prints a warning on standard error: a setting that is ignored, or may surprise."""
     click.echo(f"Warning: {sentence}", err=True)

@@ -1,4 +1,4 @@
-"""`ferpipe doctor`: what is missing on this machine, and the cure."""
+"""`ferpipe doctor`: what is missing on this machine, and how to install it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GIGABYTE = 1e9
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at.
+    """The result of one check.
 
     Attributes:
         what: its name.
@@ -134,7 +134,7 @@ def look_at_docker() -> Finding:
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, tracking_uri: str, home: Path, as_json: bool) -> None:
-    """Say what is missing on this machine, and the cure. Ends with status 1 if a run would fail."""
+    """Check this machine, and print how to install what is missing. Ends with status 1 if a run would fail."""
     looks: list[Callable[[], Finding]] = [
         look_at_python,
         look_at_packages,

@@ -1,4 +1,4 @@
-"""`ferpipe ensemble`: models that exist, joined into one."""
+"""`ferpipe ensemble`: existing models joined into one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.verbs.options import home_option, json_option, model_option, polic
     type=click.Choice(["equal", "fitted"]),
     default="equal",
     show_default=True,
-    help="Of the models' probabilities; fitted: to validation.",
+    help="Weights of the models' probabilities; fitted: on validation.",
 )
 @click.option(
     "--data",
@@ -39,7 +39,7 @@ def ensemble(
     home: Path,
     as_json: bool,
 ) -> None:
-    """Join models that exist into one, and say whether it may become champion.
+    """Join existing models into one, and decide whether it may become champion.
 
     RUN_OR_VERSION are two or more ids of candidates (their first 7 characters will do) or versions (`7`, `champion`); a
     pipeline run's id stands for its candidates. They may come from different pipeline runs on the same data. The

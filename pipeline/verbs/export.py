@@ -13,7 +13,7 @@ from pipeline.verbs.options import json_option, tracking_option
 
 
 @click.command()
-@click.option("--format", "kind", type=click.Choice(["onnx", "litert"]), required=True, help="What the file is for.")
+@click.option("--format", "kind", type=click.Choice(["onnx", "litert"]), required=True, help="Format of the file.")
 @click.option(
     "--model",
     default="champion",

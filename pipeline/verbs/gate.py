@@ -24,9 +24,9 @@ from pipeline.verbs.options import json_option, model_option, policy_option, tra
 def gate(
     version: str, data: Path | None, assignments: tuple[str, ...], model: str, tracking_uri: str, as_json: bool
 ) -> None:
-    """Score VERSION and today's champion on the same test rows, and say whether VERSION may take over.
+    """Score VERSION and today's champion on the same test rows, and decide whether VERSION may become champion.
 
-    VERSION is a number or an alias; or the id of the run that it came from, or of a pipeline run, whose best is meant.
+    VERSION is a number, an alias, the id of the run that it came from, or of a pipeline run, for its best candidate.
     The verdict replaces the one that VERSION had. Approved, it becomes the challenger, for `ferpipe promote`. Ends with
     status 0 whatever the verdict is.
 

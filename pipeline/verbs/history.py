@@ -1,4 +1,4 @@
-"""`ferpipe history`: every promotion and rollback there was."""
+"""`ferpipe history`: all promotions and rollbacks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pipeline.verbs.options import json_option, model_option, tracking_option
 @tracking_option
 @json_option
 def history(model: str, tracking_uri: str, as_json: bool) -> None:
-    """Print the record of promotions: who made which version champion, when, in whose place, from which pipeline run.
+    """Print the record of promotions: who made which version champion, when, replacing which, from which pipeline run.
 
-    The record is append-only, and it decides. An alias `champion` that is not where the last line says (a promotion was
-    killed half-way, somebody moved it by hand) is named; `ferpipe repair`, or the next promotion, puts it there. This
+    The record is append-only, and it decides. An alias `champion` that differs from the last line (a promotion was
+    killed half-way, somebody moved it by hand) is reported; `ferpipe repair`, or the next promotion, restores it. This
     command writes nothing, so it needs no more than the right to read.
     """
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""Options that several verbs take, defined once."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ home_option = click.option(
     envvar="FERPIPE_HOME",
     default=Path(".ferpipe"),
     show_default=True,
-    help="Folder for what local runs leave: artifacts, cache, training state, logs.",
+    help="Folder for files of local runs: artifacts, cache, training state, logs.",
 )
 
 note_option = click.option(
-    "--note", default="", metavar="TEXT", help="What the run's description in MLflow begins with."
+    "--note", default="", metavar="TEXT", help="Note at the beginning of the run's description in MLflow."
 )
 
 tag_option = click.option(
-    "--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Of the run and its candidates; may be repeated."
+    "--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Tag of the run and its candidates; may be repeated."
 )
 
 policy_option = click.option(

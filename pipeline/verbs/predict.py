@@ -1,4 +1,4 @@
-"""`ferpipe predict`: what faces express, by the champion or another model."""
+"""`ferpipe predict`: predicts emotions with the champion or another model."""
 
 from __future__ import annotations
 
@@ -27,19 +27,24 @@ if TYPE_CHECKING:
     show_default=True,
     help="An alias, a version (of NAME: NAME@ALIAS, NAME/VERSION), a registered model, a run, or an address.",
 )
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write all as CSV.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="CSV file to write all predictions to.",
+)
 @tracking_option
 @json_option
 @click.pass_context
 def predict(
     ctx: click.Context, faces: tuple[str, ...], model: str, output: Path | None, tracking_uri: str, as_json: bool
 ) -> None:
-    """Say what FACES express: pictures (PNG, JPEG, WebP, GIF, BMP), folders of them, or CSVs with a column `pixels`.
+    """Predict the emotions of FACES: pictures (PNG, JPEG, WebP, GIF, BMP), folders of them, CSVs with `pixels`.
 
-    A picture shows ONE face, cut out closely; of one that is not square the middle square counts. A CSV needs no
-    labels, and may lie at s3://, gs:// or http(s)://. Files are told by their first bytes, not by their names. What is
-    not answered is named on standard error; the others are answered, and the exit status is 1. Any number of faces:
-    they are read, answered and written some at a time.
+    A picture shows ONE face, cut out closely; one that is not square is cut to its middle square. A CSV needs no
+    labels, and may lie at s3://, gs:// or http(s)://. Files are recognized by their first bytes, not by their names.
+    Inputs that cannot be read are named on standard error, and the exit status is 1; all others are predicted. Any
+    number of faces: they are read, predicted and written some at a time.
 
     \b
     ferpipe predict face.png
@@ -84,7 +89,7 @@ def predict(
 
 
 def _named(version: Version | None) -> dict[str, str | None]:
-    """Which version answers, for programs; None each for a model that is none."""
+    """Model, version and run that predicted, for programs; None each for a model that is not registered."""
     if version is None:
         return {"registered_model": None, "version": None, "run_id": None}
     return {"registered_model": version.model, "version": version.number, "run_id": version.run_id}

@@ -1,4 +1,4 @@
-"""What `ferpipe predict` prints while it works, of any number of faces: JSON, refusals, a bar."""
+"""Output of `ferpipe predict` for any number of faces: JSON, refusals, a progress bar."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def bar_over(inputs: Sequence[str]) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def without_notices() -> Iterator[None]:
-    """Keeps what TensorFlow says of itself when loaded off standard error; anything else comes through at the end.
+    """Keeps TensorFlow's notices at its import off standard error; anything else is printed at the end.
 
     Its C++ part writes to the file descriptor before it has read TF_CPP_MIN_LOG_LEVEL.
     """

@@ -12,8 +12,8 @@ from pipeline.verbs.options import json_option, model_option, tracking_option
 @click.command()
 @click.argument("version", required=False, default="")
 @click.option("--force", is_flag=True, help="Overrule the gate; needs --reason.")
-@click.option("--reason", default="", metavar="WHY", help="Kept in the record of promotions.")
-@click.option("--dry-run", is_flag=True, help="Say what would happen; promote nothing.")
+@click.option("--reason", default="", metavar="WHY", help="Reason, for the record of promotions.")
+@click.option("--dry-run", is_flag=True, help="Print what would happen; promote nothing.")
 @model_option
 @tracking_option
 @json_option
@@ -22,10 +22,10 @@ def promote(
 ) -> None:
     """Make VERSION the champion: the one that `models:/NAME@champion` loads. Default: the challenger.
 
-    A version is refused unless the gate approved it against the champion of this moment; `ferpipe gate VERSION` judges
-    it anew. Of several promotions at once one wins, and the others are told. Promoting the champion again does nothing.
-    Who promoted (FERPIPE_USER, else the user's name), when, and what from goes to the version's tags and to the record
-    that `ferpipe history` prints.
+    A version is refused unless the gate approved it against the current champion; `ferpipe gate VERSION` scores it
+    again. Of several promotions at once one succeeds, and the others fail with a message. Promoting the champion again
+    does nothing. Who promoted (FERPIPE_USER, else the user's name), when, and from which run is stored in the version's
+    tags and in the record that `ferpipe history` prints.
 
     \b
     ferpipe promote                                      the challenger

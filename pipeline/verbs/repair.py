@@ -1,4 +1,4 @@
-"""`ferpipe repair`: aliases and tags are put where the record of promotions says."""
+"""`ferpipe repair`: restores aliases and tags from the record of promotions."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pipeline.verbs.options import json_option, model_option, tracking_option
 @tracking_option
 @json_option
 def repair(model: str, tracking_uri: str, as_json: bool) -> None:
-    """Put the aliases and tags of the registered model where the record of promotions says.
+    """Restore the aliases and tags of the registered model from the record of promotions.
 
-    They lag behind it where a promotion was killed half-way, or where somebody moved an alias by hand. `ferpipe
-    promote`, `rollback`, `gate` and the `register` of a run do the same before anything else; `history` only says it.
+    They differ from it where a promotion was killed half-way, or where somebody moved an alias by hand. `ferpipe
+    promote`, `rollback`, `gate` and the `register` of a run do the same first; `history` only reports it.
     """
     from ferkit.registry.rights import check_may_promote
     from ferkit.registry.state import reconcile

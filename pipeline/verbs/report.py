@@ -1,4 +1,4 @@
-"""`ferpipe report`: where a pipeline run's report is."""
+"""`ferpipe report`: the path of a pipeline run's report."""
 
 from __future__ import annotations
 

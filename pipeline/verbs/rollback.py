@@ -10,8 +10,8 @@ from pipeline.verbs.options import json_option, model_option, tracking_option
 
 
 @click.command()
-@click.option("--reason", default="", metavar="WHY", help="Kept in the record of promotions.")
-@click.option("--dry-run", is_flag=True, help="Say what would happen; roll nothing back.")
+@click.option("--reason", default="", metavar="WHY", help="Reason, for the record of promotions.")
+@click.option("--dry-run", is_flag=True, help="Print what would happen; roll nothing back.")
 @model_option
 @tracking_option
 @json_option
@@ -19,7 +19,7 @@ def rollback(reason: str, dry_run: bool, model: str, tracking_uri: str, as_json:
     """Make the previous champion the champion again. Done twice, the one before that.
 
     No model is loaded and nothing is scored. Versions deleted from the registry since are
-    passed over. Recorded like a promotion; of two at once one wins, and the other is told.
+    skipped. It is recorded like a promotion; of two at once one succeeds, and the other fails with a message.
     """
     from ferkit.registry.promotion import roll_back
     from ferkit.registry.versions import choose_model

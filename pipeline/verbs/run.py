@@ -58,24 +58,22 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--config",
             type=click.Path(dir_okay=False, path_type=Path),
-            help="YAML with any of the parameters below: a file, or runs:/RUN_ID/search/best.yaml. For the sample "
-            "configs/sample.yaml, or configs/search.yaml, unless named.",
+            help="YAML with any of the parameters below: a file, or runs:/RUN_ID/search/best.yaml. Default for the "
+            "sample: configs/sample.yaml, for its search configs/search.yaml.",
         ),
         click.option(
-            "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="One parameter; may be repeated."
+            "--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Value of one parameter; may be repeated."
         ),
         click.option(
             "--resume",
             metavar="RUN_ID",
-            help="Go on with this parent run: its parameters, its state. With --csv where that has a key in it.",
+            help="Resume this parent run, with its parameters and state. With --csv where that holds a key.",
         ),
-        click.option("--name", default="", help="Of the run in MLflow. Default: time and data."),
+        click.option("--name", default="", help="Name of the run in MLflow. Default: time and data."),
         note_option,
         tag_option,
         click.option("--explain", is_flag=True, help="Print where each value comes from, and run nothing."),
-        click.option(
-            "--no-cache", is_flag=True, help="Do ingest and balance again even if nothing they see has changed."
-        ),
+        click.option("--no-cache", is_flag=True, help="Run ingest and balance even if their inputs have not changed."),
         tracking_option,
         home_option,
         json_option,
@@ -90,8 +88,9 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
 def run(**options: Any) -> None:
     """Run the whole pipeline here, now: no Docker, no cluster.
 
-    Prints one line per step, then the candidates, the gate's verdict, the registered versions and where to look. What
-    the steps print goes to a log file, whose path is shown first. Ends with status 1 and one sentence if a step fails.
+    Prints one line per step, then the candidates, the gate's verdict, the registered versions and the MLflow address.
+    The output of the steps is written to a log file, whose path is shown first. Ends with status 1 and one sentence if
+    a step fails.
 
     \b
     ferpipe run                                      the drawn sample

@@ -1,4 +1,4 @@
-"""`ferpipe runs`: the last pipeline runs, a line each."""
+"""`ferpipe runs`: lists the last pipeline runs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pipeline.verbs.options import json_option, tracking_option
 
 
 @click.command()
-@click.option("--last", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
+@click.option("--last", type=click.IntRange(1, 1000), default=20, show_default=True, help="Number of runs.")
 @tracking_option
 @json_option
 def runs(last: int, tracking_uri: str, as_json: bool) -> None:
-    """Print the last pipeline runs, newest first: when, on what data, how many candidates, the best one, the verdict.
+    """List the last pipeline runs, newest first: time, data, number of candidates, the best one, the verdict.
 
-    The best is the candidate that the gate judged, with its macro-F1 on test. Failed runs are among them, with the
-    sentence that they failed with. The id's first characters are enough for the other commands.
+    The best is the candidate that the gate judged, with its macro-F1 on test. Failed runs are listed too, with the
+    reason. The id's first characters are enough for the other commands.
 
     \b
     ferpipe runs --last 5

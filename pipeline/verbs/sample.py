@@ -17,9 +17,15 @@ from pipeline.verbs.options import json_option
     type=click.IntRange(min=100),
     default=5000,
     show_default=True,
-    help="How many faces to draw; faulty and repeated rows come on top, 15 for every 1,000.",
+    help="Number of faces to draw; faulty and repeated rows are added, 15 for every 1,000.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same bytes.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the drawing: the same seed writes the same bytes.",
+)
 @click.option("--force", is_flag=True, help="Replace OUT.csv if there is one.")
 @json_option
 def sample(out: Path, faces: int, seed: int, force: bool, as_json: bool) -> None:

@@ -12,10 +12,10 @@ from pipeline.verbs.run import WithParameters, run_options, start
 @click.command(cls=WithParameters)
 @run_options
 def search(**options: Any) -> None:
-    """Search for settings, here, now: `run` with a search in place of candidates (docs/search.md).
+    """Run a hyperparameter search on this machine: `run` with a search in place of candidates (docs/search.md).
 
-    Trains one trial after the other, evaluates and registers the best of them, and leaves on the parent run in MLflow
-    the table of all trials, pictures of the search, and its best trial as a config.
+    Trains one trial after the other, evaluates and registers the best of them, and logs to the parent run in MLflow
+    the table of all trials, plots of the search, and its best trial as a config.
 
     \b
     ferpipe search                                   the drawn sample, configs/search.yaml

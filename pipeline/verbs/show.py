@@ -1,4 +1,4 @@
-"""`ferpipe show`: one pipeline run, or one candidate, on a screen."""
+"""`ferpipe show`: one pipeline run, or one candidate, in detail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.verbs.options import json_option, model_option, tracking_option
 @tracking_option
 @json_option
 def show(run: str, model: str, tracking_uri: str, as_json: bool) -> None:
-    """Print one run on a screen: when, data, parameters, metrics, verdict, where the report is, and what comes next.
+    """Print one run in detail: time, data, parameters, metrics, verdict, path of the report, and the next command.
 
     RUN is the id of a pipeline run or of a candidate (its first 7 characters will do), or a version (`7`, `champion`)
     for the candidate that it came from. Of a pipeline run, the parameters that are not the defaults are shown; of a

@@ -39,7 +39,7 @@ CANCELED_STATUS = 3
 @csv_option
 @config_option
 @set_option
-@click.option("--upload", metavar="S3-PREFIX", help="Put a CSV of this machine under s3://bucket/prefix first.")
+@click.option("--upload", metavar="S3-PREFIX", help="Upload a CSV of this machine to s3://bucket/prefix first.")
 @image_option
 @gpu_image_option
 @server_option
@@ -50,7 +50,9 @@ CANCELED_STATUS = 3
     callback=check_server,
     help="Kubeflow's address; none inside the cluster.",
 )
-@click.option("--namespace", default="", help="Whose experiment and runs, where Kubeflow has many users.")
+@click.option(
+    "--namespace", default="", help="Namespace of the experiment and its runs, where Kubeflow has many users."
+)
 @click.option(
     "--token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -75,16 +77,18 @@ CANCELED_STATUS = 3
 )
 @note_option
 @tag_option
-@click.option("--cron", default="", metavar="'M H D M W'", help="Start runs by this schedule instead of now.")
+@click.option(
+    "--cron", default="", metavar="'M H D M W'", help="Create a schedule of runs instead of starting one now."
+)
 @click.option(
     "--resume",
     metavar="RUN_ID",
-    help="Go on in this MLflow run, the parent of a pipeline run that failed or was terminated: with its parameters "
+    help="Resume this MLflow run, the parent of a pipeline run that failed or was terminated: with its parameters "
     "and its training state, and the same code. Of --config, the cluster section counts.",
 )
-@click.option("--no-cache", is_flag=True, help="Do ingest and balance again even if nothing they see has changed.")
+@click.option("--no-cache", is_flag=True, help="Run ingest and balance even if their inputs have not changed.")
 @click.option("--wait", is_flag=True, help="Follow the run to its end; the exit status says how it ended.")
-@click.option("--every", default=10.0, show_default=True, help="Seconds between two looks at a run that is followed.")
+@click.option("--every", default=10.0, show_default=True, help="Seconds between two polls of a run that is followed.")
 @json_option
 @click.pass_context
 def submit(

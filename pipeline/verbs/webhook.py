@@ -1,4 +1,4 @@
-"""`ferpipe webhook`: an MLflow server tells a service about a new champion."""
+"""`ferpipe webhook`: the MLflow server notifies a service of a new champion."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ ADDRESS_VARIABLE = "FERPIPE_WEBHOOK_ADDRESS"
 
 @click.group()
 def webhook() -> None:
-    """Have the MLflow server tell a service when a version becomes champion, whoever promoted it.
+    """Have the MLflow server notify a service when a version becomes champion, whoever promoted it.
 
     The server posts {"entity": "model_version_alias", "action": "created", "timestamp": …, "data": {"name", "alias",
-    "version"}} whenever ANY alias is set: look whether `name` is your model and `alias` is `champion`. How the
-    signature is checked, and what the server needs: docs/registry.md. (How a pipeline run ended is told by
+    "version"}} whenever ANY alias is set: check that `name` is your model and `alias` is `champion`. How the
+    signature is checked, and what the server needs: docs/registry.md. (The end of a pipeline run is reported by
     FERPIPE_WEBHOOK, which needs no server: docs/kubeflow.md.)
 
     \b
@@ -79,7 +79,7 @@ def add(name: str, address: str, secret_file: Path | None, unsigned: bool, track
 @click.argument("name")
 @tracking_option
 def test(name: str, tracking_uri: str) -> None:
-    """Have the server post an example to NAME; status 1 when it was not taken."""
+    """Have the server post an example to NAME; status 1 when it was not accepted."""
     from ferkit.registry.webhooks import try_webhook
     from ferkit.tracking.store import connect
 

@@ -22,21 +22,21 @@ class Scaled(Settings):
     depth: int = Field(
         default=1, ge=1, le=4, description="3x3 convolutions per block; those after the first keep its size"
     )
-    padding: Literal["valid", "same"] = Field(default="valid", description="of a block's first convolution")
+    padding: Literal["valid", "same"] = Field(default="valid", description="padding of a block's first convolution")
     batch_norm: BatchNorm = Field(
-        default="pool", description="after every `pool`ing, after every `convolution`, or `none`"
+        default="pool", description="batch norm after every `pool`ing, after every `convolution`, or `none`"
     )
     batch_norm_momentum: float = Field(
         default=0.99,
         ge=0,
         lt=1,
-        description="of its running mean and variance; recipe tuned: 0.9, which short trainings need",
+        description="momentum of batch norm's running mean and variance; recipe tuned: 0.9, which short trainings need",
     )
     residual: bool = Field(
         default=False, description="add a block's first convolution to its last; needs depth 2 or more"
     )
     dropout: float = Field(
-        default=0.5, ge=0, lt=1, description="share of units dropped, before and after the dense layer"
+        default=0.5, ge=0, lt=1, description="fraction of units dropped, before and after the dense layer"
     )
 
     @field_validator("residual")

@@ -24,11 +24,11 @@ class NetworkSettings(Scaled):
     section: ClassVar[str] = "lenet"
 
     filters: tuple[int, ...] = Field(
-        default=(64, 128, 256, 512), min_length=1, description="of the blocks, first to last"
+        default=(64, 128, 256, 512), min_length=1, description="filters of each block, first to last"
     )
     global_pool: Literal["none", "avg"] = Field(
         default="none",
-        description="what the dense layer sees of the last block: its pooled pixels one by one, or with `avg` the mean "
+        description="input of the dense layer: the last block's pooled pixels one by one, or with `avg` the mean "
         "over all of them, unpooled (global average pooling, Lin et al., 2014)",
     )
     dense: int = Field(default=256, ge=0, description="units of the dense layer; 0 for none")

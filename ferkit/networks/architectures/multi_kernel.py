@@ -29,17 +29,19 @@ class NetworkSettings(Scaled):
     kernels: tuple[int, ...] = Field(
         default=(2, 3, 4, 5), min_length=1, description="height and width of each tower's kernel, pixels"
     )
-    tower_filters: int = Field(default=16, ge=1, description="of each tower")
+    tower_filters: int = Field(default=16, ge=1, description="filters of each tower")
     concatenate: Literal["height", "channels"] = Field(
-        default="height", description="axis of the towers' views; recipes: notebook height, tuned channels"
+        default="height",
+        description="axis along which the towers' outputs are concatenated; recipes: notebook height, tuned channels",
     )
-    filters: tuple[int, ...] = Field(default=(64, 64), min_length=1, description="of the blocks, first to last")
+    filters: tuple[int, ...] = Field(default=(64, 64), min_length=1, description="filters of each block, first to last")
     dense: tuple[int, ...] = Field(default=(1000, 1000, 500), min_length=1, description="units of the dense layers")
-    padding: Literal["valid", "same"] = Field(default="same", description="of a block's first convolution")
+    padding: Literal["valid", "same"] = Field(default="same", description="padding of a block's first convolution")
     batch_norm: BatchNorm = Field(
-        default="none", description="after every `pool`ing, after every `convolution`, or `none`, as in the notebook"
+        default="none",
+        description="batch norm after every `pool`ing, after every `convolution`, or `none`, as in the notebook",
     )
-    dropout: float = Field(default=0.3, ge=0, lt=1, description="share of units dropped after each dense layer")
+    dropout: float = Field(default=0.3, ge=0, lt=1, description="fraction of units dropped after each dense layer")
 
 
 def build(parameters: NetworkSettings, side: int) -> keras.Model:

@@ -220,7 +220,7 @@ def test_the_output_is_none_of_the_inputs_and_is_whole(
     before = (folder / "0.png").read_bytes()
     result = ferpipe(logged_model, folder / "0.png", "--output", folder / "0.png")
     assert result.exit_code == 1
-    assert "is one of the faces that are asked about" in result.stderr
+    assert "is one of the inputs" in result.stderr
     assert (folder / "0.png").read_bytes() == before
     (tmp_path / "answers.csv").write_text("mine\n")
     monkeypatch.setattr("ferkit.serving.predict.Answers.records", lambda self: 1 / 0)
