@@ -23,7 +23,7 @@ class StoreError(Enum):
     OUT_OF_REACH = "out of reach"
     """It does not answer, or not in time, or answers that it cannot now: another try may fare better."""
     OTHER = "other"
-    """It answers that what was asked is wrong."""
+    """It answers that the request is wrong."""
 
 
 _MISSING: Final = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")

@@ -54,14 +54,14 @@ class Started:
 
 
 class Backend:
-    """A Kubeflow Pipelines backend, reached and asked for its health once."""
+    """A Kubeflow Pipelines backend, connected to, and checked for its health once."""
 
     def __init__(self, login: Login, warn: Callable[[str], None] = lambda line: None) -> None:
         """Raises UserError when it does not answer, does not let us in, or is none.
 
         Args:
             login: how to reach it.
-            warn: gets a sentence about what is not as it was asked for.
+            warn: called with a sentence for each setting that the backend ignores.
         """
         self.login, self.warn = login, warn
         self.host = login.host or "the backend of the current cluster"
@@ -75,7 +75,7 @@ class Backend:
         if not many_users and self.namespace:
             if login.namespace:
                 warn(
-                    f"--namespace {login.namespace}: not heeded, for this Kubeflow has one user: its runs are in the "
+                    f"--namespace {login.namespace}: ignored, for this Kubeflow has one user: its runs are in the "
                     "namespace that it is installed in, and find their Secrets and volumes there"
                 )
             self.namespace = None

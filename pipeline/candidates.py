@@ -157,7 +157,7 @@ def find_last_candidates(client: mlflow.MlflowClient, last: int) -> Found:
 
 
 def _pipeline_runs(client: mlflow.MlflowClient) -> Iterator[Run]:
-    """All pipeline runs of all experiments, newest first, as far as they are asked for."""
+    """All pipeline runs of all experiments, newest first, fetched page by page."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     query, newest_first = f"tags.`{names.RUN_KIND}` = 'pipeline'", ["attributes.start_time DESC"]
     for page in pages(client.search_runs, experiments, query, order_by=newest_first, max_results=50):
@@ -176,7 +176,7 @@ def shown_candidates(client: mlflow.MlflowClient, parent: Run) -> list[Run]:
 def find_champion(client: mlflow.MlflowClient, run_ids: Sequence[str], model: str = "") -> str:
     """The run of today's champion; empty when there is none, or it has none.
 
-    Where that is not compared but one that was taken over from it is, that one.
+    Where that is not compared but one that was reused from it is, that one.
 
     Args:
         client: of the MLflow that holds it.

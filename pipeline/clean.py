@@ -1,6 +1,6 @@
-"""What local runs have left behind that nobody needs any more: found, weighed, and removed.
+"""Files of local runs that are no longer needed: found, measured, and removed.
 
-MLflow is asked and never changed: the record of promotions, runs, versions and their models are its own, and stay.
+MLflow is read and never changed: the record of promotions, runs, versions and their models are its own, and stay.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DONE: Final = (State.TRAINED, State.EVALUATED, State.PRUNED, State.FAILED)
 """A candidate that has come so far is not trained again, so its training state is of no use."""
 
 STORE_SECONDS: Final = 3600
-"""After which a half-made SQLite store is nobody's any more; making one takes seconds."""
+"""Age after which a half-made SQLite store is abandoned; making one takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def find_waste(client: mlflow.MlflowClient, home: Home, older_than: float) -> li
     Args:
         client: of the MLflow to which the home's runs were logged.
         home: of local runs.
-        older_than: seconds since which nobody used a cached data set, or wrote to a run's files or log.
+        older_than: seconds since which no run used a cached data set, or wrote to a run's files or log.
 
     Raises:
         UserError: a run is under way there, whose files cannot be told from an ended one's.

@@ -206,13 +206,13 @@ class Cluster(Settings):
 
 
 def take_outdated(values: Mapping[str, Any]) -> list[str]:
-    """Takes settings of earlier versions out of a `cluster` section, and says for each why it is not heeded."""
+    """Takes settings of earlier versions out of a `cluster` section, and returns for each why it is ignored."""
     retry = values.get("retry") if isinstance(values, Mapping) else None
     if not isinstance(retry, dict) or "longest_seconds" not in retry:
         return []
     del retry["longest_seconds"]
     return [
-        "cluster.retry.longest_seconds: no longer heeded, and refused from 0.3 on: Argo counts it from the first "
+        "cluster.retry.longest_seconds: no longer used, and refused from 0.3 on: Argo counts it from the first "
         "attempt's start, and ended healthy attempts; leave it out, timeout_minutes bounds each one"
     ]
 

@@ -31,12 +31,12 @@ GPU_SUFFIX = "-gpu"
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What a person asked for: the pipeline's parameters, and the cluster's settings.
+    """What to run: the pipeline's parameters, and the cluster's settings.
 
     Attributes:
         parameters: of the pipeline.
         cluster: where and with what its steps run.
-        outdated: a sentence for each setting that is no longer heeded.
+        outdated: a sentence for each setting that is no longer used.
     """
 
     parameters: Parameters
@@ -51,7 +51,7 @@ def read_run_config(csv: str | None, config: Path | None, assignments: Iterable[
 
     Raises:
         UserError: naming the first key that is unknown, with the nearest right one, or whose value does not fit; or an
-            assignment that no candidate would heed.
+            assignment that no candidate would use.
     """
     for_pipeline, for_cluster = split_assignments(assignments)
     layers = layers_of(csv, config, for_pipeline)
@@ -139,7 +139,7 @@ def _check_immutable(option: str, address: str) -> None:
     tag = tag.removesuffix(GPU_SUFFIX)
     if not (COMMIT.fullmatch(tag) or VERSION.fullmatch(tag)):
         raise UserError(
-            f"{option}: the tag {tag!r} may come to mean another image, and kfp's cache would not see it; {cure}"
+            f"{option}: the tag {tag!r} may point to another image later, and kfp's cache would not see it; {cure}"
         )
 
 
@@ -184,33 +184,33 @@ def check_tracking(tracking_uri: str) -> None:
 
 
 def arguments(
-    asked: RunConfig, tracking_uri: str, parent_run_id: str = "", labels: Labels | None = None
+    run_config: RunConfig, tracking_uri: str, parent_run_id: str = "", labels: Labels | None = None
 ) -> dict[str, Any]:
     """The pipeline's arguments, every one of them, for a run on the cluster.
 
     Args:
-        asked: parameters and cluster settings.
+        run_config: parameters and cluster settings.
         tracking_uri: the MLflow server, as pods reach it.
         parent_run_id: the MLflow run in which a resumed run goes on; empty for a new one.
         labels: what the person who starts it says of it.
     """
     return {
-        **asked.parameters.dump(),
+        **run_config.parameters.dump(),
         "tracking_uri": tracking_uri,
-        "state_dir": asked.cluster.state_dir,
+        "state_dir": run_config.cluster.state_dir,
         "git_commit": git_commit(),
         "parent_run_id": parent_run_id,
         "labels": (labels or Labels()).dump(),
     }
 
 
-def compile_pipeline(asked: RunConfig, images: Images, tracking_uri: str, out: Path, cached: bool = True) -> None:
+def compile_pipeline(run_config: RunConfig, images: Images, tracking_uri: str, out: Path, cached: bool = True) -> None:
     """Writes the compiled pipeline (KFP IR, and the Kubernetes settings behind it) to `out`; whole or not at all.
 
     Every argument's value becomes its default, so that a run started in Kubeflow's UI is the run that was compiled.
 
     Args:
-        asked: parameters and cluster settings.
+        run_config: parameters and cluster settings.
         images: of the steps.
         tracking_uri: the MLflow server, as pods reach it.
         out: the file.
@@ -222,12 +222,14 @@ def compile_pipeline(asked: RunConfig, images: Images, tracking_uri: str, out: P
     from pipeline.dag import pipeline_for
 
     pipeline = pipeline_for(
-        ClusterTaskSettings(asked.cluster, images), asked.cluster.candidates_at_once, asked.cluster.limits()
+        ClusterTaskSettings(run_config.cluster, images),
+        run_config.cluster.candidates_at_once,
+        run_config.cluster.limits(),
     )
     half = out.with_name(f".{out.name}.half.yaml")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        compiler.Compiler().compile(pipeline, str(half), pipeline_parameters=arguments(asked, tracking_uri))
+        compiler.Compiler().compile(pipeline, str(half), pipeline_parameters=arguments(run_config, tracking_uri))
         if not cached:
             half.write_text(_uncached(half.read_text()))
         half.replace(out)

@@ -31,12 +31,12 @@ OF_A_RUN = "runs:/"
 def read_parameters(
     csv: str | None, config: Path | None, assignments: Iterable[str] = (), usual: Path = SAMPLE_CONFIG
 ) -> Parameters:
-    """The parameters that a person asked for, see `layers_of`.
+    """The parameters of a run, see `layers_of`.
 
     A config file's `cluster` section says where steps run on Kubeflow (pipeline/cluster.py) and is no parameter.
 
     Raises:
-        UserError: as `Parameters.parse`; or an assignment that no candidate would heed.
+        UserError: as `Parameters.parse`; or an assignment that no candidate would use.
     """
     return parse_layers(layers_of(csv, config, assignments, usual))
 
@@ -64,7 +64,7 @@ def layers_of(
     elif said.get("csv") in (None, "sample"):
         values = read_config(usual)
         if (said.get("search") or {}).get("space"):
-            values.pop("candidates", None)  # nobody asked for those
+            values.pop("candidates", None)  # the defaults of `run`
         layers.append(Layer(_short(usual), values))
     return layers + chosen
 
@@ -73,7 +73,7 @@ def parse_layers(layers: Sequence[Layer]) -> Parameters:
     """The parameters of merged layers, in which every `--set` makes a difference to some candidate.
 
     Raises:
-        UserError: as `Parameters.parse`; or an assignment that no candidate would heed.
+        UserError: as `Parameters.parse`; or an assignment that no candidate would use.
     """
     values = merge(layers, SECTIONS)
     values.pop("cluster", None)

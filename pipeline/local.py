@@ -114,7 +114,7 @@ def run_here(
     console.print(f"[dim]log   {escape(str(log))}[/]", soft_wrap=True)
     progress = Progress(console)
     for damage in forget_damaged(home.cache) if use_cache else ():
-        console.print(f"[yellow]![/] {escape(shown(damage))}; it is made anew", soft_wrap=True, highlight=False)
+        console.print(f"[yellow]![/] {escape(shown(damage))}; it is made again", soft_wrap=True, highlight=False)
     with local_owner(home.running) as owner:
         arguments = {
             **parameters.dump(),

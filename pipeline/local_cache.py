@@ -1,4 +1,4 @@
-"""The local runner's cache: entries whose data set is damaged are forgotten, so that it is made anew.
+"""The local runner's cache: entries whose data set is damaged are forgotten, so that it is made again.
 
 kfp takes an entry for good when there is something at its address. It would be taken again by every later run, each of
 which would fail.

@@ -56,7 +56,7 @@ def read_resumed(
 def check_resumable(tracking_uri: str, parent_run_id: str, watch: Watch) -> None:
     """Refuses a run that cannot go on: it ended well, lives, ran elsewhere, or was trained by other code.
 
-    One that has ended, but for MLflow, is ended there: `open_run` takes over no open run of another pipeline run.
+    One that has ended, but for MLflow, is ended there: `open_run` adopts no open run of another pipeline run.
 
     Raises:
         UserError: with the cure.
@@ -68,7 +68,7 @@ def check_resumable(tracking_uri: str, parent_run_id: str, watch: Watch) -> None
     client = connect(tracking_uri)
     run = client.get_run(parent_run_id)
     if run.info.status == "FINISHED":
-        raise UserError(f"--resume: run {parent_run_id} ended well; there is nothing to go on with")
+        raise UserError(f"--resume: run {parent_run_id} ended well; there is nothing to resume")
     owner = owner_of(run)
     if owner is not None and owner.is_local:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Going on with an earlier pipeline run: its parameters, and whether nobody else runs it."""
+"""Resuming an earlier pipeline run: its parameters, and whether it is still running elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last pipeline runs, a line each: what `ferpipe runs` prints."""
+"""The last pipeline runs, as `ferpipe runs` prints them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One pipeline run or one candidate on a screen, read from MLflow: what `ferpipe show` prints."""
+"""One pipeline run or one candidate in detail, read from MLflow, as `ferpipe show` prints it."""
 
 from __future__ import annotations
 

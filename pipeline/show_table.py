@@ -22,7 +22,7 @@ MARGIN: Final = 14
 
 
 def print_shown(found: Shown, console: Console) -> None:
-    """Prints what there is to say of a run: a line each for what it is, then metrics, verdict, and what is next."""
+    """Prints a run: its properties line by line, then metrics, verdict, and the next command."""
     took = f", {duration(found.seconds)}" if found.seconds is not None else ""
     by = f", by {found.user}" if found.user else ""
     what = {"pipeline": "pipeline run", "candidate": "candidate"}[found.kind]

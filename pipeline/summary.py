@@ -1,4 +1,4 @@
-"""What a finished pipeline run came to, read from MLflow: candidates, verdict, registered versions, what to do next."""
+"""The results of a finished pipeline run, read from MLflow: candidates, verdict, registered versions, next step."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from ferkit.errors import UserError
 from pipeline.kubeflow import RunConfig
 
 
-def with_uploaded_csv(asked: RunConfig, prefix: str) -> RunConfig:
+def with_uploaded_csv(run_config: RunConfig, prefix: str) -> RunConfig:
     """Puts a CSV of this machine under an `s3://bucket/prefix`, by its content's digest, unless it is there already.
 
     Of an archive with a member behind it (`sets.zip#fer2013.csv`) the whole is put there, and the member stays.
@@ -29,7 +29,7 @@ def with_uploaded_csv(asked: RunConfig, prefix: str) -> RunConfig:
     bucket, _, folder = prefix.removeprefix("s3://").strip("/").partition("/")
     if not prefix.startswith("s3://") or not bucket:
         raise UserError(f"--upload: {prefix!r} is no place to put a file; use s3://bucket/prefix")
-    source = LocalFile(asked.parameters.csv)
+    source = LocalFile(run_config.parameters.csv)
     path = Path(source.address).expanduser()
     member = f"#{source.member}" if source.member else ""
     try:
@@ -46,7 +46,9 @@ def with_uploaded_csv(asked: RunConfig, prefix: str) -> RunConfig:
         raise UserError(
             f"s3://{bucket}/{key}: {error}; check the bucket, and the keys in AWS_ACCESS_KEY_ID or a profile"
         ) from None
-    return replace(asked, parameters=asked.parameters.model_copy(update={"csv": f"s3://{bucket}/{key}{member}"}))
+    return replace(
+        run_config, parameters=run_config.parameters.model_copy(update={"csv": f"s3://{bucket}/{key}{member}"})
+    )
 
 
 def _is_there(client: Any, bucket: str, key: str, size: int) -> bool:

@@ -1,1 +1,1 @@
-"""The training split, with as many faces of every emotion as is asked for. Validation and test are left as they are."""
+"""The training split, with as many faces of every emotion as configured. Validation and test are left as they are."""

@@ -1,4 +1,4 @@
-"""balance: the training split, with as many faces of every emotion as is asked for."""
+"""balance: the training split, with as many faces of every emotion as configured."""
 
 from typing import Any
 

@@ -26,10 +26,10 @@ PATIENCE: Final = 10.0
 LOG = logging.getLogger("ferpipe")
 
 
-def form_of(address: str, asked: str) -> Form:
-    """The form that was asked for, else the one that the address takes."""
-    if asked:
-        return "slack" if asked == "slack" else "json"
+def form_of(address: str, configured: str) -> Form:
+    """The form that is configured, else the one that the address takes."""
+    if configured:
+        return "slack" if configured == "slack" else "json"
     return "slack" if host_of(address).partition(":")[0] == "hooks.slack.com" else "json"
 
 

@@ -18,7 +18,7 @@ def ensemble(
     tracking_uri: str,
     code_version: str,
 ) -> str:
-    """Makes one model of the best finalists on validation, in an MLflow run of its own. Skips, and says so, if there
+    """Makes one model of the best finalists on validation, in an MLflow run of its own. Skips, and logs it, if there
     are fewer than two.
 
     Args:

@@ -55,7 +55,7 @@ def join_finalists(
     parameters: Ensemble,
     log: logging.Logger,
 ) -> str:
-    """Makes one model of the best evaluated finalists on validation; skips, and says so, if there are fewer than two.
+    """Makes one model of the best evaluated finalists on validation; skips, and logs it, if there are fewer than two.
 
     Args:
         client: of the MLflow that holds the runs.

@@ -57,7 +57,7 @@ def describe(evaluation: Evaluation) -> str:
 
 
 def as_markdown(candidate: CandidateRun, tracking_uri: str) -> str:
-    """A candidate's metrics with their 95% intervals, split by split, and where it is in MLflow."""
+    """A candidate's metrics with their 95% intervals, split by split, and a link to its run in MLflow."""
     title = f"## {escape(candidate.name)}\n"
     link = f"[in MLflow]({run_address(tracking_uri, candidate.experiment_id, candidate.run_id)})\n"
     if candidate.evaluation is None:

@@ -1,4 +1,4 @@
-"""The first pass over a CSV: unusable rows are turned away, the pixels of the others laid down in a temporary file.
+"""The first pass over a CSV: unusable rows are rejected, the pixels of the others written to a temporary file.
 
 Of every row 22 bytes stay in memory: number, label, split, digest.
 """

@@ -111,7 +111,7 @@ def ingest_csv(csv: str, output: Path | str, parameters: Ingest | None = None, s
 
 
 def _tell_member(opened: OpenCsv) -> None:
-    """Says which of an archive's CSVs was read, where it has several and nobody chose."""
+    """Logs which of an archive's CSVs was read, where it has several and none was chosen."""
     if opened.others and not opened.source.member:
         others = ", ".join(shown(other) for other in opened.others[:5]) + (" ..." if len(opened.others) > 5 else "")
         LOG.warning(

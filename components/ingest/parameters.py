@@ -1,4 +1,4 @@
-"""What ingest can be asked to do."""
+"""Parameters of ingest."""
 
 from __future__ import annotations
 

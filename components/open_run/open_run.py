@@ -61,7 +61,7 @@ def open_run(client: mlflow.MlflowClient, pipeline_run: PipelineRun, log: loggin
         The candidates' run ids, in their order; never none.
 
     Raises:
-        UserError: no candidates, two equal ones, an unknown key; or a run to adopt that cannot be gone on with.
+        UserError: no candidates, two equal ones, an unknown key; or a run to adopt that cannot be resumed.
     """
     parameters = filled_in(pipeline_run.parameters)
     pipeline_run = replace(pipeline_run, parameters=parameters)
@@ -147,7 +147,7 @@ def _adopt(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: Mapping
             raise
         raise UserError(f"parent run {run_id}: not in this MLflow ({error.message})") from None
     refuse_living(client, parent, pipeline_run.owner)
-    # With other code or data, its candidates would begin anew beside what they have.
+    # With other code or data, its candidates would start again beside what they have.
     for name, what in ((names.WEIGHTS_VERSION, "code"), (names.DATA_VERSION, "data")):
         before, now = parent.data.tags.get(name), tags.get(name)
         if before and now and before != now:
@@ -156,7 +156,7 @@ def _adopt(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: Mapping
                 f"bring that {what} back, or start a new run"
             )
     if names.CODE_VERSION in parent.data.tags and names.WEIGHTS_VERSION not in parent.data.tags:
-        raise UserError(f"run {run_id} began with version 0.1 of this pipeline, which goes on with it; start a new run")
+        raise UserError(f"run {run_id} began with version 0.1 of this pipeline, which can resume it; start a new run")
     if is_generated(parent.info.run_name):  # `mlflow run` opened it
         client.update_run(run_id, name=dated_name(data_name(str(pipeline_run.parameters["csv"]))))
         return client.get_run(run_id)
@@ -164,7 +164,7 @@ def _adopt(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: Mapping
 
 
 def refuse_living(client: mlflow.MlflowClient, parent: Run, owner: Owner) -> None:
-    """Refuses to take over a run whose owner is alive, or that ran where `owner` does not.
+    """Refuses to adopt a run whose owner is alive, or that ran where `owner` does not.
 
     Raises:
         UserError: naming the run, and what to do.
@@ -175,7 +175,7 @@ def refuse_living(client: mlflow.MlflowClient, parent: Run, owner: Owner) -> Non
     named = f"run {parent.info.run_id} ({parent.info.run_name})"
     if present.is_local != owner.is_local:
         where, how = ("on a machine", "ferpipe run") if present.is_local else ("on Kubeflow", "ferpipe submit")
-        raise UserError(f"{named} ran {where}: go on with it there, by `{how} --resume {parent.info.run_id}`")
+        raise UserError(f"{named} ran {where}: resume it there, by `{how} --resume {parent.info.run_id}`")
     if not tree.is_open(parent):
         return
     if not owner.is_local:

@@ -21,7 +21,7 @@ def origin_tags(csv: str, source_version: str, git_commit: str) -> dict[str, str
 
     Args:
         csv: address of the source CSV.
-        source_version: of it, as `locate` found it; empty where nobody asked.
+        source_version: of it, as `locate` found it; empty where it is not known.
         git_commit: with `-dirty` behind it when the tree was; empty outside a repository.
     """
     tags = {

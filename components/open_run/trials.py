@@ -25,7 +25,7 @@ class Drawn:
     """A search's trials, before anything is made of them.
 
     Attributes:
-        plan: what was asked for.
+        plan: of the search.
         points: that were drawn; none for `tpe`.
         trials: by number.
     """
@@ -49,7 +49,7 @@ def draw_trials(
         train: the section `train`, which holds for all trials.
         identity: whatever else makes two trainings different.
         tags: of every trial's run.
-        log: for a warning of what the search cannot do as asked.
+        log: for a warning of settings that the search cannot follow.
 
     Raises:
         UserError: a space, or a point of it, that no candidate fits.

@@ -38,7 +38,7 @@ from ferkit.tracking.reuse import origin_of
 
 @dataclass(frozen=True)
 class Registration:
-    """What registering came to: the verdict as JSON, the report as HTML, and a summary as Markdown."""
+    """The outcome of registering: the verdict as JSON, the report as HTML, and a summary as Markdown."""
 
     verdict: str
     report: str
@@ -149,7 +149,7 @@ def register_candidates(
     verdict = (
         decide_champion(client, best, faces, policy) if is_champion else decide(client, best, state, faces, policy)
     )
-    # Its version may be that of an earlier run, from which it was taken over.
+    # Its version may be that of an earlier run, from which it was reused.
     challenger = replace(verdict.challenger, run_id=chosen.info.run_id, name=str(chosen.info.run_name))
     verdict = replace(verdict, challenger=challenger)
     verdict = replace(verdict, candidates=tuple(_row(client, run, registered, verdict) for run in order(candidates)))

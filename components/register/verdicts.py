@@ -1,4 +1,4 @@
-"""Verdicts on versions that are registered: asked for, and written where people look."""
+"""Verdicts on registered versions: computed by the gate, and logged where people look."""
 
 from __future__ import annotations
 

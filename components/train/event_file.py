@@ -14,7 +14,7 @@ from ferkit.errors import UserError
 
 
 class EventFile:
-    """TensorBoard's event file, logged to the active run anew after every epoch; nothing where not asked for.
+    """TensorBoard's event file, logged to the active run again after every epoch; nothing where `tensorboard` is off.
 
     It begins with the epochs of `history`, which a killed training had finished, and takes that training's place.
     """

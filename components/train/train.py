@@ -44,7 +44,7 @@ def train_candidate(
 ) -> None:
     """Trains one candidate, puts its model into its run, and ends that.
 
-    A candidate that was trained, or failed for good, is not trained again: its state says so. One that fails for a
+    A candidate that was trained, or failed for good, is not trained again: its state is a tag. One that fails for a
     reason of its own (it diverged, a setting does not work, an exception that another try would meet again) ends its
     own run as FAILED, with the sentence; the others go on. A search's trial whose values are still open gets them here;
     one that falls behind the others is pruned, and is FINISHED. Where `train.reuse` is set, one that an earlier

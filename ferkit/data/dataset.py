@@ -75,7 +75,7 @@ def read_profile(folder: Path | str) -> Profile:
     try:
         return Profile(**json.loads(path.read_text()))
     except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: no whole profile of a data set ({error}); make the data set anew") from None
+        raise UserError(f"{path}: no whole profile of a data set ({error}); make the data set again") from None
 
 
 def split_path(folder: Path | str, split: str) -> Path:

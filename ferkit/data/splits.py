@@ -108,7 +108,7 @@ def read_split_in_chunks(folder: Path | str, split: str, rows: int = ROW_GROUP) 
 
 
 def read_columns_in_chunks(folder: Path | str, split: str, *columns: str) -> Iterator[tuple[np.ndarray, ...]]:
-    """Columns of a split other than `pixels`, in the order asked for, as `Faces` has them; in bounded memory."""
+    """Columns of a split other than `pixels`, in the order of `columns`, as `Faces` has them; in bounded memory."""
     with _opened(folder, split) as file:
         for batch in file.iter_batches(batch_size=1 << 16, columns=list(columns), use_threads=False):
             yield tuple(as_array(batch.column(name)) for name in columns)
@@ -129,7 +129,7 @@ def _opened(folder: Path | str, split: str) -> pq.ParquetFile:
         return pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
     except pa.ArrowInvalid as error:
         said = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: no whole Parquet file ({said}); make the data set anew") from None
+        raise UserError(f"{path}: no whole Parquet file ({said}); make the data set again") from None
 
 
 def find_damage(folder: Path | str) -> str:

@@ -23,7 +23,7 @@ LEVEL = 0.95
 
 
 class Interval(NamedTuple):
-    """From `low` to `high`, at the level asked for; both NaN where there is nothing to resample."""
+    """From `low` to `high`, at the confidence level; both NaN where there is nothing to resample."""
 
     low: float
     high: float

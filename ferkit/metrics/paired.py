@@ -34,7 +34,7 @@ class Differences:
     """The second model minus the first on the same rows, with percentile intervals.
 
     Attributes:
-        macro_f1: at the confidence asked for.
+        macro_f1: at the confidence level.
         accuracy: the same.
         recall: per class that has rows; at a level at which all of them hold TOGETHER with that confidence
             (Bonferroni), so that seven chances to be wrong are no more than one.

@@ -2,7 +2,7 @@
 
 Zhang, Cisse, Dauphin and Lopez-Paz, mixup: Beyond Empirical Risk Minimization, 2017 (arXiv 1710.09412): for a share t
 drawn from Beta(alpha, alpha), face t x + (1 - t) x' and target t y + (1 - t) y'. The other face is the one before it in
-the batch, whose order is drawn anew in every epoch. Shares are drawn by seed and epoch on the host, for each face its
+the batch, whose order is drawn again in every epoch. Shares are drawn by seed and epoch on the host, for each face its
 own; targets are blended there, faces on the device, after they have been moved.
 
 Not for short trainings, nor for a network that underfits; and `train/accuracy` is then that of faces that are two.

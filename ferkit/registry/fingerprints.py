@@ -1,7 +1,7 @@
 """Which faces a model was trained on, so that a later test split can be checked for them.
 
 Every pipeline run keeps the digests of its training faces: 8 bytes a face, 230 kB for FER2013. A champion of last year
-was trained on last year's rows; when the data was split anew since, some of them may be test rows today, and it knows
+was trained on last year's rows; when the data was split again since, some of them may be test rows today, and it knows
 them.
 """
 

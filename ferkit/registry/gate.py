@@ -1,4 +1,4 @@
-"""Judges a registered version: scores it and today's champion on the same test rows; may it take over?"""
+"""Judges a registered version: scores it and today's champion on the same test rows; may it become champion?"""
 
 from __future__ import annotations
 

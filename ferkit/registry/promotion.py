@@ -30,7 +30,7 @@ USER_VARIABLE: Final = "FERPIPE_USER"
 
 @dataclass(frozen=True)
 class PromotionResult:
-    """What a promotion or rollback came to.
+    """The outcome of a promotion or rollback.
 
     Attributes:
         champion: version that is champion now; with `dry_run`, that would be.

@@ -145,7 +145,7 @@ def versions_by_run(client: mlflow.MlflowClient) -> dict[str, Version]:
 
 
 def version_of_run(registered: Mapping[str, Version], run: Run) -> Version | None:
-    """The version of a run, of those that `versions_by_run` returns; of one that was taken over, that of its origin."""
+    """The version of a run, of those that `versions_by_run` returns; of one that was reused, that of its origin."""
     return registered.get(origin_of(run))
 
 
@@ -158,7 +158,7 @@ def register_run(
 ) -> Version:
     """Registers the model of a candidate's run; a run that has a version keeps it.
 
-    One that was taken over from another run gets that run's version, as it is; where it has none, it is made.
+    One that was reused from another run gets that run's version, as it is; where it has none, it is made.
 
     Args:
         client: of the MLflow that holds the run; `connect` has pointed MLflow's fluent functions at it, too.
@@ -194,7 +194,7 @@ def _address_of_model(client: mlflow.MlflowClient, run_id: str) -> str:
 
 
 def ensure_registered_model(client: mlflow.MlflowClient, model: str = names.REGISTERED_MODEL) -> None:
-    """Makes the registered model when there is none; one that nobody described gets a description."""
+    """Makes the registered model when there is none; one without a description gets one."""
     description = describe_model(model)
     try:
         client.create_registered_model(model, tags={OURS: BY}, description=description)

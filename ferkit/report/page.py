@@ -1,4 +1,4 @@
-"""Pages by Jinja2, from the templates beside this file: whatever is put in is escaped; a missing name raises."""
+"""Pages by Jinja2, from the templates beside this file: every value is escaped; a missing name raises."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def render(template: str, **values: Any) -> str:
 
     Args:
         template: a file of `templates/`.
-        values: what it names. Text is escaped where it is put in.
+        values: what it names. Text is escaped when it is rendered.
     """
     return _environment().get_template(template).render(**values)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the runs of a page are, and what was asked of the pipeline run.
+    """Where the runs of a page are, and the parameters of the pipeline run.
 
     Attributes:
         tracking_uri: of the MLflow that has them.

@@ -24,7 +24,7 @@ MOST_LABELS: Final = 12
 
 
 def draw_history(search: SearchRecord) -> Figure:
-    """What each trial came to on validation, in their order, and the best so far; pruned and failed ones marked."""
+    """Each trial's score on validation, in their order, and the best so far; pruned and failed ones marked."""
     figure = Figure(figsize=(9.6, 4.2))
     axes = figure.subplots()
     finished = [trial for trial in search.trials if trial.is_finished and trial.macro_f1 is not None]

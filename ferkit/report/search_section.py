@@ -1,4 +1,4 @@
-"""A search as a part of its run's report: what was tried, how it went, what matters, how the best is trained anew."""
+"""A search as a part of its run's report: what was tried, how it went, what matters, how the best is trained again."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from ferkit.settings import whole_numbers
 from ferkit.user_input import inert
 
 FRESH_SEEDS: Final = 3
-"""Seeds with which the best trial's config trains it anew."""
+"""Seeds with which the best trial's config trains it again."""
 
 
 def trials_csv(search: SearchRecord) -> str:
@@ -61,7 +61,7 @@ def best_config(search: SearchRecord, parameters: Mapping[str, Any], parent_run_
     head = (
         f"# Trial {best.number} of the search in MLflow run {parent_run_id}: macro-F1 {best.macro_f1:.3f} on "
         f"validation, the best of {len(search.trials)}.\n"
-        "# The best of many trials flatters itself: it is trained anew here, with seeds that the search did not use.\n"
+        "# The best of many trials flatters itself: it is trained again here, with seeds that the search did not use.\n"
         f"#   ferpipe run --config runs:/{parent_run_id}/search/best.yaml\n"
     )
     values = {**whole_numbers(kept), **best_candidates(search)}

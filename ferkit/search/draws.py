@@ -20,7 +20,7 @@ _SPACE: Final = " space"
 
 
 def draw_points(search: Search, spaces: Spaces) -> list[Point]:
-    """The points of a grid's or a random search's trials: all different; fewer than asked for where there are no more.
+    """The points of a grid's or a random search's trials: all different; fewer than `trials` where there are no more.
 
     Raises:
         UserError: a grid of more points than `trials`.

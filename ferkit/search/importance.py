@@ -1,4 +1,4 @@
-"""How much of what a search's trials came to is due to each parameter."""
+"""How much of the variance of a search's scores is due to each parameter."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def importance_of(spaces: Spaces, space: int, told: Sequence[Told]) -> Importanc
     if len(searched) < 2:
         raise UserError("importance of the parameters is not shown: it takes two that are searched")
     if len({one.value for one in finished}) == 1:
-        raise UserError("importance of the parameters is not shown: all trials came to the same")
+        raise UserError("importance of the parameters is not shown: all trials have the same score")
     study = optuna.create_study(direction="maximize")
     study.add_trials([as_trial(one, spaces) for one in finished])
     found = get_param_importances(

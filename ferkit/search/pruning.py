@@ -33,24 +33,24 @@ class Pruner:
         self._client, self._trial = client, trial
         self._parent = client.get_run(trial.data.tags[MLFLOW_PARENT_RUN_ID])
         self._epochs = int(trial.data.params["epochs"])
-        self._figures: dict[int, float] = {}
+        self._scores: dict[int, float] = {}
         self._histories: dict[str, dict[int, float]] = {}
 
     def watch(self, epoch: int, macro_f1: float) -> None:
-        """Takes in what an epoch came to; of one that was trained before the step was killed, too.
+        """Records the score of an epoch, also of one that was trained before the step was killed.
 
         Raises:
             Pruned: the trial has fallen behind.
         """
-        self._figures[epoch] = macro_f1
+        self._scores[epoch] = macro_f1
         if not first_epoch(self._epochs) <= epoch < self._epochs:
             return
         finished = [self._history_of(run) for run in self._finished()]
-        if has_fallen_behind(self._figures, finished, self._epochs):
+        if has_fallen_behind(self._scores, finished, self._epochs):
             raise Pruned(
                 epoch,
                 f"pruned after epoch {epoch} of {self._epochs}: its best macro-F1 on validation, "
-                f"{max(self._figures.values()):.3f}, is in the worst quarter of {len(finished)} finished trials",
+                f"{max(self._scores.values()):.3f}, is in the worst quarter of {len(finished)} finished trials",
             )
 
     def _finished(self) -> list[Run]:

@@ -2,7 +2,7 @@
 
 The decision on the nth trial is the write-once parameter `decision/<n>`: of any number of trials that start at the same
 moment and ask for the same values, one has the first word, and the others ask again, knowing of it. Two trials that
-read the same history asked for the same values in 89 of 100 tries.
+read the same history proposed the same values in 89 of 100 tries.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LONGEST_NAME: Final = 120
 
 @dataclass(frozen=True)
 class Plan:
-    """What a search was asked for: all that a trial needs, when it starts, to be decided.
+    """The plan of a search: all that a trial needs, when it starts, to be decided.
 
     Attributes:
         search: the section.

@@ -1,6 +1,6 @@
 """Optuna's part: the next point of a TPE search, and whether a trial has fallen behind.
 
-There is no stored study: it is rebuilt in memory from what MLflow says, each time that it is asked. So only those
+There is no stored study: it is rebuilt in memory from what MLflow says, each time that it is used. So only those
 samplers and pruners serve that keep no state of their own.
 """
 
@@ -86,7 +86,7 @@ def next_point(search: Search, spaces: Spaces, told: Sequence[Told]) -> Point | 
 def as_trial(told: Told, spaces: Spaces) -> FrozenTrial:
     """A trial as Optuna knows it.
 
-    One that diverged is told as pruned before its first epoch, which Optuna ranks last: a learning rate at which
+    One that diverged is added as pruned before its first epoch, which Optuna ranks last: a learning rate at which
     nothing trains is worth knowing. What failed for another reason says nothing about its values.
     """
     state = {

@@ -33,7 +33,7 @@ class TrialRow:
         accuracy: likewise.
         loss: likewise.
         epoch: the kept one; of a pruned trial the last.
-        seconds: that it trained; None where it did not end by itself, or was taken over from an earlier run.
+        seconds: that it trained; None where it did not end by itself, or was reused from an earlier run.
         started: when its training began, milliseconds of the epoch.
         failure: the sentence with which it failed.
     """
@@ -63,7 +63,7 @@ class SearchRecord:
 
     Attributes:
         run_id: of the search's own run.
-        plan: what was asked for.
+        plan: of the search.
         trials: by number.
     """
 

@@ -55,7 +55,7 @@ class Exported:
 
 
 def check_format(kind: str, target: Path) -> None:
-    """Refuses, before any model is loaded, what cannot come to a file.
+    """Refuses, before any model is loaded, a file that cannot be written.
 
     Args:
         kind: `onnx` or `litert`.

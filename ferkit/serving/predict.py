@@ -61,7 +61,7 @@ def predict(
     Args:
         model: that answers.
         inputs: pictures, folders of pictures (with those inside, after its own), CSVs with a column `pixels`; which is
-            which is told by their first bytes.
+            which is recognized by their first bytes.
         refused: takes a sentence for every input, file and row that is no face; may be emptied between two answers.
         on_read: told how many bytes of the inputs were read, bit by bit.
     """

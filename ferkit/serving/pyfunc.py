@@ -292,7 +292,7 @@ class FaceClassifier(PythonModel):
         return np.concatenate(batches) if batches else np.empty((0, len(self.emotions)), np.float32)
 
     def _one_batch(self, pixels: np.ndarray) -> np.ndarray:
-        """Filled up to a power of two: every new batch size would be compiled anew."""
+        """Filled up to a power of two: every new batch size is compiled once."""
         n = len(pixels)
         filled = np.zeros((1 << (n - 1).bit_length(), self.side, self.side, 1), np.uint8)
         filled[:n, :, :, 0] = pixels

@@ -11,7 +11,7 @@ Found = TypeVar("Found")
 
 
 def pages(search: Callable[..., PagedList[Found]], *arguments: Any, **settings: Any) -> Iterator[PagedList[Found]]:
-    """Every page, each asked for when it is wanted.
+    """Every page, each requested when it is needed.
 
     Args:
         search: a method of MLflow's client that takes a `page_token`.

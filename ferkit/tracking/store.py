@@ -52,7 +52,7 @@ def connect(tracking_uri: str) -> mlflow.MlflowClient:
 
 
 def check_answers(client: mlflow.MlflowClient, tracking_uri: str) -> None:
-    """Asks MLflow something small, so that a server that is not there, or lets nobody in, is known before any work.
+    """Sends MLflow a small request, so that a server that is down, or refuses access, is known before any work.
 
     Raises:
         OutOfReach: it does not answer, or refuses.

@@ -1,4 +1,4 @@
-"""How faces come to a compiled step: it fetches them from its device, or is sent them by the host, batch by batch."""
+"""How faces come to a compiled step: gathered on its device, or sent by the host, batch by batch."""
 
 from __future__ import annotations
 

@@ -32,14 +32,14 @@ class Hardware:
 
 
 def choose(settings: ResolvedTrain) -> Hardware:
-    """Loads the backend, makes it deterministic where asked, and says what it trains on.
+    """Loads the backend, makes it deterministic where configured, and returns what it trains on.
 
     Raises:
         OutOfReach: no GPU where one is required; another node may have one.
         UserError: the backend is not installed; or the process has loaded another.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # On processors without AVX-512, TensorFlow leaves oneDNN alone unless it is told: lenet takes 2.3 times as long.
+    # On processors without AVX-512, TensorFlow does not use oneDNN by default: lenet takes 2.3 times as long.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ["KERAS_BACKEND"] = settings.backend
     if settings.deterministic and settings.backend == "jax":

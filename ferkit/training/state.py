@@ -21,10 +21,10 @@ from ferkit.errors import OutOfReach, UserError
 from ferkit.store_errors import StoreError, classify
 
 WAITS: Final = (0.0, 2.0, 6.0, 14.0)
-"""Seconds before S3 is asked again where it does not answer: 22, then the step fails, and goes on at its next try."""
+"""Seconds between requests to S3 where it does not answer: 22, then the step fails, and goes on at its next try."""
 
 LONGEST: Final = 25.0
-"""Seconds from the first question after which no further one is asked: answers may take long to fail, too."""
+"""Seconds from the first request after which none is repeated: answers may take long to fail, too."""
 
 
 @dataclass
@@ -142,7 +142,7 @@ class S3Store:
         return self.client.get_object(Bucket=self.bucket, Key=self.key)["Body"].read()
 
     def _ask(self, ask: Callable[[], Any]) -> Any:
-        """What S3 answers; asked again for a while where it does not, or says that it cannot now."""
+        """The answer of S3; the request is repeated for a while where it does not, or says that it cannot now."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         end = time.monotonic() + LONGEST

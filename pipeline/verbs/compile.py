@@ -93,13 +93,13 @@ def compile(
     """
     from pipeline import kubeflow
 
-    asked = kubeflow.read_run_config(csv, config, assignments)
-    for sentence in asked.outdated:
+    run_config = kubeflow.read_run_config(csv, config, assignments)
+    for sentence in run_config.outdated:
         warn(sentence)
     images = kubeflow.immutable_images(image, gpu_image)
-    kubeflow.check_reachable(asked.parameters.csv, asked.cluster)
+    kubeflow.check_reachable(run_config.parameters.csv, run_config.cluster)
     kubeflow.check_tracking(tracking_uri)
-    kubeflow.compile_pipeline(asked, images, tracking_uri, out)
+    kubeflow.compile_pipeline(run_config, images, tracking_uri, out)
     if as_json:
         click.echo(json.dumps({"file": str(out), "image": images.cpu, "gpu_image": images.gpu}))
     else:

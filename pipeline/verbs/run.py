@@ -131,9 +131,9 @@ def start(
     if resume and explain:
         raise click.UsageError("--explain is for a new run; a resumed one has its own parameters")
     if resume and (config or assignments):
-        raise click.UsageError("--resume goes on with the run's own parameters; leave --config and --set away")
+        raise click.UsageError("--resume uses the run's own parameters; drop --config and --set")
     if resume and (name or note or tags):
-        raise click.UsageError("--resume goes on with a run as it is; leave --name, --note and --tag away")
+        raise click.UsageError("--resume leaves a run as it is; drop --name, --note and --tag")
     labels = Labels.parse(name, note, tags)
     if explain:
         print_explained(csv, config, assignments, as_json, usual)

@@ -142,9 +142,9 @@ def submit(
     if cron:
         six_fields(cron)
     if resume and (csv or upload):
-        raise click.UsageError("--resume goes on with the run's own CSV; leave --csv and --upload away")
+        raise click.UsageError("--resume uses the run's own CSV; drop --csv and --upload")
     if resume and (note or tags):
-        raise click.UsageError("--resume goes on with a run as it is; leave --note and --tag away")
+        raise click.UsageError("--resume leaves a run as it is; drop --note and --tag")
     # A schedule starts many runs, whose names are to differ; and a resumed one has its name.
     labels = Labels.parse("" if cron or resume else name, note, tags)
     images = kubeflow.immutable_images(image, gpu_image)
@@ -152,37 +152,39 @@ def submit(
     if resume:
         if len(resume) < 32:
             resume = whole_id(connect(tracking_uri), resume)
-        asked = read_resumed(tracking_uri, resume, config, assignments)
+        run_config = read_resumed(tracking_uri, resume, config, assignments)
     else:
-        asked = kubeflow.read_run_config(csv, config, assignments)
-    for sentence in asked.outdated:
+        run_config = kubeflow.read_run_config(csv, config, assignments)
+    for sentence in run_config.outdated:
         warn(sentence)
     if upload:
-        asked = with_uploaded_csv(asked, upload)
-    kubeflow.check_reachable(asked.parameters.csv, asked.cluster)
+        run_config = with_uploaded_csv(run_config, upload)
+    kubeflow.check_reachable(run_config.parameters.csv, run_config.cluster)
 
     login = Login(
         host, namespace, _secret(token_file, "KFP_TOKEN"), _secret(cookies_file, "KFP_COOKIES"), authorities or ""
     )
     backend = Backend(login, warn)
     watch = Watch(backend)
-    commit, experiment = git_commit(), asked.parameters.experiment
+    commit, experiment = git_commit(), run_config.parameters.experiment
     if closed := close_orphans(tracking_uri, experiment, watch.outcome_of):
         click.echo(
             f"in MLflow, ended what {closed} ended pipeline run{'s' if closed > 1 else ''} had left open", err=True
         )
     if resume:
         check_resumable(tracking_uri, resume, watch)
-        if not (asked.cluster.state or asked.cluster.state_prefix):
-            warn("trainings that had not ended begin anew: neither cluster.state nor cluster.state_prefix kept them")
+        if not (run_config.cluster.state or run_config.cluster.state_prefix):
+            warn("unfinished trainings start again: neither cluster.state nor cluster.state_prefix kept them")
     # A schedule is replaced by the next one of its name, so its name does not hold the time.
     name = name or experiment if cron else name or f"{experiment} {commit[:8]} {datetime.now():%Y-%m-%d %H:%M:%S}"
-    arguments = kubeflow.arguments(asked, tracking_uri, resume or "", labels)
-    request = Request(name, experiment, arguments, asked.cluster.service_account, adopts=bool(resume))
+    arguments = kubeflow.arguments(run_config, tracking_uri, resume or "", labels)
+    request = Request(name, experiment, arguments, run_config.cluster.service_account, adopts=bool(resume))
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / f"{PIPELINE}.yaml"
         # The run's parameters travel with the run: the same code and cluster settings are the same version.
-        kubeflow.compile_pipeline(replace(asked, parameters=Parameters()), images, tracking_uri, package, not no_cache)
+        kubeflow.compile_pipeline(
+            replace(run_config, parameters=Parameters()), images, tracking_uri, package, not no_cache
+        )
         uploaded = backend.upload(package, PIPELINE, commit)
     started = backend.schedule(request, uploaded, cron) if cron else backend.start(request, uploaded)
     if not as_json:

@@ -70,7 +70,7 @@ def add(name: str, address: str, secret_file: Path | None, unsigned: bool, track
         )
     added = add_webhook(connect(tracking_uri), name, address, secret)
     sentence = (
-        f"webhook {added.name}: {added.address} is told within a minute from now; try `ferpipe webhook test {name}`"
+        f"webhook {added.name}: {added.address} is notified within a minute from now; try `ferpipe webhook test {name}`"
     )
     click.echo(json.dumps(added.to_dict(), indent=2) if as_json else sentence)
 

@@ -1,4 +1,4 @@
-"""CSVs, mutated and packed: every row is read right or turned away with its number, or there is one sentence."""
+"""CSVs, mutated and packed: every row is read right or rejected with its number, or there is one sentence."""
 
 from __future__ import annotations
 

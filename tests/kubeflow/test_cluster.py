@@ -79,7 +79,7 @@ def test_a_setting_of_an_earlier_version_is_taken_out_and_said(tmp_path: Path) -
     asked = read_run_config("s3://b/f.csv", path)
     assert asked.cluster.retry.wait_seconds == 5
     [sentence] = asked.outdated
-    assert sentence.startswith("cluster.retry.longest_seconds: no longer heeded")
+    assert sentence.startswith("cluster.retry.longest_seconds: no longer used")
     assert read_run_config("s3://b/f.csv", None).outdated == ()
 
 

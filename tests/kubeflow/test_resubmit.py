@@ -66,11 +66,11 @@ def test_takes_the_clusters_settings_as_they_are_now(
     assert "Warning" not in result.stderr
 
 
-def test_says_that_trainings_begin_anew_where_nothing_kept_them(
+def test_says_that_trainings_start_again_where_nothing_kept_them(
     submit: Submit, earlier: str, mlflow_address: str
 ) -> None:
     result = submit("--resume", earlier, tracking_uri=mlflow_address)
-    assert "Warning: trainings that had not ended begin anew" in result.stderr
+    assert "Warning: unfinished trainings start again" in result.stderr
 
 
 def test_refuses_other_parameters(submit: Submit, earlier: str, mlflow_address: str, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_refuses_a_run_that_lives_by_name(
 @pytest.mark.parametrize(
     ("tags", "status", "sentence"),
     [
-        ({}, "FINISHED", "ended well; there is nothing to go on with"),
+        ({}, "FINISHED", "ended well; there is nothing to resume"),
         (
             {names.WEIGHTS_VERSION: "other", names.GIT_COMMIT: "abc123"},
             "FAILED",

@@ -191,7 +191,7 @@ def test_a_service_account_is_taken_back_by_an_empty_value(submit: Submit, api: 
 def test_an_old_setting_is_taken_with_a_warning(submit: Submit, api: KubeflowApi) -> None:
     result = submit("--set", "cluster.retry.longest_seconds=600")
     assert result.exit_code == 0
-    assert "Warning: cluster.retry.longest_seconds: no longer heeded" in result.stderr
+    assert "Warning: cluster.retry.longest_seconds: no longer used" in result.stderr
     assert "315360000s" in json.dumps(api.versions[0].pipeline_spec)
 
 
@@ -280,10 +280,10 @@ def test_a_kubeflow_of_many_users_wants_a_namespace(submit: Submit, api: Kubeflo
     assert api.experiments[0].namespace == "ann"
 
 
-def test_a_namespace_is_not_heeded_by_a_kubeflow_of_one_user(submit: Submit, api: KubeflowApi) -> None:
+def test_a_namespace_is_ignored_by_a_kubeflow_of_one_user(submit: Submit, api: KubeflowApi) -> None:
     result = submit("--namespace", "ann")
     assert result.exit_code == 0
-    assert "Warning: --namespace ann: not heeded, for this Kubeflow has one user" in result.stderr
+    assert "Warning: --namespace ann: ignored, for this Kubeflow has one user" in result.stderr
     assert api.experiments[0].namespace == ""
 
 
@@ -295,7 +295,7 @@ def test_a_refusal_is_its_reason_without_the_servers_stack(submit: Submit, api: 
 
 def test_a_mutable_image_is_refused_before_anything_is_sent(submit: Submit, api: KubeflowApi) -> None:
     said = one_sentence(submit("--image", "registry.example/fer-pipeline:latest"))
-    assert "the tag 'latest' may come to mean another image" in said
+    assert "the tag 'latest' may point to another image later" in said
     assert api.cookies == []
 
 

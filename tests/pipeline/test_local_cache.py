@@ -71,10 +71,10 @@ def test_no_cache_and_an_entry_of_nonsense_are_nothing_to_forget(tmp_path: Path)
 
 def test_a_damaged_data_set_that_a_step_is_given_is_one_sentence(folder: Path):
     cut(folder)
-    with pytest.raises(UserError, match=r"train\.parquet: no whole Parquet file \(.*\); make the data set anew$"):
+    with pytest.raises(UserError, match=r"train\.parquet: no whole Parquet file \(.*\); make the data set again$"):
         read_split(folder, "train")
     break_the_profile(folder)
-    with pytest.raises(UserError, match=r"profile\.json: no whole profile .*; make the data set anew$"):
+    with pytest.raises(UserError, match=r"profile\.json: no whole profile .*; make the data set again$"):
         read_profile(folder)
 
 

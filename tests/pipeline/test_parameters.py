@@ -124,7 +124,7 @@ def test_assignments_go_before_the_config_and_the_config_before_the_defaults(tmp
     assert read_parameters("given.csv", config).csv == "given.csv"
 
 
-def test_an_assignment_that_no_candidate_heeds_is_refused(tmp_path):
+def test_an_assignment_that_no_candidate_uses_is_refused(tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text("candidates: [{architecture: lenet, epochs: 3}, {architecture: multi_kernel, epochs: 4}]\n")
     with pytest.raises(UserError, match=r"train.epochs: every candidate sets epochs itself, .*candidates=\["):

@@ -109,7 +109,7 @@ def test_a_promotion_is_posted_and_signed(
 ) -> None:
     (tmp_path / "secret").write_text(f"{SECRET}\n")
     given = ("webhook", "add", "deploy", receiver.address, "--secret-file", str(tmp_path / "secret"))
-    assert f"webhook deploy: {receiver.host}/… is told within a minute" in team.ferpipe("admin", *given).stdout
+    assert f"webhook deploy: {receiver.host}/… is notified within a minute" in team.ferpipe("admin", *given).stdout
     version = add_version_to(client, "none", "approved", challenger=True)
     time.sleep(1.1)  # the server asks its store anew for webhooks every MLFLOW_WEBHOOK_CACHE_TTL
     assert team.ferpipe("petra", "promote").exit_code == 0

@@ -3,7 +3,7 @@
 A row is a line, so that a stray quote swallows no rows: the reader's first promise. A cell that holds a line feed ("two
 lines" in a note, a face as NumPy prints it) is quoted, and its quotes are closed on a later line. Lines are made one
 only if together they are a row, and no line of the quoted text could have been a face of its own; otherwise each
-stays a line, and is turned away for its quote.
+stays a line, and is rejected for its quote.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Contract
     `scan` finds all numbers of a text (uint8 (n,)). With m fields in it, each a stretch of bytes that should hold
     `width` whole numbers 0..255 with one or more blanks between them, `Scan.read_fields` returns the values, uint8
     (m, width), and says which fields it read. One that it did not read is either wrong or written in an unusual way
-    (tabs, `0007`, thousands of blanks); `read_one_field` reads such a field slowly or returns why nobody can.
+    (tabs, `0007`, thousands of blanks); `read_one_field` reads such a field slowly or returns why it cannot be read.
     Both agree on every field that the fast way reads.
 
 How
@@ -27,7 +27,7 @@ _ZERO, _TEN, _BLANK = np.uint8(48), np.uint8(10), np.uint8(32)
 
 
 class _Scratch(threading.local):
-    """Working arrays of one thread, kept from chunk to chunk: making them anew costs more than filling them."""
+    """Working arrays of one thread, kept from chunk to chunk: allocating them again costs more than filling them."""
 
     def __init__(self) -> None:
         self.digit = np.empty(0, np.uint8)

@@ -1,4 +1,4 @@
-"""What the first rows of a CSV hold where grey levels should be: the sentence for a form that nobody can read as faces.
+"""What the first rows of a CSV hold where grey levels should be: the sentence for a form that cannot be read as faces.
 
 Said only where the whole CSV is of that form; single faulty rows get their reasons one by one (rows.py).
 """

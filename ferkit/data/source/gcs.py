@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 RETRY: Final = DEFAULT_RETRY.with_timeout(15)
-"""A request is asked again for so many seconds."""
+"""Seconds for which a failed request is retried."""
 
 TIMEOUT: Final = 10
 """Seconds to connect, and between two bytes: with `RETRY`, a server that falls silent is a sentence within 30 s."""

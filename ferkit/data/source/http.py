@@ -96,7 +96,7 @@ class HttpFile:
             with Session(self.address) as session:
                 response = session.get(self._url, headers=headers, stream=True, timeout=TIMEOUT)
         except requests.exceptions.InvalidURL:
-            raise UserError(f"{self.address}: is no address that can be asked for") from None
+            raise UserError(f"{self.address}: is no address that can be requested") from None
         except requests.RequestException as error:
             raise ConnectionError(f"cannot be reached ({type(error).__name__})") from error
         status = response.status_code

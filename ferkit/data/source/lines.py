@@ -113,7 +113,7 @@ class Lines:
 
     def give_back(self, chunks: list[np.ndarray]) -> None:
         """Takes back the last chunks, one of which has a quote that its line leaves open; from there on, rows that span
-        lines are made one line each. `chunks` has to be called anew."""
+        lines are made one line each. `chunks` has to be called again."""
         self._unread = b"".join([chunk.tobytes() for chunk in (*chunks, *self._cut)] + [self._unread])
         self._cut.clear()
         self._joins = True

@@ -32,7 +32,7 @@ class Stream(Protocol):
 
 
 class RemoteFile(io.RawIOBase):
-    """The bytes of a file of known size; opened anew at the right byte after a seek and after a broken connection."""
+    """The bytes of a file of known size; reopened at the right byte after a seek and after a broken connection."""
 
     def __init__(
         self, address: str, size: int | None, open_at: Callable[[int], Stream], broken: tuple[type[Exception], ...]

@@ -33,7 +33,7 @@ USAGES: Final = Words(
 )
 
 EMPTY_USAGE: Final = "empty usage"
-"""Why a row is turned away that names no split."""
+"""Why a row is rejected that names no split."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Rejected:
 
 
 def constant_image(row: int, pixels: np.ndarray) -> Rejected:
-    """Why a face of one grey level, uint8 (side*side,), is turned away."""
+    """Why a face of one grey level, uint8 (side*side,), is rejected."""
     return Rejected(row, "constant image", f"every pixel is {pixels[0]}")
 
 

@@ -1,7 +1,7 @@
 """The rows of a FER2013-style CSV, from a stream of bytes to arrays, chunk by chunk in bounded memory.
 
 A row is a line; cells may be quoted, and hold line feeds where that leaves no doubt (breaks.py). Blank lines are no
-rows. Every other line is counted and is either read or turned away with a reason: nothing is dropped in silence.
+rows. Every other line is counted and is either read or rejected with a reason: nothing is dropped in silence.
 
 What leaves no doubt is read: `3.0` is a label, `training` a Usage, `[70, 80]` and `70.0 80.0` are grey levels
 (digits.py), and empty cells beyond the header's last column do not matter.
@@ -83,7 +83,7 @@ class CsvReader:
         Args:
             stream: the uncompressed bytes.
             name: of the file, for sentences.
-            reject_constant: whether a face of one grey level is turned away.
+            reject_constant: whether a face of one grey level is rejected.
             unlabelled: whether to pass over the columns `emotion` and `Usage`, if there are any.
             split_by_seed: whether to pass over the column `Usage` alone.
             chunk: bytes to parse at once; changes no result.

@@ -26,7 +26,7 @@ SETTINGS: Final = Config(
 CREDENTIALS: Final = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 PAYER: Final = "AWS_REQUEST_PAYER"
 ARCHIVES: Final = ("GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS")
-"""Storage classes, and states of INTELLIGENT_TIERING, of which nothing can be read until it is asked for."""
+"""Storage classes, and states of INTELLIGENT_TIERING, of which nothing can be read until it is restored."""
 
 BUFFER: Final = 1024 * 1024
 
@@ -138,7 +138,7 @@ class S3Object:
 
 
 def payer() -> dict[str, Any]:
-    """Says that we pay for what we read, where the environment says so, by the variable that GDAL has for it."""
+    """Sends that the requester pays, where the environment sets it, by the variable that GDAL uses."""
     return {"RequestPayer": "requester"} if os.environ.get(PAYER) == "requester" else {}
 
 

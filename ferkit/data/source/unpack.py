@@ -1,7 +1,7 @@
 """Taking a CSV out of what it is packed in: gzip, zip, tar and tar.gz, known by their first bytes, not by their names.
 
-Nothing is ever written to disk: members are read as streams. The member is the one that was asked for (`#fer2013.csv`
-behind the address), or is found by its header: the first, in the archive's order, of those with the most of the columns
+Nothing is ever written to disk: members are read as streams. The member is the one that the address names behind
+`#`, or is found by its header: the first, in the archive's order, of those with the most of the columns
 emotion, pixels and Usage. Of a member that occurs twice the last counts, as in any program that unpacks it. An archive
 that was made to do harm is refused.
 """
@@ -37,7 +37,7 @@ HIGHEST_RATIO: Final = 200
 """Bytes out for a byte in, beyond which an archive is a bomb. FER2013 has 3; deflate cannot go beyond 1,032."""
 
 UNSUSPECTED: Final = 256 * 1024 * 1024
-"""Bytes out that nobody minds, whatever the ratio."""
+"""Unpacked bytes that are accepted whatever the ratio."""
 
 _DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, NotImplementedError)
 

@@ -181,7 +181,7 @@ def test_doctor_finds_a_folder_that_cannot_be_written(monkeypatch: pytest.Monkey
             "train.epoch: no such parameter; did you mean 'train.epochs'?",
         ),
         (["--config", "nowhere.yaml"], "nowhere.yaml: No such file or directory"),
-        (["--resume", "1f", "--set", "train.epochs=3"], "--resume goes on with the run's own parameters"),
+        (["--resume", "1f", "--set", "train.epochs=3"], "--resume uses the run's own parameters"),
     ],
 )
 def test_run_refuses_before_anything_is_made(arguments: list[str], sentence: str, tmp_path: Path):

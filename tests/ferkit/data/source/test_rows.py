@@ -1,4 +1,4 @@
-"""Reading CSVs: every input is either read right or turned away with a row and a reason; rows in are rows out."""
+"""Reading CSVs: every input is either read right or rejected with a row and a reason; rows in are rows out."""
 
 from __future__ import annotations
 
@@ -308,7 +308,7 @@ def judge_slowly(line: bytes, names: list[str], width: int) -> tuple[int, int, l
 
 
 def assert_read_right(csv: bytes, read: Read) -> None:
-    """Every row is kept or turned away as `judge_slowly` has it, and for the same reason."""
+    """Every row is kept or rejected as `judge_slowly` has it, and for the same reason."""
     header, *lines = [line.removesuffix(b"\r") for line in csv.split(b"\n")]
     names = header.decode().split(",")
     judged = [judge_slowly(line, names, read.side**2) for line in join_slowly(lines, names) if line.strip()]
