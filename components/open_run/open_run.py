@@ -112,13 +112,8 @@ def _open_parent(client: mlflow.MlflowClient, pipeline_run: PipelineRun, tags: M
     claim(client, parent, owner)
     tree.add_views(client, parent.info.experiment_id)
     tree.reopen(client, parent)
-    for name, value in {
-        **tags,
-        **pipeline_run.labels.of_the_run,
-        names.RUN_KIND: "pipeline",
-        names.OWNER: owner.id,
-    }.items():
-        client.set_tag(run_id, name, value)
+    ours = {names.RUN_KIND: "pipeline", names.OWNER: owner.id}
+    tree.set_tags(client, run_id, {**tags, **pipeline_run.labels.of_the_run, **ours})
     shown = dict(parameters) | {"csv": without_secrets(str(parameters["csv"]))}
     tree.log_new_parameters(client, run_id, _flat(shown))
     client.log_dict(run_id, shown, "parameters.yaml")

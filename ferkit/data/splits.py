@@ -128,8 +128,11 @@ def _opened(folder: Path | str, split: str) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
     except pa.ArrowInvalid as error:
-        said = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: no whole Parquet file ({said}); make the data set again") from None
+        raise UserError(f"{_not_whole(path, error)}; make the data set again") from None
+
+
+def _not_whole(path: Path, error: Exception) -> str:
+    return f"{path}: no whole Parquet file ({' '.join(str(error).split())[:200]})"
 
 
 def find_damage(folder: Path | str) -> str:
@@ -147,7 +150,7 @@ def find_damage(folder: Path | str) -> str:
         try:
             rows = pq.read_metadata(path).num_rows
         except (pa.ArrowInvalid, OSError) as error:
-            return f"{path}: no whole Parquet file ({' '.join(str(error).split())[:200]})"
+            return _not_whole(path, error)
         if rows != profile.splits.get(split, {}).get("rows"):
             return f"{path}: has {rows} rows, not as many as its profile says"
     return ""
