@@ -1,20 +1,18 @@
-"""Promotions that happen at once, in processes of their own, on SQLite and on a real MLflow server."""
+"""Promotions that happen at once, in processes of their own, on SQLite and on a real MLflow server with PostgreSQL."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
 import pytest
-import requests
+from mlflow_server import mlflow_server
+from postgres import postgres_server
 from promotable import add_version_to
 
 from ferkit.registry.promotion import promote
@@ -28,42 +26,13 @@ RACERS = 20
 
 
 @pytest.fixture(scope="module")
-def server(new_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an `mlflow server` of this test's own."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an MLflow server, on PostgreSQL: behind one on SQLite, twenty writers that wait for one lock hold
+    all of the server's fifteen connections.
+    """
     folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-    command += [
-        "--backend-store-uri",
-        new_store(folder),
-        "--artifacts-destination",
-        str(folder / "files"),
-    ]
-    settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            command, env=os.environ | settings, stdout=log, stderr=log, start_new_session=True, cwd=folder
-        )
-        try:
-            _wait_until_up(process, address, folder / "log")
-            yield address
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)  # the server's workers, too
-            process.wait(20)
-
-
-def _wait_until_up(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    for _ in range(300):
-        try:
-            if requests.get(f"{address}/health", timeout=1).ok:
-                return
-        except requests.ConnectionError:
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.2)
-    raise TimeoutError(log.read_text())
+    with postgres_server(folder) as postgres, mlflow_server(folder, postgres.store, str(folder / "files")) as address:
+        yield address
 
 
 @pytest.fixture(params=["sqlite", pytest.param("server", marks=pytest.mark.services)])
