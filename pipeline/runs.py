@@ -31,7 +31,7 @@ class PipelineRunLine:
         failed: how many of them failed.
         best: the candidate that the gate judged; empty where it judged none.
         macro_f1: that one's, on test; None where it judged none, and for a run of version 0.1.
-        verdict: `approved` or `rejected`; empty where there is none.
+        verdict: `approved`, `rejected` or `not_gated`; empty where the run did not come so far.
         version: that the best one became, as `facial-expression/3`; empty for none.
         failure: the sentence with which the run failed.
     """
@@ -84,7 +84,7 @@ def print_runs(found: Sequence[PipelineRunLine], console: Console) -> None:
         table.add_column(heading, justify="right" if heading.startswith("macro") else "left")
     for run in found:
         failed = f", {run.failed} failed" if run.failed else ""
-        verdict = run.verdict or run.status.lower()
+        verdict = run.verdict.replace("_", " ") or run.status.lower()
         colour = {"approved": "green", "finished": "dim"}.get(verdict, "yellow")
         table.add_row(
             run.run_id[:SHOWN],

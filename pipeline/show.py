@@ -126,7 +126,7 @@ def show_run(client: mlflow.MlflowClient, run: Run, tracking_uri: str) -> Shown:
         differs=_not_default(run) if is_parent else _not_of_the_recipe(run),
         candidates=rows,
         per_class={} if is_parent else _per_class(run),
-        verdict=tags.get("gate.verdict", "") if is_parent else rows[0].verdict,
+        verdict=tags.get(names.GATE_VERDICT, "") if is_parent else rows[0].verdict,
         failure=tags.get(names.FAILURE, ""),
         code={what: tags[tag] for what, tag in code.items() if tag in tags},
         report=str(local_report(parent) or ""),

@@ -89,7 +89,7 @@ def summary(tracking_uri: str, parent_run_id: str) -> Summary:
         candidates=rows,
         groups=groups_of(client, candidates),
         model=model,
-        verdict=parent.data.tags.get("gate.verdict", ""),
+        verdict=parent.data.tags.get(names.GATE_VERDICT, ""),
         approved=any(row.verdict == APPROVED for row in rows),
         challenger=challenger,
         champion=champion,

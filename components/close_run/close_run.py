@@ -81,7 +81,7 @@ def close_run(client: mlflow.MlflowClient, parent: Run | None, owner: Owner, sta
     if failure:
         failure = parent.data.tags.get(names.FAILURE, failure)
     tree.close_tree(client, parent, status, failure)
-    return Ending(owner.id, parent.info.run_id, status, failure, parent.data.tags.get("gate.verdict", ""))
+    return Ending(owner.id, parent.info.run_id, status, failure, parent.data.tags.get(names.GATE_VERDICT, ""))
 
 
 def _without_a_word(owner: Owner) -> str:

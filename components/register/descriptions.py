@@ -12,12 +12,15 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from ferkit.addresses import run_address, version_address
 from ferkit.data import Profile
 from ferkit.metrics.evaluation import CandidateRun, SplitScores
-from ferkit.registry.verdict import NO_CHAMPION, NOT_GATED, Verdict
+from ferkit.registry.verdict import NO_CHAMPION, NOT_GATED, TEST_UNREAD, Verdict
 from ferkit.registry.versions import Version
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import log_scores
 from ferkit.tracking.markdown import cut_rows, escape
 from ferkit.tracking.store import LONGEST_TAG
+
+TABLE: Final = (("validation", "macro_f1"), ("test", "macro_f1"), ("test", "accuracy"))
+"""Metrics of a candidate in a pipeline run's description."""
 
 LONGEST: Final = 5_000
 """Characters of a description: the column of a version holds no more."""
@@ -58,6 +61,42 @@ def tell(
     tags = standing(registered[best.run_id], verdict) | {
         names.BEST_CANDIDATE: best.name,
         MLFLOW_RUN_NOTE: describe_pipeline_run(verdict, candidates, data, name, tracking_uri, note),
+    }
+    tree.set_tags(client, parent, tags)
+    log_scores(client, parent, best.metrics)
+
+
+def tell_unread(
+    client: mlflow.MlflowClient, candidates: Sequence[CandidateRun], data: Profile, parent: str
+) -> None:
+    """Says on a pipeline run that left test unread what came out on validation; the best's metrics there are its own.
+
+    Args:
+        client: of the MLflow that holds it.
+        candidates: of the pipeline run, best on validation first.
+        data: what they were scored on.
+        parent: id of the pipeline run.
+    """
+    tracking_uri = mlflow.get_tracking_uri()
+    best = next(one for one in candidates if one.evaluation)
+    note = client.get_run(parent).data.tags.get(names.NOTE, "")
+    head = [note, ""] if note else []
+    head += [
+        f"**not gated**: {TEST_UNREAD}",
+        "",
+        f"On {data.splits['validation']['rows']:,} validation faces of {escape(name_of_data(best, data))} (digest "
+        f"{data.digest[:12]}). Report: artifact `report.html`.",
+        "",
+        "| candidate | macro-F1, validation | accuracy, validation |",
+        "| --- | --- | --- |",
+    ]
+    rows = [_row(one, (("validation", "macro_f1"), ("validation", "accuracy")), tracking_uri) for one in candidates]
+    tags = {
+        names.GATE_VERDICT: TEST_UNREAD,
+        names.VERDICT: NOT_GATED,
+        names.VERDICT_REASONS: TEST_UNREAD,
+        names.BEST_CANDIDATE: best.name,
+        MLFLOW_RUN_NOTE: cut_rows(head, [f"{row} |" for row in rows], LONGEST),
     }
     tree.set_tags(client, parent, tags)
     log_scores(client, parent, best.metrics)
@@ -120,7 +159,8 @@ def describe_pipeline_run(
         "| --- | --- | --- | --- | ---: |",
     ]
     numbers = {row.run_id: row.version for row in verdict.candidates}
-    return cut_rows(head, [_row(one, numbers.get(one.run_id), tracking_uri) for one in candidates], LONGEST)
+    rows = [f"{_row(one, TABLE, tracking_uri)} | {numbers.get(one.run_id) or ''} |" for one in candidates]
+    return cut_rows(head, rows, LONGEST)
 
 
 def describe_version(
@@ -152,15 +192,15 @@ def describe_version(
     return cut_rows([], lines, LONGEST)
 
 
-def _row(candidate: CandidateRun, version: object, tracking_uri: str) -> str:
+def _row(candidate: CandidateRun, metrics: Sequence[tuple[str, str]], tracking_uri: str) -> str:
+    """A candidate's name and these metrics, (split, name) each; of one that was not evaluated, why not. Left open."""
     name = f"[{escape(candidate.name)}]({run_address(tracking_uri, candidate.experiment_id, candidate.run_id)})"
     found = candidate.evaluation
     if found is None:
-        said = escape(candidate.why_not_evaluated)
-        return f"| {name} | {said} | | | |"
-    cells = [_cell(found.splits["validation"], "macro_f1")]
-    cells += [_cell(found.splits["test"], name) if "test" in found.splits else "" for name in ("macro_f1", "accuracy")]
-    return f"| {name} | {' | '.join(cells)} | {version or ''} |"
+        cells = [escape(candidate.why_not_evaluated), *[""] * (len(metrics) - 1)]
+    else:
+        cells = [_cell(found.splits[split], metric) if split in found.splits else "" for split, metric in metrics]
+    return f"| {name} | {' | '.join(cells)}"
 
 
 def _cell(scores: SplitScores, name: str) -> str:

@@ -25,7 +25,7 @@ REPORT: Final = "report.html"
 
 
 def log_report(
-    client: mlflow.MlflowClient, run_ids: Sequence[str], faces: Path, verdict: Verdict, parent_run_id: str = ""
+    client: mlflow.MlflowClient, run_ids: Sequence[str], faces: Path, verdict: Verdict | None, parent_run_id: str = ""
 ) -> str:
     """The report as HTML, which is also logged to the parent run (else the chosen candidate's own).
 
@@ -33,8 +33,8 @@ def log_report(
         client: as `connect` returns it.
         run_ids: the candidates' runs; those that failed, and a search's other trials, too.
         faces: data set folder.
-        verdict: of the gate.
-        parent_run_id: the pipeline run's; empty when there is none.
+        verdict: of the gate; None where test was left unread.
+        parent_run_id: the pipeline run's; empty when there is none, and there is a verdict.
     """
     candidates = [read_candidate(client, run_id) for run_id in dict.fromkeys(run_ids)]
     origin = Origin(mlflow.get_tracking_uri(), candidates[0].experiment_id)
@@ -45,7 +45,8 @@ def log_report(
         origin = replace(origin, run_id=parent_run_id, name=str(parent.info.run_name), parameters=parameters)
         search = _search_of(client, parent)
     html = write_report(candidates, verdict, read_profile(faces), origin, search)
-    client.log_text(parent_run_id or verdict.challenger.run_id, html, REPORT)
+    run_id = parent_run_id if verdict is None else parent_run_id or verdict.challenger.run_id
+    client.log_text(run_id, html, REPORT)
     return html
 
 

@@ -12,7 +12,7 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from components.register.descriptions import tell
+from components.register.descriptions import tell, tell_unread
 from components.register.groups import log_groups
 from components.register.log_report import log_report
 from components.register.verdicts import log_verdict, record_verdict
@@ -26,7 +26,7 @@ from ferkit.registry.fingerprints import keep_training_faces
 from ferkit.registry.gate import decide, decide_champion
 from ferkit.registry.settings import Register
 from ferkit.registry.state import reconcile
-from ferkit.registry.verdict import NOT_GATED, Contender, Verdict
+from ferkit.registry.verdict import NOT_GATED, TEST_UNREAD, Contender, Verdict
 from ferkit.registry.versions import Version
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of
@@ -38,7 +38,7 @@ from ferkit.tracking.reuse import origin_of
 
 @dataclass(frozen=True)
 class Registration:
-    """The outcome of registering: the verdict as JSON, the report as HTML, and a summary as Markdown."""
+    """The outcome of registering: the verdict as JSON (empty for none), the report as HTML, a summary as Markdown."""
 
     verdict: str
     report: str
@@ -56,6 +56,8 @@ def register_run_tree(
 ) -> Registration:
     """Registers the evaluated candidates of a pipeline run and gates the best; its parent gets verdict and report.
 
+    Where test was left unread, nothing is registered, and description and report show validation.
+
     Args:
         client: as `connect` returns it.
         parent: the pipeline run.
@@ -66,12 +68,15 @@ def register_run_tree(
         log: for the verdict.
     """
     run_id = parent.info.run_id
+    address = run_address(mlflow.get_tracking_uri(), parent.info.experiment_id, run_id)
+    everyone = [run.info.run_id for run in order(tree.children(client, parent))]
     if not any(metric("test", "macro_f1") in client.get_run(one).data.metrics for one in run_ids):
-        sentence = "nothing is registered: the test split was left unread (evaluate.test=false)"
-        log.info("%s", sentence)
+        tell_unread(client, [read_candidate(client, one) for one in everyone], read_profile(Path(faces)), run_id)
+        html = log_report(client, everyone, Path(faces), None, run_id)
+        log_groups(client, everyone, run_id)
         client.set_tag(run_id, names.COMPLETED, "true")
-        return Registration("", f"<p>{sentence}</p>", f"{sentence}\n")
-    everyone = [run.info.run_id for run in tree.children(client, parent)]
+        log.info("%s", TEST_UNREAD)
+        return Registration("", html, f"{TEST_UNREAD}\n\n[in MLflow]({address})\n")
     model = versions.model_of(parent)
     verdict = register_candidates(client, run_ids, Path(faces), policy, run_id, data_uri, everyone, model)
     html = log_report(client, everyone, Path(faces), verdict, run_id)
@@ -80,7 +85,6 @@ def register_run_tree(
     for note in verdict.notes:
         log.info("note: %s", note)
     log.info("%s", verdict)
-    address = run_address(mlflow.get_tracking_uri(), parent.info.experiment_id, run_id)
     return Registration(json.dumps(verdict.to_dict()), html, as_markdown(verdict, address))
 
 

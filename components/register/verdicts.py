@@ -96,4 +96,4 @@ def log_verdict(client: mlflow.MlflowClient, verdict: Verdict, parent_run_id: st
     client.log_dict(
         run_id, verdict.to_dict() | {"by": who()}, f"gate/verdict-of-version-{verdict.challenger.version}.json"
     )
-    client.set_tag(run_id, "gate.verdict", str(verdict)[:LONGEST_TAG])
+    client.set_tag(run_id, names.GATE_VERDICT, str(verdict)[:LONGEST_TAG])

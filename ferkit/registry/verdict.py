@@ -14,6 +14,9 @@ APPROVED: Final = "approved"
 REJECTED: Final = "rejected"
 NOT_GATED: Final = "not_gated"
 
+TEST_UNREAD: Final = "nothing is registered: the test split was left unread (evaluate.test=false)"
+"""What stands in a verdict's place for a pipeline run that was not to read test."""
+
 NO_CHAMPION: Final = "none"
 """What a verdict was `compared_with` when there was no champion."""
 

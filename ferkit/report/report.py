@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from ferkit.addresses import run_address, ui_address, version_address
 from ferkit.data import EMOTIONS, SPLITS, Profile
 from ferkit.metrics.evaluation import CandidateRun
-from ferkit.registry.verdict import Verdict
+from ferkit.registry.verdict import TEST_UNREAD, Verdict
 from ferkit.report.candidate_page import Mark, scored_parts
 from ferkit.report.card import model_card
-from ferkit.report.groups import seed_groups
+from ferkit.report.groups import GATED, VALIDATION, seed_groups
 from ferkit.report.page import render
 from ferkit.tracking import names
 
@@ -56,7 +56,7 @@ class Origin:
 
 def write_report(
     candidates: Sequence[CandidateRun],
-    verdict: Verdict,
+    verdict: Verdict | None,
     data: Profile,
     origin: Origin,
     search: SearchSection | None = None,
@@ -66,8 +66,8 @@ def write_report(
     A search's trials have a section of their own; among the candidates are those of them that were evaluated.
 
     Args:
-        candidates: of the run, in any order; those that failed too.
-        verdict: of the gate.
+        candidates: of the run, best on validation first; those that failed too.
+        verdict: of the gate; None where test was left unread: then there is no challenger, and so no model card.
         data: profile of the data set that the candidates were trained on.
         origin: of the run.
         search: that the candidates are trials of; None for none.
@@ -77,21 +77,26 @@ def write_report(
     """
     trials = search.run_ids if search else frozenset()
     candidates = [one for one in candidates if one.evaluation or one.run_id not in trials]
-    places = {entry.run_id: place for place, entry in enumerate(verdict.candidates)}
+    entries = {entry.run_id: entry for entry in verdict.candidates} if verdict else {}
+    places = {run_id: place for place, run_id in enumerate(entries)}
     candidates = sorted(candidates, key=lambda candidate: places.get(candidate.run_id, len(places)))
-    chosen, champion = verdict.challenger, verdict.champion
-    evaluation = next((each.evaluation for each in candidates if each.run_id == chosen.run_id), None)
-    comparison, faces = differences(verdict), faces_per_class(data)
+    chosen, champion = (verdict.challenger, verdict.champion) if verdict else (None, None)
+    best = chosen.run_id if chosen else next((each.run_id for each in candidates if each.evaluation), "")
+    evaluation = next((each.evaluation for each in candidates if each.run_id == best), None)
+    comparison, faces = differences(verdict) if verdict else {}, faces_per_class(data)
     return render(
         "report.html.jinja",
-        title=f"Version {chosen.version} ({chosen.name}) is {verdict.status}",
+        title=f"Version {chosen.version} ({chosen.name}) is {verdict.status}" if chosen and verdict else origin.name,
         candidates=candidates,
         verdict=verdict,
-        entries={entry.run_id: entry for entry in verdict.candidates},
+        unread=TEST_UNREAD,
+        shown="test" if verdict else "validation",
+        entries=entries,
         chosen=chosen,
         champion=champion,
         evaluation=evaluation,
-        groups=seed_groups(candidates),
+        best=next((each.name for each in candidates if each.run_id == best), ""),
+        groups=seed_groups(candidates, GATED if verdict else VALIDATION),
         search=search,
         comparison=comparison,
         reach=_reach(comparison),
@@ -103,7 +108,7 @@ def write_report(
         git_commit=candidates[0].tags.get(names.GIT_COMMIT, "") if candidates else "",
         kubeflow_run=candidates[0].tags.get(names.PIPELINE_RUN_ID, "") if candidates else "",
         **parameters_of(candidates),
-        card=model_card(data, evaluation),
+        card=model_card(data, evaluation) if verdict else None,
     )
 
 
