@@ -66,10 +66,8 @@ def tell(
     log_scores(client, parent, best.metrics)
 
 
-def tell_unread(
-    client: mlflow.MlflowClient, candidates: Sequence[CandidateRun], data: Profile, parent: str
-) -> None:
-    """Says on a pipeline run that left test unread what came out on validation; the best's metrics there are its own.
+def tell_unread(client: mlflow.MlflowClient, candidates: Sequence[CandidateRun], data: Profile, parent: str) -> None:
+    """Says on a pipeline run that left test unread what came out on validation; the metrics of its best become its own.
 
     Args:
         client: of the MLflow that holds it.
@@ -91,14 +89,16 @@ def tell_unread(
         "| --- | --- | --- |",
     ]
     rows = [_row(one, (("validation", "macro_f1"), ("validation", "accuracy")), tracking_uri) for one in candidates]
+    ungated = {names.VERDICT: NOT_GATED, names.VERDICT_REASONS: TEST_UNREAD}
+    for one in candidates:
+        if one.evaluation:
+            tree.set_tags(client, one.run_id, ungated)
     tags = {
         names.GATE_VERDICT: TEST_UNREAD,
-        names.VERDICT: NOT_GATED,
-        names.VERDICT_REASONS: TEST_UNREAD,
         names.BEST_CANDIDATE: best.name,
         MLFLOW_RUN_NOTE: cut_rows(head, [f"{row} |" for row in rows], LONGEST),
     }
-    tree.set_tags(client, parent, tags)
+    tree.set_tags(client, parent, ungated | tags)
     log_scores(client, parent, best.metrics)
 
 

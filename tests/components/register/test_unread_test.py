@@ -60,6 +60,8 @@ def test_the_pipeline_run_says_why_and_shows_its_candidates_on_validation(
     assert [row[3:].split("]")[0] for row in rows] == [member.info.run_name for member in run.members]
     assert f"{best.data.metrics['eval_val/macro_f1']:.3f} \\[" in rows[0]
     assert {row.count("|") for row in note.splitlines() if row.startswith("|")} == {4}
+    told = [run.client.get_run(member.info.run_id).data.tags for member in run.members]
+    assert {(of[names.VERDICT], of[names.VERDICT_REASONS]) for of in told} == {(NOT_GATED, TEST_UNREAD)}
 
 
 def test_the_report_shows_validation(ran: tuple[str, Evaluated, Registration]) -> None:
