@@ -22,6 +22,11 @@ from ferkit.tracking.store import LONGEST_TAG
 TABLE: Final = (("validation", "macro_f1"), ("test", "macro_f1"), ("test", "accuracy"))
 """Metrics of a candidate in a pipeline run's description."""
 
+TABLE_HEAD: Final = (
+    "| candidate | macro-F1, validation | macro-F1, test | accuracy, test | version |",
+    "| --- | --- | --- | --- | ---: |",
+)
+
 LONGEST: Final = 5_000
 """Characters of a description: the column of a version holds no more."""
 
@@ -142,25 +147,43 @@ def describe_pipeline_run(
         tracking_uri: of the MLflow that shows this.
         note: of whoever started the pipeline run, as Markdown.
     """
-    chosen = verdict.challenger
-    version = _version_link(verdict.model, chosen.version, tracking_uri)
-    head = [note, ""] if note else []
-    head += [f"**{verdict.status}**: {version}, {escape(chosen.name)}", ""]
-    head += [f"- {escape(sentence)}" for sentence in (*verdict.reasons, *verdict.notes)]
-    against = (
-        "no champion yet" if verdict.compared_with == NO_CHAMPION else f"champion, version {verdict.compared_with}"
-    )
-    head += [
-        "",
-        f"Compared with: {against}, on {verdict.rows:,} test faces of {escape(data_name)} (digest {data.digest[:12]}). "
-        "Report: artifact `report.html`; every number behind the verdict: artifacts `gate/`.",
-        "",
-        "| candidate | macro-F1, validation | macro-F1, test | accuracy, test | version |",
-        "| --- | --- | --- | --- | ---: |",
-    ]
+    head = [*_told_of(verdict, data, data_name, tracking_uri, note), "Report: artifact `report.html`.", "", *TABLE_HEAD]
     numbers = {row.run_id: row.version for row in verdict.candidates}
     rows = [f"{_row(one, TABLE, tracking_uri)} | {numbers.get(one.run_id) or ''} |" for one in candidates]
     return cut_rows(head, rows, LONGEST)
+
+
+def describe_again(
+    described: str, verdict: Verdict, data: Profile, data_name: str, tracking_uri: str, note: str = ""
+) -> str:
+    """A pipeline run's description once its best was judged again: the later verdict, and the table that was there.
+
+    Args:
+        described: the description; one without that table, which somebody wrote, follows whole.
+        verdict: the later one; the others as of `describe_pipeline_run`.
+    """
+    lines = described.splitlines()
+    table = lines[lines.index(TABLE_HEAD[0]) :] if TABLE_HEAD[0] in lines else lines
+    told = _told_of(verdict, data, data_name, tracking_uri, note)
+    told += [f"Judged again by `ferpipe gate` at {verdict.at}; `report.html` has the verdict before.", ""]
+    return cut_rows(told, table, LONGEST)
+
+
+def _told_of(verdict: Verdict, data: Profile, data_name: str, tracking_uri: str, note: str) -> list[str]:
+    """Lines: the note, the verdict with its reasons, and what was compared on which data."""
+    chosen = verdict.challenger
+    version = _version_link(verdict.model, chosen.version, tracking_uri)
+    against = {NO_CHAMPION: "no champion yet", chosen.version: "nothing, for it is the champion"}
+    lines = [note, ""] if note else []
+    lines += [f"**{verdict.status}**: {version}, {escape(chosen.name)}", ""]
+    lines += [f"- {escape(sentence)}" for sentence in (*verdict.reasons, *verdict.notes)]
+    return [
+        *lines,
+        "",
+        f"Compared with: {against.get(verdict.compared_with, f'champion, version {verdict.compared_with}')}, on "
+        f"{verdict.rows:,} test faces of {escape(data_name)} (digest {data.digest[:12]}). Every number behind the "
+        "verdict: artifacts `gate/`.",
+    ]
 
 
 def describe_version(

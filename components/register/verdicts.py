@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import mlflow
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from components.register.descriptions import describe_version, name_of_data, standing
+from components.register.descriptions import describe_again, describe_version, name_of_data, standing
 from ferkit.data import Profile, read_profile
 from ferkit.metrics.evaluation import read_candidate
 from ferkit.registry import versions
@@ -66,9 +67,12 @@ def _tell_anew(client: mlflow.MlflowClient, version: Version, verdict: Verdict, 
     said = describe_version(candidate, data, name, verdict, parent, mlflow.get_tracking_uri())
     client.update_model_version(version.model, version.number, description=said)
     told = standing(version, verdict)
-    is_best = parent and client.get_run(parent).data.tags.get(names.VERSION) == told[names.VERSION]
-    for run_id in (version.run_id, *([parent] if is_best else [])):
-        tree.set_tags(client, run_id, told)
+    tree.set_tags(client, version.run_id, told)
+    tags = client.get_run(parent).data.tags if parent else {}
+    if tags.get(names.VERSION) == told[names.VERSION]:
+        described, note = tags.get(MLFLOW_RUN_NOTE, ""), tags.get(names.NOTE, "")
+        told[MLFLOW_RUN_NOTE] = describe_again(described, verdict, data, name, mlflow.get_tracking_uri(), note)
+        tree.set_tags(client, parent, told)
 
 
 def record_verdict(
@@ -91,9 +95,14 @@ def record_verdict(
 
 
 def log_verdict(client: mlflow.MlflowClient, verdict: Verdict, parent_run_id: str = "") -> None:
-    """Writes a verdict, with every number behind it, to the parent run, else to the candidate's own."""
+    """Writes a verdict, with every number behind it, to the parent run, else to the candidate's own.
+
+    A parent run's tag `gate.verdict` is of its best; one on another of its versions is an artifact alone.
+    """
     run_id = parent_run_id or verdict.challenger.run_id
     client.log_dict(
         run_id, verdict.to_dict() | {"by": who()}, f"gate/verdict-of-version-{verdict.challenger.version}.json"
     )
-    client.set_tag(run_id, names.GATE_VERDICT, str(verdict)[:LONGEST_TAG])
+    judged = f"{verdict.model}/{verdict.challenger.version}"
+    if client.get_run(run_id).data.tags.get(names.VERSION, judged) == judged:
+        client.set_tag(run_id, names.GATE_VERDICT, str(verdict)[:LONGEST_TAG])

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from components.register.descriptions import describe_pipeline_run
 from components.register.register import register_candidates
@@ -302,6 +302,7 @@ def test_registering_again_when_its_best_is_champion_is_a_verdict_and_takes_noth
     assert case.client.get_model_version(names.REGISTERED_MODEL, "1").tags == before
     assert reconcile(case.client).champion == "1"
     assert case.client.get_run(case.parent).data.tags["gate.verdict"] == str(verdict)
+    assert "Compared with: nothing, for it is the champion, on" in _note(case)
     assert [(row.version, row.validation_status) for row in verdict.candidates] == [
         ("1", "approved"),
         ("2", "not_gated"),
@@ -399,13 +400,27 @@ def test_registry_and_pipeline_run_say_what_came_out(case: Case) -> None:
 
 def test_a_later_verdict_is_in_the_rows_of_its_run_and_of_the_pipeline_run(case: Case) -> None:
     case.register(GOOD, BAD)
+    table = _note(case).partition("| candidate |")[2]
     strict = Register(resamples=1_000, floor_macro_f1=0.99)
     for number, run_ids in (("1", (case.run_ids[GOOD], case.parent)), ("2", (case.run_ids[BAD],))):
         verdict = gate_version(case.client, number, case.data, strict)
         for run_id in run_ids:
             tags = case.client.get_run(run_id).data.tags
             assert (tags[names.VERDICT], tags[names.VERDICT_REASONS]) == ("rejected", "; ".join(verdict.reasons))
-    assert case.client.get_run(case.parent).data.tags[names.VERSION] == "facial-expression/1", "its best is the same"
+    tags = case.client.get_run(case.parent).data.tags
+    assert tags[names.VERSION] == "facial-expression/1", "its best is the same"
+    assert tags[names.GATE_VERDICT].startswith("version 1 (good) rejected: "), "not what was said of another version"
+    assert _note(case).startswith("**rejected**: [facial-expression version 1](")
+    assert "approved" not in _note(case)
+    assert _note(case).partition("| candidate |")[2] == table
+    case.client.set_tag(case.parent, MLFLOW_RUN_NOTE, "Seen by **Ann**.")
+    gate_version(case.client, "1", case.data, POLICY)
+    assert _note(case).startswith("**approved**: ")
+    assert _note(case).endswith("Seen by **Ann**.")
+
+
+def _note(case: Case) -> str:
+    return case.client.get_run(case.parent).data.tags[MLFLOW_RUN_NOTE]
 
 
 def test_the_registered_model_says_what_it_is_and_how_a_version_becomes_champion(case: Case) -> None:

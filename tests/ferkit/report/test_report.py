@@ -135,6 +135,15 @@ def test_a_champion_that_could_not_be_scored_is_no_missing_champion(
     assert "no champion" not in html
 
 
+def test_a_champion_that_is_judged_again_is_compared_with_nothing(
+    candidates: list[CandidateRun], verdict: Verdict, data: Profile, origin: Origin
+) -> None:
+    itself = without_champion(verdict, compared_with=verdict.challenger.version)
+    html = write_report(candidates, itself, data, origin)
+    assert "there is nothing to compare it with" in html
+    assert "could not be scored" not in html
+
+
 def test_a_label_is_put_where_its_interval_leaves_room(
     candidates: list[CandidateRun], verdict: Verdict, data: Profile, origin: Origin
 ) -> None:
