@@ -143,8 +143,7 @@ def _train(
                 log_dataset(profile.address, split, profile.splits[split]["digest"], context)
             try:
                 if pruner:
-                    for number, epoch in enumerate(history, 1):
-                        pruner.watch(number, epoch[names.EPOCH_MACRO_F1])
+                    pruner.recall(epoch[names.EPOCH_MACRO_F1] for epoch in history)
                 with progress_bar() as on_step:
                     trained = fit(
                         candidate,

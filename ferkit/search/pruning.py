@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import mlflow
@@ -36,8 +37,15 @@ class Pruner:
         self._scores: dict[int, float] = {}
         self._histories: dict[str, dict[int, float]] = {}
 
+    def recall(self, scores: Iterable[float]) -> None:
+        """Records the scores of the epochs, from the first, that were trained before the step was killed.
+
+        They were judged then; trials that have finished since would prune what is trained already.
+        """
+        self._scores.update(enumerate(scores, 1))
+
     def watch(self, epoch: int, macro_f1: float) -> None:
-        """Records the score of an epoch, also of one that was trained before the step was killed.
+        """Records the score of an epoch that has just been trained.
 
         Raises:
             Pruned: the trial has fallen behind.

@@ -14,6 +14,7 @@ from typing import Any
 import mlflow
 import pytest
 from mlflow.entities import Metric, Run
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from search_until_killed import run_search
 
 from components.finalists.finalists import choose_finalists
@@ -26,6 +27,8 @@ from ferkit.tracking.candidates import NUMBER
 from ferkit.tracking.names import State
 from ferkit.tracking.owner import Owner
 from ferkit.training.settings import Train
+from ferkit.training.state import FolderStore
+from ferkit.training.state import State as TrainingState
 from pipeline.parameters import Parameters
 
 LOG = logging.getLogger("test")
@@ -61,6 +64,17 @@ def values_of(run: Run) -> tuple[str, str, str]:
 
 def state_of(run: Run) -> tuple[str, str]:
     return run.data.tags[names.STATE], run.info.status
+
+
+def finish_far_ahead(client: mlflow.MlflowClient, run_ids: list[str]) -> None:
+    """Makes trials of 3 epochs trained ones, with a score that no training of `TINY` reaches."""
+    settings = {"epochs": 3, "schedule": "cosine", "warmup_ratio": 0.05, "batch_size": 32}
+    for run_id in run_ids:
+        for name, value in settings.items():
+            client.log_param(run_id, name, value)
+        client.log_batch(run_id, metrics=[Metric("val/macro_f1", 0.9, 0, epoch) for epoch in (1, 2, 3)])
+        client.log_metric(run_id, names.BEST_MACRO_F1, 0.9)
+        client.set_tag(run_id, names.STATE, State.TRAINED)
 
 
 @pytest.mark.slow
@@ -168,13 +182,7 @@ def test_a_trial_in_the_worst_quarter_is_given_up_and_finished(
     space = {**TINY, "epochs": 3, "learning_rate": {"low": 1e-6, "high": 2e-6}}
     run_ids = opened(client, "pruning", space, trials=6)
     other = opened(client, "pruning others", {**space, "batch_size": 16}, trials=1)
-    for run_id in run_ids[:5]:
-        settings = {"epochs": 3, "schedule": "cosine", "warmup_ratio": 0.05, "batch_size": 32}
-        for name, value in settings.items():
-            client.log_param(run_id, name, value)
-        client.log_batch(run_id, metrics=[Metric("val/macro_f1", 0.9, 0, epoch) for epoch in (1, 2, 3)])
-        client.log_metric(run_id, names.BEST_MACRO_F1, 0.9)
-        client.set_tag(run_id, names.STATE, State.TRAINED)
+    finish_far_ahead(client, run_ids[:5])
     train_candidate(client, run_ids[5], folder, str(tmp_path), LOG)
     pruned = client.get_run(run_ids[5])
     assert state_of(pruned) == (State.PRUNED, "FINISHED")
@@ -185,6 +193,28 @@ def test_a_trial_in_the_worst_quarter_is_given_up_and_finished(
     assert [point.step for point in client.get_metric_history(run_ids[5], "val/macro_f1")] == [1]
     train_candidate(client, other[0], folder, str(tmp_path), LOG)
     assert state_of(client.get_run(other[0])) == (State.TRAINED, "FINISHED")  # none to hold it against
+
+
+def test_one_that_is_trained_is_not_given_up_for_those_that_have_finished_since(
+    client: mlflow.MlflowClient, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Killed after its last epoch, before its model was logged; the step is tried again."""
+    from ferkit.training import fit as module
+
+    space = {**TINY, "epochs": 3, "learning_rate": {"low": 1e-6, "high": 2e-6}}
+    run_ids = opened(client, "killed at its end", space, trials=6)
+    finish_far_ahead(client, run_ids[:5])
+    epoch = {"epoch_seconds": 1.0, "images_per_second": 1.0} | dict.fromkeys(
+        ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/macro_f1"), 0.1
+    )
+    history = [epoch] * 3
+    parent = client.get_run(run_ids[5]).data.tags[MLFLOW_PARENT_RUN_ID]
+    FolderStore(tmp_path / parent / run_ids[5]).save(TrainingState(history=history))
+    network: Any = None
+    monkeypatch.setattr(module, "fit", lambda *_, **__: module.Trained(network, history, 1))
+    monkeypatch.setattr("components.train.train.log_results", lambda *_: None)
+    train_candidate(client, run_ids[5], folder, str(tmp_path), LOG)
+    assert state_of(client.get_run(run_ids[5])) == (State.TRAINED, "FINISHED")
 
 
 def test_what_trials_must_share_is_named_as_training_names_it():
