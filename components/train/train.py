@@ -117,7 +117,8 @@ def _train(
     from components.train.progress import progress_bar
     from ferkit.training.fit import fit
 
-    started = time.monotonic()
+    # The epochs of earlier tries count, too; of those tries' time nothing else is known.
+    started = time.monotonic() - sum(epoch["epoch_seconds"] for epoch in history)
     _warn_of_cpu(hardware, log)
     describe_run(client, run_id, profile, hardware)
     mlflow.enable_system_metrics_logging()
@@ -187,7 +188,7 @@ def describe_run(client: mlflow.MlflowClient, run_id: str, profile: Profile, har
 
 
 def log_results(candidate: Candidate, trained: Trained, validation: Faces, seconds: float) -> None:
-    """Model, curves, summary, activations, history and the seconds that this step trained, to the active run."""
+    """Model, curves, summary, activations, history and the seconds that it trained, to the active run."""
     from components.train.pictures import draw_activations, draw_curves
     from ferkit.serving.package import log_face_model
     from ferkit.training.build import save_network

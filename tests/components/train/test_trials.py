@@ -195,16 +195,16 @@ def test_a_trial_in_the_worst_quarter_is_given_up_and_finished(
     assert state_of(client.get_run(other[0])) == (State.TRAINED, "FINISHED")  # none to hold it against
 
 
-def test_one_that_is_trained_is_not_given_up_for_those_that_have_finished_since(
+def test_what_a_trial_trained_before_it_was_killed_is_kept_and_counts(
     client: mlflow.MlflowClient, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Killed after its last epoch, before its model was logged; the step is tried again."""
+    """Killed after its last epoch, before its model was logged; five others have finished when it is tried again."""
     from ferkit.training import fit as module
 
     space = {**TINY, "epochs": 3, "learning_rate": {"low": 1e-6, "high": 2e-6}}
     run_ids = opened(client, "killed at its end", space, trials=6)
     finish_far_ahead(client, run_ids[:5])
-    epoch = {"epoch_seconds": 1.0, "images_per_second": 1.0} | dict.fromkeys(
+    epoch = {"epoch_seconds": 5000.0, "images_per_second": 1.0} | dict.fromkeys(
         ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/macro_f1"), 0.1
     )
     history = [epoch] * 3
@@ -212,9 +212,11 @@ def test_one_that_is_trained_is_not_given_up_for_those_that_have_finished_since(
     FolderStore(tmp_path / parent / run_ids[5]).save(TrainingState(history=history))
     network: Any = None
     monkeypatch.setattr(module, "fit", lambda *_, **__: module.Trained(network, history, 1))
-    monkeypatch.setattr("components.train.train.log_results", lambda *_: None)
+    seconds: list[float] = []
+    monkeypatch.setattr("components.train.train.log_results", lambda *given: seconds.append(given[-1]))
     train_candidate(client, run_ids[5], folder, str(tmp_path), LOG)
     assert state_of(client.get_run(run_ids[5])) == (State.TRAINED, "FINISHED")
+    assert seconds[0] >= 15_000
 
 
 def test_what_trials_must_share_is_named_as_training_names_it():
