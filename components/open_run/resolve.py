@@ -44,7 +44,7 @@ def resolve_candidates(
             if candidate_id in found:
                 first = places[candidate_id]
                 raise UserError(f"candidates[{number}] is equal to [{first}]; drop one, or set different seeds")
-            name = " ".join([candidate.name, *marks[number]])
+            name = names.cut_name(" ".join([candidate.name, *marks[number]]))
             group = {names.GROUP: " ".join([candidate.group, *marks[number]])} if SEEDS in written else {}
             own = {**(tags or {}), **group}
             found[candidate_id] = NewCandidate(candidate_id, name, candidate.architecture, settings, own)

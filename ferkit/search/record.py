@@ -31,7 +31,7 @@ from ferkit.user_input import shorten
 
 ARTIFACT: Final = "search.json"
 PREFIX: Final = "decision/"
-LONGEST_NAME: Final = 120
+LONGEST_TRIAL_NAME: Final = 120
 
 
 @dataclass(frozen=True)
@@ -187,8 +187,7 @@ def trial_name(number: int, point: Point, spaces: Spaces) -> str:
     searched = spaces.searched()
     said = [str(point.values["architecture"])]
     said += [f"{name}={value}" for name, value in point.values.items() if name in searched and name != "architecture"]
-    name = f"trial {number + 1}: {' '.join(said)}"
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
+    return names.cut_name(f"trial {number + 1}: {' '.join(said)}", LONGEST_TRIAL_NAME)
 
 
 def told_of(client: mlflow.MlflowClient, trial: Run, made: Sequence[Decision]) -> list[Told]:

@@ -17,9 +17,9 @@ from ferkit.errors import UserError
 from ferkit.tracking import names
 from ferkit.user_input import shown
 
-LONGEST_NAME: Final = 250
 LONGEST_NOTE: Final = 1_000
 """Characters of a note: it stands in front of a description of 5,000."""
+LONGEST_KEY: Final = 250
 LONGEST_TAG: Final = 500
 
 _TAG: Final = re.compile(r"[\w.-][\w. /-]*", re.ASCII)
@@ -62,7 +62,7 @@ class Labels:
         Raises:
             UserError: something is too long, or a tag is not of that form, is there twice, or has a name of ours.
         """
-        for what, text, longest in (("--name", name, LONGEST_NAME), ("--note", note, LONGEST_NOTE)):
+        for what, text, longest in (("--name", name, names.LONGEST_NAME), ("--note", note, LONGEST_NOTE)):
             if len(text) > longest:
                 raise UserError(f"{what}: at most {longest:,} characters (received {len(text):,})")
         found: dict[str, str] = {}
@@ -75,8 +75,8 @@ class Labels:
                 raise UserError(f"{said}: {key} is a tag that the pipeline or MLflow sets; use another name")
             if key in found:
                 raise UserError(f"{said}: {key} is set twice")
-            if len(key) > LONGEST_NAME or len(value) > LONGEST_TAG:
-                raise UserError(f"{said}: at most {LONGEST_NAME} characters of key and {LONGEST_TAG} of value")
+            if len(key) > LONGEST_KEY or len(value) > LONGEST_TAG:
+                raise UserError(f"{said}: at most {LONGEST_KEY} characters of key and {LONGEST_TAG} of value")
             found[key] = value
         return cls(name.strip(), note.strip(), found)
 

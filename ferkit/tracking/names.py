@@ -169,9 +169,22 @@ def validation_metric(metrics: Mapping[str, float], name: str) -> float | None:
     return None
 
 
+LONGEST_NAME: Final = 250
+"""Characters of a run's name: PostgreSQL refuses MLflow's insert of a longer one."""
+
+
+def cut_name(name: str, longest: int = LONGEST_NAME) -> str:
+    """A run's name, no longer than allowed.
+
+    >>> cut_name("lenet-tuned-s0 filters=[32, 64]", 20)
+    'lenet-tuned-s0 fi...'
+    """
+    return name if len(name) <= longest else f"{name[: longest - 3]}..."
+
+
 def dated_name(about: str) -> str:
     """The name of a run that nobody named: when, so that names sort, and about what: `2026-11-25 18:00 fer2013`."""
-    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} {about}"
+    return cut_name(f"{datetime.now(UTC):%Y-%m-%d %H:%M} {about}")
 
 
 def is_generated(name: str | None) -> bool:

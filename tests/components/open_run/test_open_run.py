@@ -185,6 +185,13 @@ def test_candidates_that_differ_in_settings_differ_in_name():
     ]
 
 
+def test_a_candidates_name_is_cut_where_postgresql_would_refuse_it():
+    wide = {"architecture": "lenet", "filters": [32] * 60}
+    name = resolve_candidates([{"architecture": "lenet"}, wide], {}, ())[1].name
+    assert re.fullmatch(r"lenet-tuned-s0 filters=\[32, .*\.\.\.", name)
+    assert len(name) == 250
+
+
 def test_a_parent_that_is_not_there_is_one_sentence(client):
     with pytest.raises(UserError, match="parent run nobody: not in this MLflow"):
         open_run(client, pipeline_run("nobody", parent_run_id="nobody"), LOG)
