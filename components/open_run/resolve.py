@@ -61,12 +61,12 @@ def _marks(candidates: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     [[], ['random_affine=false'], [], []]
     """
     in_name = ("architecture", "recipe", "seed", SEEDS)
-    alike: dict[Any, list[Mapping[str, Any]]] = {}
-    for written in candidates:
-        alike.setdefault(written.get("architecture"), []).append(written)
+    alike: dict[str, list[Mapping[str, Any]]] = {}
+    for written in candidates:  # as text: what no architecture is (a list) gets its sentence from its candidate
+        alike.setdefault(str(written.get("architecture")), []).append(written)
     marks: list[list[str]] = []
     for written in candidates:
-        others = alike[written.get("architecture")]
+        others = alike[str(written.get("architecture"))]
         own = {key: value for key, value in written.items() if key not in in_name and value is not None}
         said = {key: value for key, value in own.items() if any(other.get(key) != value for other in others)}
         marks.append([f"{key}={_as_written(value)}" for key, value in said.items()])

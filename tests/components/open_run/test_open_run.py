@@ -232,6 +232,11 @@ def test_equal_candidates_are_refused():
         resolve_candidates([{"architecture": "lenet"}, {"architecture": "lenet", "seed": 0}], {}, ())
 
 
+def test_a_list_where_one_architecture_belongs_is_one_sentence():
+    with pytest.raises(UserError, match=r"architecture: there is no \['lenet', 'multi_kernel'\]"):
+        resolve_candidates([{"architecture": ["lenet", "multi_kernel"]}], {}, ())
+
+
 @pytest.mark.parametrize(("one", "other"), [((), ("data",)), (("data", "code 1"), ("data", "code 2"))])
 def test_other_data_or_code_is_another_candidate(one, other):
     [first], [second] = (resolve_candidates([{"architecture": "lenet"}], {}, identity) for identity in (one, other))
