@@ -5,6 +5,7 @@ Every parameter's own definition decides what a range holds: whole numbers or re
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args, get_origin
 
@@ -97,7 +98,10 @@ def _range(name: str, bounds: Mapping[str, Any], kind: type | None, method: str)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is one, and finite: YAML has `.inf` and `.nan`."""
+    return (isinstance(value, int) and not isinstance(value, bool)) or (
+        isinstance(value, float) and math.isfinite(value)
+    )
 
 
 def _kind(name: str, architectures: Sequence[str]) -> type | None:

@@ -31,7 +31,8 @@ def expand_seeds(candidate: Mapping[str, Any]) -> list[dict[str, Any]]:
         raise UserError("seeds: stands beside seed; set one of them")
     # kfp hands 3 on as 3.0. Python's True is an int, too.
     whole = isinstance(seeds, list) and all(
-        isinstance(seed, int | float) and not isinstance(seed, bool) and seed == int(seed) for seed in seeds
+        (isinstance(seed, int) and not isinstance(seed, bool)) or (isinstance(seed, float) and seed.is_integer())
+        for seed in seeds
     )
     if not whole or len(set(seeds)) < max(2, len(seeds)):
         raise UserError(

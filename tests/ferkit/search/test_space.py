@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,8 @@ def test_one_space_may_be_written_without_a_list():
         ({"epochs": {"low": 9, "high": 2}}, "space.epochs: low has to be smaller than high"),
         ({"epochs": {"low": 1, "high": 9, "stepp": 2}}, "space.epochs.stepp: a range has no such key"),
         ({"epochs": {"low": 1, "high": 9, "step": 0}}, "space.epochs.step: has to be over 0"),
+        ({"dropout": {"low": 0, "high": 0.5, "step": math.nan}}, "space.dropout.step: has to be a number"),
+        ({"dropout": {"low": 0, "high": math.inf, "step": 0.1}}, "space.dropout.high: has to be a number"),
         ({"epochs": {"low": 1, "high": 9, "step": 2, "log": True}}, "space.epochs: takes a step or log, not both"),
         ({"dropout": {"low": 0, "high": 0.5, "log": True}}, "space.dropout.low: has to be over 0 where log is true"),
         ({"dropout": {"low": 0, "high": 0.5, "log": 1}}, "space.dropout.log: has to be true or false"),

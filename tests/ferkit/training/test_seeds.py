@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -34,7 +35,10 @@ def test_a_seed_that_another_candidate_has_already_is_refused():
         resolve_candidates([{"architecture": "lenet", "seeds": [0, 1]}, {"architecture": "lenet", "seed": 1}], {}, ())
 
 
-@pytest.mark.parametrize("seeds", [[], [1], [1, 1], [1, 1.0], [1, 2.5], [0, True], 3, "0, 1", ["a", "b"], {"a": 1}])
+@pytest.mark.parametrize(
+    "seeds",
+    [[], [1], [1, 1], [1, 1.0], [1, 2.5], [0, True], [math.inf, 1], [math.nan, 1], 3, "0, 1", ["a", "b"], {"a": 1}],
+)
 def test_what_is_no_list_of_different_seeds_is_refused(seeds: Any):
     with pytest.raises(UserError, match=r"seeds: a list of different whole numbers, two or more"):
         expand_seeds({"architecture": "lenet", "seeds": seeds})
