@@ -73,6 +73,8 @@ def best_candidates(search: SearchRecord) -> dict[str, Any]:
     best = search.best_first[0]
     assert best.point is not None
     candidate = dict(best.point.values)
-    first = candidate.pop("seed", search.plan.train.get("seed", 0))
-    seeds = [int(first) + 1 + number for number in range(FRESH_SEEDS)]
+    candidate.pop("seed", None)
+    usual = search.plan.train.get("seed", 0)
+    used = [trial.point.values.get("seed", usual) for trial in search.trials if trial.point]
+    seeds = [int(max(used)) + 1 + number for number in range(FRESH_SEEDS)]
     return whole_numbers({"candidates": [{**candidate, "seeds": seeds}]})

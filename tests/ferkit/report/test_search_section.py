@@ -18,6 +18,7 @@ from ferkit.metrics.evaluation import CandidateRun
 from ferkit.registry.verdict import Verdict
 from ferkit.report.report import Origin, write_report
 from ferkit.report.search_section import AT_ONCE, Dot, history_of, search_section
+from ferkit.report.search_tables import best_candidates
 from ferkit.search.record import Plan
 from ferkit.search.settings import Search
 from ferkit.search.space import Point
@@ -110,6 +111,16 @@ def test_the_best_one_is_a_config_that_is_trained_with_fresh_seeds(html: str):
     [best] = yaml.safe_load(unescape(config))["candidates"]
     assert best == {"architecture": "lenet", "learning_rate": 0.012, "filters": [8], "seeds": [8, 9, 10]}
     assert f"ferpipe run --config runs:/{'4f' * 16}/search/best.yaml" in html
+
+
+def test_fresh_seeds_are_none_of_those_that_were_searched(search: SearchRecord):
+    seeded = [
+        replace(one, point=Point(0, {"architecture": "lenet", "seed": seed}))
+        for one, seed in zip(search.trials[-3:], (2, 9, 4), strict=True)
+    ]
+    assert best_candidates(replace(search, trials=seeded)) == {
+        "candidates": [{"architecture": "lenet", "seeds": [10, 11, 12]}]
+    }
 
 
 def test_the_history_rises_with_the_best_so_far():
