@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from ferkit.data import EMOTIONS
 from ferkit.networks.architectures._blocks import Scaled, block, check_size
@@ -23,7 +23,7 @@ class NetworkSettings(Scaled):
 
     section: ClassVar[str] = "lenet"
 
-    filters: tuple[int, ...] = Field(
+    filters: tuple[PositiveInt, ...] = Field(
         default=(64, 128, 256, 512), min_length=1, description="filters of each block, first to last"
     )
     global_pool: Literal["none", "avg"] = Field(

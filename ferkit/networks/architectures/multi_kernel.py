@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from ferkit.data import EMOTIONS
 from ferkit.networks.architectures._blocks import BatchNorm, Scaled, block, check_size, convolve, normalise
@@ -26,7 +26,7 @@ class NetworkSettings(Scaled):
 
     section: ClassVar[str] = "multi_kernel"
 
-    kernels: tuple[int, ...] = Field(
+    kernels: tuple[PositiveInt, ...] = Field(
         default=(2, 3, 4, 5), min_length=1, description="height and width of each tower's kernel, pixels"
     )
     tower_filters: int = Field(default=16, ge=1, description="filters of each tower")
@@ -34,8 +34,12 @@ class NetworkSettings(Scaled):
         default="height",
         description="axis along which the towers' outputs are concatenated; recipes: notebook height, tuned channels",
     )
-    filters: tuple[int, ...] = Field(default=(64, 64), min_length=1, description="filters of each block, first to last")
-    dense: tuple[int, ...] = Field(default=(1000, 1000, 500), min_length=1, description="units of the dense layers")
+    filters: tuple[PositiveInt, ...] = Field(
+        default=(64, 64), min_length=1, description="filters of each block, first to last"
+    )
+    dense: tuple[PositiveInt, ...] = Field(
+        default=(1000, 1000, 500), min_length=1, description="units of the dense layers"
+    )
     padding: Literal["valid", "same"] = Field(default="same", description="padding of a block's first convolution")
     batch_norm: BatchNorm = Field(
         default="none",

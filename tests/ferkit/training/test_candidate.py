@@ -74,6 +74,10 @@ def test_the_name_tells_network_recipe_and_seed():
         ({"architecture": "lenet", "epoch": 3}, "epoch: neither lenet nor train has such a parameter; did you mean"),
         ({"architecture": "lenet", "kernels": [3]}, "kernels: neither lenet nor train"),
         ({"architecture": "lenet", "epochs": 0}, "train.epochs: .* (received 0)"),
+        ({"architecture": "lenet", "filters": [-64, 0]}, "lenet.filters.0: .* greater than 0 (received -64)"),
+        ({"architecture": "multi_kernel", "kernels": [0]}, "multi_kernel.kernels.0: .* greater than 0"),
+        ({"architecture": "multi_kernel", "filters": [8, 0]}, "multi_kernel.filters.1: .* greater than 0"),
+        ({"architecture": "multi_kernel", "dense": [0]}, "multi_kernel.dense.0: .* greater than 0"),
         ({"architecture": "multi_kernel", "concatenate": "width"}, "multi_kernel.concatenate: .*'width'"),
     ],
 )
