@@ -110,7 +110,7 @@ class RandomAffine(keras.layers.Layer):
         shift: share of the side, at most, up, down and sideways.
         shear: degrees, at most, either way.
         zoom: height and width each by a factor of 1 - zoom to 1 + zoom.
-        flip: whether to mirror every other face.
+        flip: whether to mirror each face with a probability of one half.
         crop_size: of the window, pixels; 0 for whole faces.
         seed: of the draws; where they have got to is part of the layer's state.
     """

@@ -27,7 +27,7 @@ class BatchStatistics:
     """Measures the statistics of a network's batch norm layers.
 
     Args:
-        model: what is trained, see `ferkit.training.fit.trainer`.
+        model: what is trained, see `ferkit.training.step.trainer`.
         network: the network within it.
         state: variables that a step in training changes besides: seed generators.
         sent: for each batch, what a step is sent.
