@@ -6,7 +6,7 @@ Every parameter's own definition decides what a range holds: whole numbers or re
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from ferkit.errors import UserError, nearest
@@ -18,7 +18,11 @@ from ferkit.user_input import shorten, shown
 
 
 def parse_space(values: Mapping[str, Any], train: Mapping[str, Any], method: str) -> dict[str, Dimension]:
-    """One space. Each value is checked in a candidate whose other values are the first ones."""
+    """One space. Each value is checked in a candidate, and refused if it fits in none.
+
+    The candidate's other values are the first ones; where those do not go together, or not with it (`residual` takes a
+    `depth` of 2 or more), one of them is changed for another. So nothing hangs on the order of values.
+    """
     if "seeds" in values:
         raise UserError("seeds: a search trains each trial once; train its best one, search/best.yaml, with seeds")
     if "architecture" not in values:
@@ -37,14 +41,35 @@ def parse_space(values: Mapping[str, Any], train: Mapping[str, Any], method: str
         else:
             space[name] = _choice(name, value)
     first = {name: _ends(dimension)[0] for name, dimension in space.items()}
+    usual = next((one for one in [first, *_one_changed(first, space)] if fits(one, train)), first)
     for name, dimension in space.items():
         for value in _ends(dimension):
             for architecture in architectures if name != "architecture" else [value]:
+                candidate = {**usual, "architecture": architecture, name: value}
                 try:
-                    parse_candidate({**first, "architecture": architecture, name: value}, train)
+                    parse_candidate(candidate, train)
                 except UserError as error:
-                    raise UserError(str(error).removeprefix("train.").removeprefix(f"{architecture}.")) from None
+                    if not any(fits(one, train) for one in _one_changed(candidate, space, name)):
+                        raise UserError(str(error).removeprefix("train.").removeprefix(f"{architecture}.")) from None
     return space
+
+
+def _one_changed(
+    candidate: Mapping[str, Any], space: Mapping[str, Dimension], but: str = ""
+) -> Iterator[dict[str, Any]]:
+    """A candidate with one of its values changed for another one of its space: any but its architecture and `but`."""
+    for name, dimension in space.items():
+        if name not in ("architecture", but):
+            yield from ({**candidate, name: value} for value in _ends(dimension))
+
+
+def fits(candidate: Mapping[str, Any], train: Mapping[str, Any]) -> bool:
+    """Whether a candidate's values go together."""
+    try:
+        parse_candidate(candidate, train)
+    except UserError:
+        return False
+    return True
 
 
 def _refuse_unknown(name: str, architecture: str, several: bool) -> None:

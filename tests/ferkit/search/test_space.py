@@ -64,6 +64,19 @@ def test_what_no_trial_could_train_is_one_sentence(space: dict[str, Any], senten
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("depth", [[1, 2], [2, 1], {"low": 1, "high": 3}])
+@pytest.mark.parametrize("residual", [[False, True], [True, False]])
+def test_a_value_that_goes_with_some_of_the_others_is_taken_in_any_order(depth: Any, residual: Any):
+    assert spaces_of({"architecture": ["lenet", "multi_kernel"], "depth": depth, "residual": residual}).size
+
+
+def test_a_value_that_goes_with_none_of_the_others_is_refused():
+    with pytest.raises(UserError, match=r"space.residual: there is nothing to go round with depth 1"):
+        spaces_of({"architecture": "lenet", "depth": [1, 2], "residual": True})
+    with pytest.raises(UserError, match=r"space.dropout: .* less than 1 \(received 1.5\)"):
+        spaces_of({"architecture": "lenet", "depth": [1, 2], "residual": [True, False], "dropout": [0.1, 1.5]})
+
+
 def test_a_grid_takes_no_range_without_a_step():
     with pytest.raises(UserError, match=r"space.epochs: a grid needs a step, or a list of values"):
         spaces_of({"architecture": "lenet", "epochs": {"low": 1, "high": 9}}, method="grid")
