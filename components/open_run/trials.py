@@ -14,7 +14,7 @@ from ferkit.search.draws import draw_points
 from ferkit.search.pruning import EQUAL
 from ferkit.search.record import Decision, Plan, as_candidate, log_decisions, open_record
 from ferkit.search.settings import Search
-from ferkit.search.space import Point
+from ferkit.search.space import Point, Spaces
 from ferkit.settings import whole_numbers
 from ferkit.tracking import names
 from ferkit.tracking.candidates import NewCandidate, open_candidates
@@ -52,14 +52,17 @@ def draw_trials(
         log: for a warning of settings that the search cannot follow.
 
     Raises:
-        UserError: a space, or a point of it, that no candidate fits.
+        UserError: a space that no candidate fits.
     """
     plan = Plan(search, whole_numbers(dict(train)), whole_numbers(list(identity)))
     spaces = plan.spaces
-    points = [] if search.method == "tpe" else draw_points(search, spaces)
-    trials = [
-        replace(as_candidate(number, point, spaces, plan.identity), tags=tags) for number, point in enumerate(points)
-    ] or [NewCandidate("", f"trial {number + 1}", "", {}, tags) for number in range(spaces.at_most(search.trials))]
+    if search.method == "tpe":
+        points, number = [], spaces.at_most(search.trials)
+        trials = [NewCandidate("", f"trial {trial}", "", {}, tags) for trial in range(1, number + 1)]
+    else:
+        points = _draw(search, spaces, log)
+        decided = (as_candidate(number, point, spaces, plan.identity) for number, point in enumerate(points))
+        trials = [replace(one, tags=tags) for one in decided]
     if len(trials) < search.trials and search.method != "grid":
         log.warning("search.space has %d different points: as many trials, not %d", len(trials), search.trials)
     unequal = [name for name in EQUAL if name in spaces.searched()]
@@ -68,6 +71,19 @@ def draw_trials(
             "search.prune: trials are held only against those of equal %s, which this space varies", ", ".join(unequal)
         )
     return Drawn(plan, points, trials)
+
+
+def _draw(search: Search, spaces: Spaces, log: logging.Logger) -> Sequence[Point]:
+    drawn = draw_points(search, spaces)
+    if drawn.misfits:
+        of, first = len(drawn.points) + len(drawn.misfits), drawn.misfits[0]
+        log.warning(
+            "search.space: left out %d of %d points, for their values do not go together; the first: %s",
+            len(drawn.misfits),
+            of,
+            first,
+        )
+    return drawn.points
 
 
 def open_trials(

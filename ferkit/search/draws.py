@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sklearn.model_selection import ParameterGrid, ParameterSampler
@@ -19,11 +20,24 @@ _SPACE: Final = " space"
 """Beside the parameters, which space a point is of; no parameter's name begins with a blank."""
 
 
-def draw_points(search: Search, spaces: Spaces) -> list[Point]:
-    """The points of a grid's or a random search's trials: all different; fewer than `trials` where there are no more.
+@dataclass(frozen=True)
+class Draws:
+    """What was drawn for a search.
+
+    Attributes:
+        points: of its trials: all different, and each can be trained.
+        misfits: of the points that were passed over, for their values do not go together, what is wrong.
+    """
+
+    points: Sequence[Point]
+    misfits: Sequence[str]
+
+
+def draw_points(search: Search, spaces: Spaces) -> Draws:
+    """The points of a grid's or a random search's trials; fewer than `trials` where there are no more.
 
     Raises:
-        UserError: a grid of more points than `trials`.
+        UserError: a grid of more points than `trials`; or of all points that were drawn, none can be trained.
     """
     if search.method == "grid":
         return _grid(search, spaces)
@@ -39,7 +53,7 @@ def draw_points(search: Search, spaces: Spaces) -> list[Point]:
     return _different(spaces, draws, search.trials)
 
 
-def _grid(search: Search, spaces: Spaces) -> list[Point]:
+def _grid(search: Search, spaces: Spaces) -> Draws:
     size = spaces.size or 0
     if size > search.trials:
         raise UserError(
@@ -53,13 +67,19 @@ def _grid(search: Search, spaces: Spaces) -> list[Point]:
     return _different(spaces, ParameterGrid(listed), size)
 
 
-def _different(spaces: Spaces, draws: Any, trials: int) -> list[Point]:
+def _different(spaces: Spaces, draws: Any, trials: int) -> Draws:
     found: dict[str, Point] = {}
+    misfits: dict[str, str] = {}
     for drawn in draws:
         values = dict(drawn)
         number = values.pop(_SPACE)
         point = Point(number, {name: values[name] for name in spaces.spaces[number]})
+        if misfit := spaces.misfit(point):
+            misfits.setdefault(spaces.key(point), misfit)
+            continue
         found.setdefault(spaces.key(point), point)
         if len(found) == trials:
             break
-    return list(itertools.islice(found.values(), trials))
+    if not found:
+        raise UserError(f"search.space: no point of {len(misfits):,} can be trained; {next(iter(misfits.values()))}")
+    return Draws(list(found.values()), list(misfits.values()))

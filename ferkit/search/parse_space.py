@@ -41,7 +41,7 @@ def parse_space(values: Mapping[str, Any], train: Mapping[str, Any], method: str
         else:
             space[name] = _choice(name, value)
     first = {name: _ends(dimension)[0] for name, dimension in space.items()}
-    usual = next((one for one in [first, *_one_changed(first, space)] if fits(one, train)), first)
+    usual = next((one for one in [first, *_one_changed(first, space)] if _fits(one, train)), first)
     for name, dimension in space.items():
         for value in _ends(dimension):
             for architecture in architectures if name != "architecture" else [value]:
@@ -49,7 +49,7 @@ def parse_space(values: Mapping[str, Any], train: Mapping[str, Any], method: str
                 try:
                     parse_candidate(candidate, train)
                 except UserError as error:
-                    if not any(fits(one, train) for one in _one_changed(candidate, space, name)):
+                    if not any(_fits(one, train) for one in _one_changed(candidate, space, name)):
                         raise UserError(str(error).removeprefix("train.").removeprefix(f"{architecture}.")) from None
     return space
 
@@ -63,7 +63,7 @@ def _one_changed(
             yield from ({**candidate, name: value} for value in _ends(dimension))
 
 
-def fits(candidate: Mapping[str, Any], train: Mapping[str, Any]) -> bool:
+def _fits(candidate: Mapping[str, Any], train: Mapping[str, Any]) -> bool:
     """Whether a candidate's values go together."""
     try:
         parse_candidate(candidate, train)

@@ -18,6 +18,7 @@ from ferkit.search.settings import Search
 from ferkit.settings import whole_numbers
 from ferkit.tracking.candidates import with_effect
 from ferkit.training.candidate import Candidate, parse_candidate
+from ferkit.user_input import shorten
 
 MOST_ENUMERATED: Final = 20_000
 """Points of a finite space that are counted one by one; a larger one is taken to hold enough different ones."""
@@ -71,6 +72,14 @@ class Spaces:
             UserError: its values do not go together.
         """
         return parse_candidate(point.values, self.train)
+
+    def misfit(self, point: Point) -> str:
+        """Why the values of a point do not go together, in a sentence that holds them; empty where they do."""
+        try:
+            self.resolve(point)
+        except UserError as error:
+            return f"{error} (in {shorten(dict(point.values))})"
+        return ""
 
     def key(self, point: Point) -> str:
         """Equal for points whose trials would be the same training."""

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from components.open_run.trials import draw_trials
 from ferkit.errors import UserError
+from ferkit.search.dimensions import Choice
 from ferkit.search.draws import draw_points
 from ferkit.search.settings import Search
 from ferkit.search.space import Point, Spaces
 
 
-def drawn(space: Any, **given: Any) -> list[Point]:
+def drawn(space: Any, **given: Any) -> Sequence[Point]:
     search = Search.parse({"space": space, **given})
-    return draw_points(search, Spaces.parse(search, {}))
+    return draw_points(search, Spaces.parse(search, {})).points
 
 
 def test_a_grid_is_every_point_of_every_space():
@@ -64,3 +68,21 @@ def test_random_trials_follow_the_seed_and_are_all_different():
 def test_a_random_search_of_few_points_draws_each_once(epochs: Any):
     points = drawn({"architecture": "lenet", "epochs": epochs}, method="random", trials=20)
     assert sorted(point.values["epochs"] for point in points) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("method", ["grid", "random"])
+def test_points_whose_values_do_not_go_together_are_left_out_with_a_warning(
+    method: str, caplog: pytest.LogCaptureFixture
+):
+    search = Search.parse(
+        {"space": {"architecture": "lenet", "depth": [1, 2], "residual": [False, True]}, "method": method}
+    )
+    trials = draw_trials(search, {}, (), {}, logging.getLogger("test")).trials
+    assert {(one.settings["depth"], one.settings["residual"]) for one in trials} == {(1, False), (2, False), (2, True)}
+    assert "search.space: left out 1 of 4 points, for their values do not go together; the first: " in caplog.text
+
+
+def test_a_space_of_which_nothing_can_be_trained_is_one_sentence():
+    values = {"architecture": Choice(("lenet",)), "depth": Choice((1,)), "residual": Choice((True,))}
+    with pytest.raises(UserError, match=r"search.space: no point of 1 can be trained; lenet.residual: .*\(in "):
+        draw_points(Search.parse({"method": "random"}), Spaces((values,), {}))
