@@ -11,7 +11,7 @@ import mlflow
 from mlflow.entities import Run
 
 from ferkit.search.draws import draw_points
-from ferkit.search.pruning import EQUAL
+from ferkit.search.pruning import find_unequal
 from ferkit.search.record import Decision, Plan, as_candidate, log_decisions, open_record
 from ferkit.search.settings import Search
 from ferkit.search.space import Point, Spaces
@@ -65,10 +65,10 @@ def draw_trials(
         trials = [replace(one, tags=tags) for one in decided]
     if len(trials) < search.trials and search.method != "grid":
         log.warning("search.space has %d different points: as many trials, not %d", len(trials), search.trials)
-    unequal = [name for name in EQUAL if name in spaces.searched()]
-    if search.prune and unequal:
+    if search.prune and (unequal := find_unequal(spaces)):
         log.warning(
-            "search.prune: trials are held only against those of equal %s, which this space varies", ", ".join(unequal)
+            "search.prune: trials are held only against those of equal %s, in which this space's trials differ",
+            ", ".join(unequal),
         )
     return Drawn(plan, points, trials)
 

@@ -29,6 +29,11 @@ class Choice:
         """How many values there are."""
         return len(self.values)
 
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """What stands for all of them: each one."""
+        return self.values
+
     def draw(self, rng: np.random.Generator) -> Any:
         """Any of them, each as likely."""
         return self.values[int(rng.integers(len(self.values)))]
@@ -63,6 +68,11 @@ class Range:
     def values(self) -> tuple[float, ...]:
         """All of them; only of a range with an end."""
         return tuple(self.at(self.low + number * (self.step or 1)) for number in range(self.size or 0))
+
+    @property
+    def ends(self) -> tuple[float, ...]:
+        """What stands for all of them: the smallest and the largest."""
+        return (self.low, self.high)
 
     def at(self, value: float) -> float:
         """The number of the range next to `value`, as it is written."""

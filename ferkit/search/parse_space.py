@@ -40,10 +40,10 @@ def parse_space(values: Mapping[str, Any], train: Mapping[str, Any], method: str
             space[name] = _range(name, value, _kind(name, [str(one) for one in architectures]), method)
         else:
             space[name] = _choice(name, value)
-    first = {name: _ends(dimension)[0] for name, dimension in space.items()}
+    first = {name: dimension.ends[0] for name, dimension in space.items()}
     usual = next((one for one in [first, *_one_changed(first, space)] if _fits(one, train)), first)
     for name, dimension in space.items():
-        for value in _ends(dimension):
+        for value in dimension.ends:
             for architecture in architectures if name != "architecture" else [value]:
                 candidate = {**usual, "architecture": architecture, name: value}
                 try:
@@ -60,7 +60,7 @@ def _one_changed(
     """A candidate with one of its values changed for another one of its space: any but its architecture and `but`."""
     for name, dimension in space.items():
         if name not in ("architecture", but):
-            yield from ({**candidate, name: value} for value in _ends(dimension))
+            yield from ({**candidate, name: value} for value in dimension.ends)
 
 
 def _fits(candidate: Mapping[str, Any], train: Mapping[str, Any]) -> bool:
@@ -137,8 +137,3 @@ def _kind(name: str, architectures: Sequence[str]) -> type | None:
     annotation = fields[name].annotation
     kinds = {annotation} if get_origin(annotation) is tuple else {annotation, *get_args(annotation)}
     return float if float in kinds else int if int in kinds else None
-
-
-def _ends(dimension: Dimension) -> Sequence[Any]:
-    """The values to check: all of a choice, both ends of a range."""
-    return dimension.values if isinstance(dimension, Choice) else (dimension.low, dimension.high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Final
 
@@ -10,13 +11,32 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from ferkit.search.record import read_plan
+from ferkit.search.space import Point, Spaces
 from ferkit.search.study import first_epoch, has_fallen_behind
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import state_of
 from ferkit.tracking.names import State
+from ferkit.training.settings import ResolvedTrain
 
 EQUAL: Final = ("epochs", "schedule", "warmup_ratio", "batch_size")
 """Settings that two trials have to share for their metrics at an epoch to say anything of each other."""
+
+
+_RECIPE: Final = ("architecture", "recipe", "optimizer")
+"""What a recipe's values go by, see `ferkit.training.candidate.candidate_layers`."""
+
+
+def find_unequal(spaces: Spaces) -> list[str]:
+    """Those of `EQUAL` that trials of a search do not share: its space varies them, or what a recipe has them by."""
+    trained: list[ResolvedTrain] = []
+    for number, space in enumerate(spaces.spaces):
+        ends = {name: space[name].ends for name in (*_RECIPE, *EQUAL) if name in space}
+        few = (values if name in _RECIPE else values[:2] for name, values in ends.items())
+        trained += [
+            spaces.resolve(Point(number, dict(zip(ends, values, strict=True)))).train
+            for values in itertools.product(*few)
+        ]
+    return [name for name in EQUAL if len({getattr(one, name) for one in trained}) > 1]
 
 
 class Pruned(Exception):

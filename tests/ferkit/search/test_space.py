@@ -10,6 +10,7 @@ import pytest
 
 from ferkit.errors import UserError
 from ferkit.search.dimensions import Choice, Range
+from ferkit.search.pruning import find_unequal
 from ferkit.search.settings import Search
 from ferkit.search.space import Point, Spaces
 
@@ -154,3 +155,19 @@ def test_a_fixed_value_is_a_choice_of_one():
     assert space["architecture"] == Choice(("lenet",))
     assert space["filters"] == Choice(([8, 16], [16, 32]))
     assert space["dropout"] == Choice((0.2,))
+
+
+@pytest.mark.parametrize(
+    ("space", "train", "unequal"),
+    [
+        ({"architecture": ["lenet", "multi_kernel"], "epochs": 4}, {}, []),
+        ({"architecture": "lenet", "batch_size": {"low": 16, "high": 64}}, {}, ["batch_size"]),
+        ({"architecture": ["lenet", "multi_kernel"]}, {"recipe": "notebook"}, ["epochs", "batch_size"]),
+        ({"architecture": ["lenet", "multi_kernel"], "batch_size": 64}, {"recipe": "notebook"}, ["epochs"]),
+        ({"architecture": "lenet", "recipe": ["tuned", "notebook"], "epochs": 4}, {}, ["schedule", "warmup_ratio"]),
+    ],
+)
+def test_what_keeps_trials_from_being_held_against_each_other_is_found_in_recipes_too(
+    space: dict[str, Any], train: dict[str, Any], unequal: list[str]
+):
+    assert find_unequal(spaces_of(space, train=train)) == unequal
