@@ -8,13 +8,11 @@ from typing import Final
 
 import mlflow
 from mlflow.entities import Run
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from ferkit.search.record import read_plan
 from ferkit.search.space import Point, Spaces
 from ferkit.search.study import first_epoch, has_fallen_behind
 from ferkit.tracking import names, tree
-from ferkit.tracking.candidates import state_of
 from ferkit.tracking.names import State
 from ferkit.training.settings import ResolvedTrain
 
@@ -51,8 +49,14 @@ class Pruner:
     """Ends a trial that is among the worst quarter of the comparable ones: see `ferkit.search.study`."""
 
     def __init__(self, client: mlflow.MlflowClient, trial: Run) -> None:
-        self._client, self._trial = client, trial
-        self._parent = client.get_run(trial.data.tags[MLFLOW_PARENT_RUN_ID])
+        self._client = client
+        self._experiment_id = trial.info.experiment_id
+        self._comparable = " AND ".join(
+            [
+                f"tags.`{names.SEARCH_RUN}` = '{trial.data.tags[names.SEARCH_RUN]}'",
+                *(f"params.`{name}` = '{trial.data.params[name]}'" for name in EQUAL),
+            ]
+        )
         self._epochs = int(trial.data.params["epochs"])
         self._scores: dict[int, float] = {}
         self._histories: dict[str, dict[int, float]] = {}
@@ -73,7 +77,7 @@ class Pruner:
         self._scores[epoch] = macro_f1
         if not first_epoch(self._epochs) <= epoch < self._epochs:
             return
-        finished = [self._history_of(run) for run in self._finished()]
+        finished = [self._history_of(run_id) for run_id in self._finished()]
         if has_fallen_behind(self._scores, finished, self._epochs):
             raise Pruned(
                 epoch,
@@ -81,19 +85,18 @@ class Pruner:
                 f"{max(self._scores.values()):.3f}, is in the worst quarter of {len(finished)} finished trials",
             )
 
-    def _finished(self) -> list[Run]:
-        """The trials that trained to their end, on an equal schedule."""
-        return [
-            run
-            for run in tree.children(self._client, self._parent)
-            if state_of(run) in (State.TRAINED, State.EVALUATED)
-            and names.SEARCH_RUN in run.data.tags
-            and all(run.data.params.get(name) == self._trial.data.params.get(name) for name in EQUAL)
-        ]
+    def _finished(self) -> set[str]:
+        """The run ids of the trials that trained to their end, on an equal schedule; each epoch asks for them."""
+        return {
+            run.info.run_id
+            for state in (State.TRAINED, State.EVALUATED)
+            for run in tree.search(
+                self._client, self._experiment_id, f"{self._comparable} AND tags.`{names.STATE}` = '{state}'"
+            )
+        }
 
-    def _history_of(self, run: Run) -> dict[int, float]:
+    def _history_of(self, run_id: str) -> dict[int, float]:
         """Macro-F1 on validation by epoch; of a trial that has finished, so it is read once."""
-        run_id = run.info.run_id
         if run_id not in self._histories:
             points = self._client.get_metric_history(run_id, names.EPOCH_MACRO_F1)
             self._histories[run_id] = {point.step: point.value for point in points}

@@ -20,7 +20,7 @@ from search_until_killed import run_search
 from components.finalists.finalists import choose_finalists
 from components.open_run.open_run import PipelineRun, open_run
 from components.train.train import train_candidate
-from ferkit.search.pruning import EQUAL
+from ferkit.search.pruning import EQUAL, Pruner
 from ferkit.search.record import decisions
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import NUMBER
@@ -217,6 +217,27 @@ def test_what_a_trial_trained_before_it_was_killed_is_kept_and_counts(
     train_candidate(client, run_ids[5], folder, str(tmp_path), LOG)
     assert state_of(client.get_run(run_ids[5])) == (State.TRAINED, "FINISHED")
     assert seconds[0] >= 15_000
+
+
+def test_mlflow_is_asked_for_the_comparable_trials_alone(client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch):
+    """Every epoch asks. Of two sizes of batch, three trials each: all of the first have finished, one of the second."""
+    space = {**TINY, "epochs": 3, "batch_size": [16, 32], "dropout": [0.1, 0.2, 0.3]}
+    run_ids = opened(client, "comparing", space, trials=6, method="grid")
+    other = opened(client, "comparing others", {**space, "batch_size": 32, "dropout": 0.1}, trials=1, method="grid")
+    for run_id in [*run_ids[:4], *other]:
+        client.set_tag(run_id, names.STATE, State.TRAINED)
+    pruner = Pruner(client, client.get_run(run_ids[5]))
+    found: list[str] = []
+    search_runs = client.search_runs
+
+    def searching(*given: Any, **settings: Any) -> Any:
+        page = search_runs(*given, **settings)
+        found.extend(run.info.run_id for run in page)
+        return page
+
+    monkeypatch.setattr(client, "search_runs", searching)
+    pruner.watch(1, 0.5)
+    assert found == [run_ids[3]]
 
 
 def test_what_trials_must_share_is_named_as_training_names_it():
