@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ferkit.tracking import names
+from ferkit.tracking.candidates import has_failed
 from ferkit.tracking.names import metric
 from ferkit.tracking.short_ids import SHOWN
 from pipeline.candidates import candidates_of
@@ -68,7 +69,7 @@ def _line(parent: Run, candidates: Sequence[Run]) -> PipelineRunLine:
         data=data_of(parent),
         status=parent.info.status,
         candidates=len(candidates),
-        failed=sum(run.info.status == "FAILED" for run in candidates),
+        failed=sum(map(has_failed, candidates)),
         best=tags.get(names.BEST_CANDIDATE, ""),
         macro_f1=parent.data.metrics.get(metric("test", "macro_f1")),
         verdict=tags.get(names.VERDICT, ""),

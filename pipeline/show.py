@@ -18,6 +18,7 @@ from ferkit.errors import UserError
 from ferkit.registry import versions
 from ferkit.settings import whole_numbers
 from ferkit.tracking import names
+from ferkit.tracking.candidates import has_failed
 from ferkit.tracking.names import metric
 from ferkit.tracking.owner import owner_of
 from ferkit.tracking.short_ids import SHOWN
@@ -194,6 +195,6 @@ def _next(client: mlflow.MlflowClient, run: Run, rows: Sequence[Row]) -> list[st
 def _next_of_candidate(run: Run, parent_id: str, row: Row) -> list[str]:
     short = run.info.run_id[:SHOWN]
     found = [f"show {parent_id[:SHOWN]}"] if parent_id else []
-    if row.status == "FINISHED" and row.macro_f1 is not None:
+    if row.macro_f1 is not None and not has_failed(run):
         found += [f"compare {short}", f"predict FACES --model {run.info.run_id}"]
     return [f"{command()} {rest}" for rest in found]

@@ -14,6 +14,7 @@ from components.evaluate.parameters import Evaluate
 from components.evaluate.plots import draw_plots
 from components.evaluate.tables import write_tables
 from ferkit.data import EMOTIONS, ContentDigest, Faces, Profile, read_profile, read_split
+from ferkit.errors import UserError
 from ferkit.metrics.classification import Scores
 from ferkit.metrics.evaluation import FILE, FOLDER, Evaluation, Mistake, SplitScores, describe_split
 from ferkit.serving.load import load_face_model
@@ -52,11 +53,14 @@ def evaluate_candidate(
         What was found out; None for a run that failed, in training or here.
 
     Raises:
-        UserError: no data set folder; or something is out of reach (`OutOfReach`).
+        UserError: no data set folder, or a candidate that is not trained; or something is out of reach (`OutOfReach`).
     """
     run = client.get_run(run_id)
-    if candidates.state_of(run) in (State.FAILED, State.PRUNED) or run.info.status == "FAILED":
+    state = candidates.state_of(run)
+    if state == State.PRUNED or candidates.has_failed(run):
         return None
+    if state in (State.WAITING, State.RUNNING):
+        raise UserError(f"run {run_id} ({run.info.run_name}) is not trained yet: its state is {state}; train it first")
     profile = read_profile(folder)
     splits = ("validation", "test") if parameters.test else ("validation",)
     faces = {split: read_split(folder, split) for split in splits}

@@ -181,6 +181,15 @@ def state_of(run: Run) -> str:
     return run.data.tags.get(names.STATE, "")
 
 
+def has_failed(run: Run) -> bool:
+    """Whether a candidate failed for good: by its state; by MLflow's status where it has none, as one of version 0.1.
+
+    Where there is a state, the status is for display: Kubeflow's MLflow plugin ends runs and opens them again.
+    """
+    state = state_of(run)
+    return state == State.FAILED if state else run.info.status == "FAILED"
+
+
 def set_state(client: mlflow.MlflowClient, run_id: str, state: str) -> None:
     """Says how far a candidate is."""
     client.set_tag(run_id, names.STATE, state)

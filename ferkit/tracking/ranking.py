@@ -15,15 +15,16 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from ferkit.tracking import names
+from ferkit.tracking.candidates import has_failed
 
 
 def validation_score(run: Run) -> float | None:
     """Macro-F1 on validation, by which candidates are chosen; None for a run that was not scored.
 
     Of an ensemble with fitted weights it is the cross-fitted one. A training that diverged has metrics of the epochs
-    before, and is FAILED.
+    before, and has failed.
     """
-    if run.info.status == "FAILED":
+    if has_failed(run):
         return None
     metrics = run.data.metrics
     score = names.validation_metric(metrics, "macro_f1")

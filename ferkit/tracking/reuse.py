@@ -104,8 +104,8 @@ def find_evaluated(client: mlflow.MlflowClient, query: str, parent_run_id: str) 
         query: which ones, in MLflow's filter language.
         parent_run_id: the pipeline run whose own candidates do not count.
     """
-    of_state = f"tags.`{names.STATE}` = '{State.EVALUATED}' AND attributes.status = 'FINISHED'"
-    query, newest_first = f"{query} AND {of_state}", ["attributes.start_time DESC"]
+    query = f"{query} AND tags.`{names.STATE}` = '{State.EVALUATED}'"
+    newest_first = ["attributes.start_time DESC"]
     for experiments in pages(client.search_experiments, max_results=PAGE):
         ids = [experiment.experiment_id for experiment in experiments]
         for page in pages(client.search_runs, ids, query, max_results=PAGE, order_by=newest_first):

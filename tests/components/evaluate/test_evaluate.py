@@ -277,7 +277,10 @@ def test_a_model_that_cannot_be_scored_ends_its_candidate_and_no_other(
     run_id = open_candidates(
         client, parent, [NewCandidate(name, name, "lenet", {}) for name in ("lenet-s0", "without a model")]
     )[1]
+    with pytest.raises(UserError, match=r"\(without a model\) is not trained yet: its state is waiting"):
+        evaluate_candidate(client, run_id, sample_faces, PARAMETERS)
     set_state(client, run_id, State.TRAINED)
+    tree.close(client, run_id, "FAILED")  # as Kubeflow's plugin does with the children of a run that failed
     assert evaluate_candidate(client, run_id, sample_faces, PARAMETERS) is None
     ended = client.get_run(run_id)
     assert (ended.info.status, ended.data.tags["candidate.state"]) == ("FAILED", "failed")

@@ -14,13 +14,20 @@ from ferkit.tracking.ranking import group_runs, order, rank, spread_of, validati
 
 
 def run(
-    name: str, score: float | None, group: str = "", parent: str = "p", status: str = "FINISHED", **more: float
+    name: str,
+    score: float | None,
+    group: str = "",
+    parent: str = "p",
+    status: str = "FINISHED",
+    state: str = "",
+    **more: float,
 ) -> Run:
     """A candidate's run as MLflow returns it."""
     figures = {key.replace("__", "/"): value for key, value in more.items()}
     if score is not None:
         figures[metric("validation", "macro_f1")] = score
     tags = {"mlflow.parentRunId": parent} | ({names.GROUP: group} if group else {})
+    tags |= {names.STATE: state} if state else {}
     info: Any = RunInfo(name, "1", "u", status, 0, 1, "active", run_name=name)
     metrics = [Metric(key, value, 0, 0) for key, value in figures.items()]
     return Run(info, RunData(metrics, list[Param](), [RunTag(key, value) for key, value in tags.items()]))
@@ -44,6 +51,17 @@ def test_of_two_equally_near_the_mean_the_lower_one_stands_for_the_group():
     """Whatever rounding makes of 0.1 + 0.2."""
     for low, high in ((0.1, 0.3), (0.6, 0.7), (0.123456, 0.654321)):
         assert named(order([run("high", high, "g"), run("low", low, "g")])) == ["low", "high"]
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "failed"),
+    [("failed", "RUNNING", True), ("trained", "FAILED", False), ("", "FAILED", True), ("", "FINISHED", False)],
+)
+def test_a_candidates_state_says_whether_it_failed_and_mlflows_status_only_where_it_has_none(
+    state: str, status: str, failed: bool
+):
+    one = run("one", 0.5, status=status, state=state)
+    assert validation_score(one) == (None if failed else 0.5)
 
 
 def test_members_without_a_score_come_last_and_count_for_nothing():
