@@ -20,6 +20,9 @@ a Secret.
 
 _MEMBER = re.compile(r"(.*?\.(?:zip|tar|tar\.\w+|tgz))#(.+)", re.IGNORECASE | re.DOTALL)
 
+_MEANT = re.compile(r"(https?)(:[^/]?//|:/[^/]/|:/?)", re.IGNORECASE)
+"""Begins what is meant for a web address, and is none by a character too few or too many."""
+
 
 def split_member(address: str) -> tuple[str, str]:
     """An archive's address and the file in it that is named behind `#`, if one is.
@@ -56,7 +59,8 @@ def split_address(address: str) -> SplitResult:
 def without_secrets(address: str) -> str:
     """The address without user, password and query, for logs, parameters and tags; whatever is no address stays.
 
-    An archive's member behind `#` stays too. In `s3://` and `gs://` addresses `?` and `#` are letters of a key.
+    An archive's member behind `#` stays too. In `s3://`, `gs://` and `file://` addresses `?` and `#` are letters of a
+    name.
 
     >>> without_secrets("https://ann:pw@host/fer.csv?X-Amz-Signature=1f")
     'https://host/fer.csv'
@@ -64,18 +68,21 @@ def without_secrets(address: str) -> str:
     ('s3://faces/set #2?.csv', 'https://host/sets.zip#fer2013.csv')
     """
     scheme, separator, rest = address.partition("://")
-    if not separator or scheme in ("sample", "s3", "gs", "sqlite"):
+    if not separator and (meant := _MEANT.match(address)):
+        scheme, separator, rest = *meant.groups(), address[meant.end() :]
+    if not separator or scheme.lower() in ("sample", "s3", "gs", "file", "sqlite"):
         return address
     # By hand, for what is no address at all (brackets, spaces) may hold a password too.
     server, slash, path = rest.partition("/")
     host = server.rpartition("@")[2]
-    if "@" in path and host == server and re.search(r":(?!\d*$)", host):  # a password with a `/` in it
-        return without_secrets(f"{scheme}://{rest.rpartition('@')[2]}")
+    # A password with a `/` in it, or a `/` before the user.
+    if "@" in path and host == server and (not host or re.search(r":(?!\d+$)", host)):
+        return without_secrets(f"{scheme}{separator}{rest.rpartition('@')[2]}")
     if re.search("[?#]", host):
         slash = path = ""
     member = split_member(re.sub(r"\?[^#]*", "", path))[1]
     host, path = (re.split("[?#]", part, maxsplit=1)[0] for part in (host, path))
-    return f"{scheme}://{host}{slash}{path}" + (f"#{member}" if member else "")
+    return f"{scheme}{separator}{host}{slash}{path}" + (f"#{member}" if member else "")
 
 
 def with_secrets(address: str) -> str:

@@ -35,7 +35,7 @@ class Settings(BaseModel):
     """Base of all sections. Unknown keys are refused; values are frozen once parsed.
 
     Write a field as `epochs: int = Field(default=10, ge=1, description="passes over the faces")`: the description is
-    the help a person reads, and names the unit.
+    the help a person reads, and names the unit. What may hold a password says `repr=False`, and no sentence shows it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
@@ -65,7 +65,9 @@ class Settings(BaseModel):
             first = error.errors()[0]
             where = cls._path(".".join(str(part) for part in first["loc"]))
             sentence = first["msg"].removeprefix("Value error, ")
-            raise UserError(f"{where}: {sentence} (received {shorten(first['input'])})") from None
+            if first["loc"][0] not in cls._unseen():
+                sentence += f" (received {shorten(first['input'])})"
+            raise UserError(f"{where}: {sentence}") from None
 
     @classmethod
     def rename(cls, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,6 +95,11 @@ class Settings(BaseModel):
     def names(cls) -> list[str]:
         """The keys, as a config file spells them, in order."""
         return [field.alias or name for name, field in cls.model_fields.items()]
+
+    @classmethod
+    def _unseen(cls) -> set[str]:
+        """The keys whose values no sentence shows."""
+        return {field.alias or name for name, field in cls.model_fields.items() if not field.repr}
 
     @classmethod
     def _path(cls, key: str) -> str:

@@ -81,8 +81,11 @@ def refuse_rounded(value: Any, where: str) -> None:
             f"{where}: whole numbers over 2**53 ({LARGEST_NUMBER:,}) are rounded on their way to the steps; use a "
             f"smaller one (received {shorten(value)})"
         )
-    elif isinstance(value, str) and re.search("[\x00\ud800-\udfff]", value):
-        raise UserError(f"{where}: holds what is no text in UTF-8 (received {shorten(value)}); write it in UTF-8")
+    elif isinstance(value, str) and (found := re.search("[\x00\ud800-\udfff]", value)):
+        # The character only: the rest may be an address with a password in it.
+        raise UserError(
+            f"{where}: holds what is no text in UTF-8 ({found[0]!r}, character {found.start() + 1}); write it in UTF-8"
+        )
 
 
 _HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")

@@ -149,7 +149,7 @@ def check_reachable(csv: str, cluster: Cluster) -> None:
     Raises:
         UserError: with the cure.
     """
-    scheme = csv.partition("://")[0]
+    scheme = csv.partition("://")[0].lower()
     if without_secrets(csv) != csv:
         raise UserError(
             f"{without_secrets(csv)}: the address holds a key, which Kubeflow would show to everyone; "

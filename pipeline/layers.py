@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ferkit.addresses import without_secrets
 from ferkit.errors import UserError, nearest
 from ferkit.layers import Layer, merge, source_of
 from ferkit.registry.settings import Register
@@ -53,7 +54,7 @@ def layers_of(
     Raises:
         UserError: there is no such config, or an assignment that is none.
     """
-    set_here = [Layer(f"--set {shown(assignment)[:80]}", read_assignment(assignment)) for assignment in assignments]
+    set_here = [Layer(f"--set {_seen(assignment)[:80]}", read_assignment(assignment)) for assignment in assignments]
     chosen = ([Layer("--csv", {"csv": csv})] if csv is not None else []) + set_here
     layers = []
     if backend := os.environ.get("KERAS_BACKEND"):
@@ -119,7 +120,8 @@ def explain(layers: Sequence[Layer]) -> Iterator[Explained]:
         value = values[section].get(inner) if dot else values[section]
         if value is None:  # the recipe decides, for each trial
             continue
-        yield Explained(name, value, source_of(today, name, SECTIONS) or "default")
+        shown_value = without_secrets(value) if name == "csv" else value
+        yield Explained(name, shown_value, source_of(today, name, SECTIONS) or "default")
     for number, written in enumerate(parameters.candidates):
         candidate, *others = expand_seeds(written)
         if others:
@@ -185,7 +187,7 @@ def read_assignment(assignment: str) -> dict[str, Any]:
     section, dot, inner = name.partition(".")
     known = [dotted for dotted, _ in describe()]
     if name not in known and not (dot and section in SECTIONS and inner in SECTIONS[section].renamed):
-        raise UserError(f"{shown(name)[:80]}: no such parameter; {nearest(name, known)}")
+        raise UserError(f"{shown(without_secrets(name))[:80]}: no such parameter; {nearest(name, known)}")
     value = read_yaml(text, name)
     return {section: {inner: value}} if dot else {section: value}
 
@@ -208,6 +210,12 @@ def _rename(values: Any) -> dict[str, Any]:
         key: SECTIONS[key].rename(value) if key in SECTIONS and value is not None else value
         for key, value in values.items()
     }
+
+
+def _seen(assignment: str) -> str:
+    """An assignment as people may see it: an address in it without secrets."""
+    name, equals, text = assignment.partition("=")
+    return shown(f"{name}{equals}{without_secrets(text)}")
 
 
 def _short(path: Path) -> str:

@@ -45,6 +45,7 @@ class Parameters(Settings):
 
     csv: str = Field(
         default="sample",
+        repr=False,
         description="FER2013-style CSV (path, s3://, gs:// or http(s)://; plain, .gz, .zip, .tar.gz), or `sample`",
     )
     candidates: list[dict[str, Any]] = Field(
@@ -78,7 +79,9 @@ class Parameters(Settings):
     def _is_an_address(cls, value: str) -> str:
         if not value.strip():
             raise ValueError("is empty; use a path, an address, or `sample`")
-        if value.startswith(("http://", "https://")):
+        if value.lower().startswith(("http:", "https:")):
+            if "://" not in value[:8]:
+                raise ValueError("a web address begins with http:// or https://")
             try:
                 split_address(value)
             except UserError as error:

@@ -15,7 +15,7 @@ from pipeline.verbs.run import WithParameters
 
 def check_server(_: click.Context, __: click.Parameter, value: str) -> str:
     """Checks that the address can be parsed; whether pods can reach it is checked later."""
-    if value.startswith(("http://", "https://")):
+    if value.lower().startswith(("http://", "https://")):
         try:
             split_address(value)
         except UserError as error:

@@ -13,7 +13,7 @@ DEFAULT_STORE = "mlflow.db"
 
 def _tracking_address(_: click.Context, __: click.Parameter, value: str | None) -> str:
     """The MLflow address in full: a relative SQLite path would mean another file in every process."""
-    from ferkit.addresses import split_address
+    from ferkit.addresses import split_address, without_secrets
     from ferkit.errors import UserError
 
     if not value:
@@ -23,7 +23,7 @@ def _tracking_address(_: click.Context, __: click.Parameter, value: str | None) 
         if not path:
             raise click.BadParameter("names no file; write sqlite:///mlflow.db, or sqlite:////a/whole/path/mlflow.db")
         return f"sqlite:///{Path(path).absolute()}{question}{settings}"
-    if value.startswith(("http://", "https://")):
+    if value.lower().startswith(("http://", "https://")):
         try:
             parts = split_address(value)
         except UserError as error:
@@ -34,7 +34,9 @@ def _tracking_address(_: click.Context, __: click.Parameter, value: str | None) 
                 "write it without, and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
             )
     elif "://" not in value:
-        raise click.BadParameter(f"{shown(value)[:80]} is no address; write http(s)://host or sqlite:///file")
+        raise click.BadParameter(
+            f"{shown(without_secrets(value))[:80]} is no address; write http(s)://host or sqlite:///file"
+        )
     return value
 
 

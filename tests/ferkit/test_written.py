@@ -157,7 +157,7 @@ class Some(Settings):
         ({"seed": -(2**60)}, "some.seed: whole numbers over 2"),
         ({"seed": 10**400}, "received a number of 400 digits"),
         ({"several": [1, {"a": 2**64}]}, "some.several[1].a: whole numbers over 2"),
-        ({"name": "a\udce9"}, "some.name: holds what is no text in UTF-8 (received 'a\\udce9')"),
+        ({"name": "a\udce9"}, "some.name: holds what is no text in UTF-8 ('\\udce9', character 2)"),
         ({"name": "a\0"}, "some.name: holds what is no text"),
         ({"seed": list(range(1000))}, "some.seed: Input should be a valid integer (received [0, 1, 2, 3, ...])"),
         ({"seed": "x" * 10**6}, "unable to parse string as an integer (received 'xxx"),

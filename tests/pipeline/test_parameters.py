@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -188,6 +189,14 @@ def test_explain_names_the_source_of_every_value(tmp_path: Path, monkeypatch: py
     assert found["candidates[1].dense"] == (256, "default")
 
 
+def test_explain_shows_no_password():
+    whole = "https://ann:hunter2@host/x.csv?X-Amz-Signature=hunter3"
+    for layers in (layers_of(whole, None), layers_of(None, None, [f"csv={whole}"])):
+        found = {one.name: (one.value, one.source) for one in explain(layers)}
+        assert found["csv"][0] == "https://host/x.csv"
+        assert "hunter" not in str(found)
+
+
 def test_a_parameters_old_name_works_with_a_warning(caplog: pytest.LogCaptureFixture):
     old = {"scaling": "face", "averaging": "crops", "augment": False, "select_by": "loss", "warmup": 0.25, "ema": 0.125}
     values = {"train": {"faces_on": "host"}, "balance": {"strategy": "augment"}}
@@ -233,14 +242,19 @@ def test_keras_own_variable_chooses_the_backend_where_nothing_else_does(
         ("http://[your-server]/a.csv", "brackets in an address are for IPv6"),
         ("http://host:99999/a.csv", "a port is a number from 1 to 65535"),
         ("https://ann:geheim@host:x/a.csv", "https://host:x/a.csv: a port is a number"),
+        ("HTTPS://ann:geheim@host:x/a.csv", "HTTPS://host:x/a.csv: a port is a number"),
+        ("https:/ann:geheim@host/a.csv", "csv: a web address begins with http:// or https://"),
         ("a\udce9.csv", "csv: holds what is no text in UTF-8"),
+        ("https://ann:geheim@host/\0", "csv: holds what is no text in UTF-8 ('\\x00', character 25)"),
+        (["https://ann:geheim@host/a.csv"], "csv: Input should be a valid string"),
     ],
 )
-def test_a_csv_that_is_no_address_is_refused_and_never_taken_for_the_sample(csv: str, sentence: str):
+def test_a_csv_that_is_no_address_is_refused_and_never_taken_for_the_sample(csv: Any, sentence: str):
     for read in (lambda: read_parameters(csv, None), lambda: Parameters.parse({"csv": csv})):
         with pytest.raises(UserError) as refusal:
             read()
         assert sentence in str(refusal.value)
+        assert "geheim" not in str(refusal.value)
 
 
 def test_a_seed_that_kfp_would_round_is_refused_wherever_it_stands():

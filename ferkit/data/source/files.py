@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol, cast
 from urllib.parse import parse_qsl
 
-from ferkit.addresses import split_member, with_secrets
+from ferkit.addresses import split_member, with_secrets, without_secrets
 from ferkit.errors import UserError, nearest
 from ferkit.user_input import shown
 
@@ -63,12 +63,12 @@ def find_source(csv: str) -> Source:
     csv = with_secrets(csv)
     if not csv.strip():
         raise UserError(f"the address of the CSV is empty; use {PLACES}")
+    seen = shown(without_secrets(csv))
     if not csv.isprintable():
-        raise UserError(
-            f"{shown(csv)}: an address has no line breaks or control characters, and is UTF-8; rename the file"
-        )
+        raise UserError(f"{seen}: an address has no line breaks or control characters, and is UTF-8; rename the file")
     scheme, separator, rest = csv.partition("://")
-    if csv == "sample" or scheme == "sample":
+    scheme = scheme.lower()
+    if csv == "sample" or (separator and scheme == "sample"):
         return Sample(csv)
     if not separator:
         return LocalFile(csv)
@@ -86,7 +86,7 @@ def find_source(csv: str) -> Source:
         from ferkit.data.source.http import HttpFile
 
         return HttpFile(csv)
-    raise UserError(f"{csv}: no way to read {scheme}://; use {PLACES}")
+    raise UserError(f"{seen}: no way to read {shown(scheme)}://; use {PLACES}")
 
 
 class LocalFile:
