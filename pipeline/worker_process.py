@@ -35,11 +35,14 @@ def start_worker(request: Mapping[str, Any], environment: Mapping[str, str]) -> 
 
 @contextlib.contextmanager
 def ending_as_with_ctrl_c() -> Iterator[None]:
-    """Within it, a request to end (SIGTERM), or the terminal's going away (SIGHUP), is what Ctrl-C is."""
+    """Within it, a request to end (SIGTERM), or the terminal's going away (SIGHUP), is what Ctrl-C is.
+
+    What was ignored before stays so: `nohup ferpipe run` outlives its terminal.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signals = (signal.SIGTERM, signal.SIGHUP)
+    signals = [sign for sign in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(sign) is not signal.SIG_IGN]
     before = [signal.signal(sign, signal.default_int_handler) for sign in signals]
     try:
         yield

@@ -17,6 +17,7 @@ from mlflow.entities import Run
 
 from ferkit.tracking import names, tree
 from ferkit.tracking.store import connect
+from pipeline.worker_process import ending_as_with_ctrl_c
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONFIG = """
@@ -118,6 +119,21 @@ def test_a_terminal_that_goes_away_is_what_ctrl_c_is(training: Running, sign: si
     assert f"`ferpipe run --resume {parent.info.run_id}` goes on where it was" in said
     assert parent.info.status == "KILLED"
     assert not list((training.home / "running").iterdir())
+
+
+@pytest.mark.parametrize("sign", [signal.SIGHUP, signal.SIGTERM])
+def test_what_nohup_has_ignored_stays_ignored(sign: signal.Signals):
+    before = signal.signal(sign, signal.SIG_IGN)
+    try:
+        with ending_as_with_ctrl_c():
+            signal.raise_signal(sign)
+        assert signal.getsignal(sign) is signal.SIG_IGN
+        signal.signal(sign, signal.SIG_DFL)
+        with ending_as_with_ctrl_c(), pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(sign)
+        assert signal.getsignal(sign) is signal.SIG_DFL
+    finally:
+        signal.signal(sign, before)
 
 
 @pytest.mark.slow
