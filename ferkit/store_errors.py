@@ -37,7 +37,7 @@ _NO_ANSWER = re.compile(
     r"server closed the connection|OperationalError"
 )
 _TRASH = re.compile(r"(?:must be in the 'active' state|in (?:the )?'?deleted'? (?:state|lifecycle))", re.IGNORECASE)
-_ID = re.compile(r"\b[0-9a-f]{32}\b")
+_TRASHED = re.compile(r"\b(?:(experiment) '?(\d+)|(run) '?([0-9a-f]{32}))\b", re.IGNORECASE)
 
 
 def classify(error: BaseException) -> StoreError:
@@ -116,11 +116,21 @@ def explain(error: BaseException, address: str) -> str:
                 "or ask who runs it for the right"
             )
         case StoreError.DELETED:
-            found = _ID.search(said)
-            run = found[0] if found else "RUN_ID"
-            return f"{where}: run {run} is in the trash; `mlflow runs restore --run-id {run}` brings it back"
+            found = _TRASHED.search(said)
+            kind, name = [part for part in found.groups() if part] if found else ("run", "RUN_ID")
+            return f"{where}: {in_the_trash(kind.lower(), name)}"
         case _:
             return f"{where}: {shown(said[:500])}"
+
+
+def in_the_trash(kind: str, name: str) -> str:
+    """What is said of something that was deleted.
+
+    Args:
+        kind: `run` or `experiment`.
+        name: its id.
+    """
+    return f"{kind} {name} is in the trash; `mlflow {kind}s restore --{kind}-id {name}` brings it back"
 
 
 def _reason(said: str) -> str:

@@ -8,6 +8,7 @@ from mlflow.artifacts import load_text
 from ferkit.addresses import without_secrets
 from ferkit.errors import UserError
 from ferkit.store_errors import is_out_of_reach
+from ferkit.tracking.short_ids import refuse_deleted
 from ferkit.tracking.store import check_answers, connect
 from ferkit.yaml_input import read_yaml
 from pipeline.parameters import Parameters
@@ -22,12 +23,14 @@ def parameters_of(tracking_uri: str, parent_run_id: str, csv: str | None = None)
         csv: the CSV's whole address, where it holds a key or a query: the run keeps neither.
 
     Raises:
-        UserError: there is no such run, it is none of this pipeline's, or it read another CSV.
+        UserError: there is no such run, it is in the trash, it is none of this pipeline's, or it read another CSV.
     """
     client = connect(tracking_uri)
     check_answers(client, tracking_uri)
     try:
-        client.get_run(parent_run_id)  # what `load_text` says of a server that refuses is that there is no such file
+        refuse_deleted(
+            client, client.get_run(parent_run_id)
+        )  # what `load_text` says of a server that refuses is that there is no such file
         values = read_yaml(load_text(f"runs:/{parent_run_id}/parameters.yaml"), f"run {parent_run_id}")
     except mlflow.MlflowException as error:
         if is_out_of_reach(error):

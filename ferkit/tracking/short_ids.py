@@ -6,9 +6,10 @@ import re
 from typing import Final
 
 import mlflow
-from mlflow.entities import Run
+from mlflow.entities import LifecycleStage, Run, ViewType
 
 from ferkit.errors import UserError
+from ferkit.store_errors import in_the_trash
 
 RUN_ID: Final = re.compile("[0-9a-f]{7,32}")
 """A run's id or its beginning; no version of a registered model has seven digits."""
@@ -25,17 +26,35 @@ def find_run(client: mlflow.MlflowClient, beginning: str) -> Run:
         beginning: 7 characters of the id or more.
 
     Raises:
-        UserError: too short, no such run, or more than one.
+        UserError: too short, no such run, more than one, or it is in the trash.
     """
     if not RUN_ID.fullmatch(beginning):
         raise UserError(f"{beginning!r} is no run's id; use 7 to 32 of its characters: `ferpipe runs` shows them")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    found = client.search_runs(experiments, f"attributes.run_id LIKE '{beginning}%'", max_results=2)
+    query = f"attributes.run_id LIKE '{beginning}%'"
+    found = client.search_runs(experiments, query, max_results=2)
     if not found:
+        everywhere = [experiment.experiment_id for experiment in client.search_experiments(ViewType.ALL)]
+        for deleted in client.search_runs(everywhere, query, ViewType.DELETED_ONLY, max_results=1):
+            refuse_deleted(client, deleted)
         raise UserError(f"{beginning}: no such run in this MLflow; `ferpipe runs` shows the last ones")
     if len(found) > 1:
         raise UserError(f"{beginning}: more than one run's id begins so; use more of it")
     return found[0]
+
+
+def refuse_deleted(client: mlflow.MlflowClient, run: Run) -> None:
+    """Refuses a run that was deleted, by itself or with its experiment.
+
+    Raises:
+        UserError: with the command that brings it back.
+    """
+    if run.info.lifecycle_stage != LifecycleStage.DELETED:
+        return
+    experiment = client.get_experiment(run.info.experiment_id)
+    if experiment.lifecycle_stage == LifecycleStage.DELETED:  # its runs come back with it
+        raise UserError(f"run {run.info.run_id}: its {in_the_trash('experiment', experiment.experiment_id)}")
+    raise UserError(in_the_trash("run", run.info.run_id))
 
 
 def whole_id(client: mlflow.MlflowClient, run_id: str) -> str:

@@ -77,7 +77,7 @@ def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch):
     assert "secret" not in sentence
 
 
-def test_a_run_in_the_trash_comes_with_the_command_that_restores_it(new_store: Callable[[Path], str], tmp_path: Path):
+def test_what_is_in_the_trash_comes_with_the_command_that_restores_it(new_store: Callable[[Path], str], tmp_path: Path):
     client = connect(new_store(tmp_path))
     run_id = client.create_run("0").info.run_id
     client.delete_run(run_id)
@@ -85,3 +85,10 @@ def test_a_run_in_the_trash_comes_with_the_command_that_restores_it(new_store: C
     assert classify(error) is StoreError.DELETED
     assert f"`mlflow runs restore --run-id {run_id}`" in explain(error, "sqlite:///mlflow.db")
     assert classify(error_of(lambda: client.get_run("f" * 32))) is StoreError.MISSING
+    experiment_id = client.create_experiment("deleted")
+    client.delete_experiment(experiment_id)
+    error = error_of(lambda: client.create_run(experiment_id))
+    assert (
+        f"experiment {experiment_id} is in the trash; `mlflow experiments restore --experiment-id {experiment_id}`"
+        in (explain(error, "sqlite:///mlflow.db"))
+    )

@@ -46,3 +46,9 @@ def test_refuse_another_csv_and_tell_no_secret(earlier: tuple[str, str]):
 def test_refuse_a_run_that_is_not_there(earlier: tuple[str, str]):
     with pytest.raises(UserError, match="run nobody: not a pipeline run of this MLflow"):
         parameters_of(earlier[0], "nobody")
+
+
+def test_refuse_a_run_in_the_trash_before_anything_starts(earlier: tuple[str, str]):
+    connect(earlier[0]).delete_run(earlier[1])
+    with pytest.raises(UserError, match=f"^run {earlier[1]} is in the trash; `mlflow runs restore"):
+        parameters_of(*earlier)

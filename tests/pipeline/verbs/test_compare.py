@@ -211,6 +211,18 @@ def test_a_run_is_found_by_the_beginning_of_its_id(store: Store) -> None:
             find_run(store.client, beginning)
 
 
+def test_a_deleted_run_is_named_with_the_command_that_restores_it(store: Store) -> None:
+    run = store.pipeline_run({"a": 0.5})["a"]
+    store.client.delete_run(run)
+    with pytest.raises(UserError, match=f"^run {run} is in the trash; `mlflow runs restore --run-id {run}`"):
+        find_run(store.client, run[:7])
+    experiment_id = store.client.create_experiment("deleted")
+    run = store.client.create_run(experiment_id).info.run_id
+    store.client.delete_experiment(experiment_id)
+    with pytest.raises(UserError, match=f"{run}: its experiment .* `mlflow experiments restore --experiment-id"):
+        find_run(store.client, run[:7])
+
+
 def test_a_beginning_that_two_runs_share_is_refused(store: Store) -> None:
     runs = store.pipeline_run({"a": 0.5, "b": 0.5})
     with sqlite3.connect(store.uri.removeprefix("sqlite:///")) as database:
