@@ -53,19 +53,28 @@ class Settings(BaseModel):
         Raises:
             UserError: naming the first key that is unknown (with the nearest right one) or whose value does not fit.
         """
+        return cls._parse(values, cls.section)
+
+    @classmethod
+    def parse_under(cls, name: str, values: Mapping[str, Any]) -> Self:
+        """As `parse`, for one of several sections of a kind: sentences call it `name`."""
+        return cls._parse(values, name)
+
+    @classmethod
+    def _parse(cls, values: Mapping[str, Any], section: str) -> Self:
         values = cls.rename(values)
         known = cls.names()
         for key in values:
             if key not in known:
-                raise UserError(f"{cls._path(shown(key)[:80])}: no such parameter; {nearest(str(key), known)}")
-        refuse_rounded(dict(values), cls.section)
+                raise UserError(f"{_path(section, shown(key)[:80])}: no such parameter; {nearest(str(key), known)}")
+        refuse_rounded(dict(values), section)
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
             first = error.errors()[0]
-            where = cls._path(".".join(str(part) for part in first["loc"]))
+            where = _path(section, ".".join(str(part) for part in first["loc"]))
             sentence = first["msg"].removeprefix("Value error, ")
-            if first["loc"][0] not in cls._unseen():
+            if not cls._unseen().intersection(first["loc"][:1]):
                 sentence += f" (received {shorten(first['input'])})"
             raise UserError(f"{where}: {sentence}") from None
 
@@ -82,12 +91,13 @@ class Settings(BaseModel):
             if isinstance(key, str) and (was := cls.renamed.get(key)):
                 name = was.name
                 new = was.values.get(value, value) if isinstance(value, str) else value
+                old, now = _path(cls.section, key), _path(cls.section, name)
                 if name in values and name != key:
-                    raise UserError(f"{cls._path(key)}: is the old name of {name}, which is set too; drop {key}")
+                    raise UserError(f"{old}: is the old name of {name}, which is set too; drop {key}")
                 if name != key:
-                    _warn(f"{cls._path(key)} is called {name} since 0.2; the old name will be refused in 0.3")
+                    _warn(f"{old} is called {name} since 0.2; the old name will be refused in 0.3")
                 if new is not value:
-                    _warn(f"{cls._path(name)}: {value} is called {new} since 0.2; the old word will be refused in 0.3")
+                    _warn(f"{now}: {value} is called {new} since 0.2; the old word will be refused in 0.3")
             today[name] = new
         return today
 
@@ -101,9 +111,9 @@ class Settings(BaseModel):
         """The keys whose values no sentence shows."""
         return {field.alias or name for name, field in cls.model_fields.items() if not field.repr}
 
-    @classmethod
-    def _path(cls, key: str) -> str:
-        return ".".join(part for part in (cls.section, key) if part)
+
+def _path(section: str, key: str) -> str:
+    return ".".join(part for part in (section, key) if part)
 
 
 @cache

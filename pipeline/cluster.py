@@ -6,6 +6,7 @@ kfp's cache does not see it. Passwords and keys are never in it: it names the Ku
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
@@ -15,10 +16,13 @@ from pydantic import Field, field_validator
 from ferkit.errors import UserError, nearest
 from ferkit.settings import Settings
 from ferkit.user_input import shorten
-from pipeline.step_resources import STEPS, StepResources
+from pipeline.step_resources import STEPS, StepResources, check_volume_size
 
 TRAIN = "train"
 READS_CSV = ("locate", "ingest")
+
+TAKEN_MOUNTS = {"/": "the image", "/tmp": "cluster.scratch", "/dev/shm": "cluster.shared_memory"}
+"""What lies where in a pod."""
 
 LONGEST_WAIT = 24 * 3600
 """Seconds between two attempts."""
@@ -30,7 +34,9 @@ class Gpu(Settings):
     section: ClassVar[str] = "cluster.gpu"
 
     type: str = Field(
-        default="nvidia.com/gpu", description="the resource's name on the nodes, such as nvidia.com/mig-1g.10gb"
+        default="nvidia.com/gpu",
+        pattern=r"^[\w.-]+(/[\w.-]+)?$",
+        description="the resource's name on the nodes, such as nvidia.com/mig-1g.10gb",
     )
     count: int = Field(default=1, ge=0, le=16, description="per training pod; 0 trains on the CPU")
 
@@ -74,10 +80,19 @@ class Claim(Settings):
     section: ClassVar[str] = "cluster.claim"
 
     claim: str = Field(
-        min_length=1, description="the claim's name; ReadWriteMany where candidates train on several nodes"
+        pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",
+        max_length=253,
+        description="the claim's name; ReadWriteMany where candidates train on several nodes",
     )
-    mount: str = Field(pattern=r"^/[^/]", description="the path in the containers")
+    mount: str = Field(pattern=r"^/[^/:]", description="the path in the containers")
     sub_path: str = Field(default="", description="a folder of the volume instead of all of it")
+
+    @field_validator("mount")
+    @classmethod
+    def _is_free(cls, value: str) -> str:
+        if there := TAKEN_MOUNTS.get(posixpath.normpath(value)):
+            raise ValueError(f"{there} is there; use a path of its own, such as /state")
+        return value
 
 
 class FromSecret(Settings):
@@ -161,6 +176,11 @@ class Cluster(Settings):
         default=None, ge=1, description="user id of the containers; the image's own (10001) if left out"
     )
 
+    @field_validator("shared_memory", "scratch")
+    @classmethod
+    def _is_a_size(cls, value: str) -> str:
+        return check_volume_size(value) if value else value
+
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
         """The section with `values` in place of the defaults; a step's values in place of that step's defaults.
@@ -173,10 +193,11 @@ class Cluster(Settings):
         several = {"tolerations": Toleration, "secrets": FromSecret, "config_maps": FromSecret}
         for key, kind in one.items():
             if values.get(key) is not None:
-                values[key] = kind.parse(_mapping(f"cluster.{key}", values[key])).model_dump()
+                values[key] = kind.parse_under(f"cluster.{key}", _mapping(f"cluster.{key}", values[key])).model_dump()
         for key, kind in several.items():
-            for item in _list(f"cluster.{key}", values.get(key) or []):
-                kind.parse(_mapping(f"cluster.{key}", item))
+            for number, item in enumerate(_list(f"cluster.{key}", values.get(key) or [])):
+                name = f"cluster.{key}[{number}]"
+                kind.parse_under(name, _mapping(name, item))
         values["steps"] = _steps(_mapping("cluster.steps", values.get("steps") or {}))
         parsed = super().parse(values)
         if parsed.state and parsed.state_prefix:
@@ -238,5 +259,6 @@ def _steps(written: Mapping[str, Any]) -> dict[str, Any]:
     for name, values in written.items():
         if name not in steps:
             raise UserError(f"cluster.steps.{name}: no such step; {nearest(str(name), steps)}")
-        steps[name] = StepResources.parse({**steps[name], **_mapping(f"cluster.steps.{name}", values)}).model_dump()
+        where = f"cluster.steps.{name}"
+        steps[name] = StepResources.parse_under(where, {**steps[name], **_mapping(where, values)}).model_dump()
     return steps

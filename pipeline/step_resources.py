@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from ferkit.settings import Settings
 
 CPU = re.compile(r"(\d+\.)?\d+m?")
 MEMORY = re.compile(r"\d+(E|Ei|P|Pi|T|Ti|G|Gi|M|Mi|K|Ki)?")
+VOLUME_SIZE = re.compile(r"\d+(E|Ei|P|Pi|T|Ti|G|Gi|M|Mi|k|Ki)?")
+"""As Kubernetes itself writes a thousand bytes; kfp, which converts memory, has a capital K."""
+
+
+def check_volume_size(value: str) -> str:
+    """The size of a volume, as Kubernetes writes it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not VOLUME_SIZE.fullmatch(value):
+        raise ValueError("a size is a whole number with Ki, M, Mi, G, Gi, T or Ti behind it")
+    return value
 
 
 class StepResources(Settings):
@@ -33,19 +46,29 @@ class StepResources(Settings):
         "has the cure",
     )
 
+    @field_validator("cpu", "cpu_limit", mode="before")
+    @classmethod
+    def _number_as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
     @field_validator("cpu", "cpu_limit")
     @classmethod
-    def _is_cpu(cls, value: str) -> str:
-        if value and not CPU.fullmatch(value):
+    def _is_cpu(cls, value: str, about: ValidationInfo) -> str:
+        if not _is_left_out(value, about) and not CPU.fullmatch(value):
             raise ValueError("cores are a number, or thousandths such as 500m")
         return value
 
     @field_validator("memory", "memory_limit")
     @classmethod
-    def _is_memory(cls, value: str) -> str:
-        if value and not MEMORY.fullmatch(value):
-            raise ValueError("memory is a number with K, Ki, M, Mi, G, Gi, T or Ti behind it")
+    def _is_memory(cls, value: str, about: ValidationInfo) -> str:
+        if not _is_left_out(value, about) and not MEMORY.fullmatch(value):
+            raise ValueError("memory is a whole number with K, Ki, M, Mi, G, Gi, T or Ti behind it")
         return value
+
+
+def _is_left_out(value: str, about: ValidationInfo) -> bool:
+    """Whether there is to be no limit; a request there always is."""
+    return not value and str(about.field_name).endswith("_limit")
 
 
 STEPS: Mapping[str, StepResources] = {

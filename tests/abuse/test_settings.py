@@ -17,9 +17,10 @@ from ferkit.data.source import find_source
 from ferkit.errors import UserError
 from ferkit.user_input import LARGEST_NUMBER
 from ferkit.yaml_input import read_yaml
-from pipeline.kubeflow import read_run_config
+from pipeline.kubeflow import compile_pipeline, read_run_config
 from pipeline.layers import read_parameters
 from pipeline.parameters import SECTIONS, Parameters, describe
+from pipeline.task_settings import Images
 from pipeline.verbs.compile import check_server
 from pipeline.verbs.options import _tracking_address
 from tests.abuse.sentences import assert_one_sentence
@@ -32,8 +33,13 @@ NAMES = list(DEFAULTS)
 CLUSTER = [
     "gpu.count",
     "gpu",
+    "gpu.type",
     "steps.train.memory",
+    "steps.train.cpu",
     "steps",
+    "scratch",
+    "shared_memory",
+    "state",
     "node_selector",
     "tolerations",
     "secrets",
@@ -235,7 +241,9 @@ def by_assignment(dice: random.Random, folder: Path) -> Parameters:
 
 def by_cluster(dice: random.Random, folder: Path) -> Parameters:
     given = [f"cluster.{dice.choice(CLUSTER)}={dice.choice(VALUES)}" for _ in range(dice.randint(1, 2))]
-    return read_run_config("s3://b/faces.csv", None, given).parameters
+    asked = read_run_config("s3://b/faces.csv", None, given)
+    compile_pipeline(asked, Images("x:v1.0.0", "x:v1.0.0-gpu"), "http://mlflow:5000", folder / "pipeline.yaml")
+    return asked.parameters
 
 
 def by_config(dice: random.Random, folder: Path) -> Parameters:

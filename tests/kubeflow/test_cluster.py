@@ -26,13 +26,27 @@ DIGEST = f"registry.example/fer-pipeline@sha256:{'0' * 64}"
         ({"gpu": {"count": -1}}, r"cluster\.gpu\.count: .*\(received -1\)"),
         ({"gpu": 2}, r"cluster\.gpu: takes `name: value` lines \(received 2\)"),
         ({"steps": {"trian": {}}}, r"cluster\.steps\.trian: no such step; did you mean 'train'\?"),
-        ({"steps": {"train": {"memory": "8 GB"}}}, r"cluster\.steps\.memory: memory is a number .*\(received '8 GB'\)"),
-        ({"steps": {"train": {"cpu": "four"}}}, r"cluster\.steps\.cpu: .*\(received 'four'\)"),
-        ({"tolerations": [{"effect": "NoSchedule"}]}, r"cluster\.tolerations\.key: Field required"),
-        ({"tolerations": [{"key": "a", "effect": "Never"}]}, r"cluster\.tolerations\.effect: .*\(received 'Never'\)"),
-        ({"secrets": [{"name": "s3", "keys": {}}]}, r"cluster\.secrets\.keys: "),
+        (
+            {"steps": {"train": {"memory": "8 GB"}}},
+            r"steps\.train\.memory: memory is a whole number .*\(received '8 GB'\)",
+        ),
+        ({"steps": {"train": {"cpu": "four"}}}, r"cluster\.steps\.train\.cpu: .*\(received 'four'\)"),
+        ({"steps": {"train": {"cpu": ""}}}, r"cluster\.steps\.train\.cpu: cores are a number"),
+        ({"steps": {"train": {"memory": ""}}}, r"cluster\.steps\.train\.memory: memory is a whole number"),
+        ({"scratch": "10GB"}, r"cluster\.scratch: a size is a whole number .*\(received '10GB'\)"),
+        ({"shared_memory": "lots"}, r"cluster\.shared_memory: a size is a whole number .*\(received 'lots'\)"),
+        ({"gpu": {"type": ""}}, r"cluster\.gpu\.type: "),
+        ({"state": {"claim": "My Claim", "mount": "/state"}}, r"cluster\.state\.claim: "),
+        ({"data": {"claim": "csvs", "mount": "/tmp/"}}, r"cluster\.data\.mount: cluster\.scratch is there"),
+        ({"state": {"claim": "c", "mount": "/"}}, r"cluster\.state\.mount: "),
+        ({"tolerations": [{"effect": "NoSchedule"}]}, r"cluster\.tolerations\[0\]\.key: Field required"),
+        (
+            {"tolerations": [{"key": "a", "effect": "Never"}]},
+            r"cluster\.tolerations\[0\]\.effect: .*\(received 'Never'\)",
+        ),
+        ({"secrets": [{"name": "s3", "keys": {}}]}, r"cluster\.secrets\[0\]\.keys: "),
         ({"secrets": [{"name": "s3", "keys": {"a": "A"}, "steps": ["trian"]}]}, r"did you mean 'train'\?"),
-        ({"state": {"claim": "c", "mount": "state"}}, r"cluster\.claim\.mount: .*\(received 'state'\)"),
+        ({"state": {"claim": "c", "mount": "state"}}, r"cluster\.state\.mount: .*\(received 'state'\)"),
         ({"state_prefix": "/mnt/state"}, r"cluster\.state_prefix: .*\(received '/mnt/state'\)"),
         ({"retry": {"factor": 1.5}}, r"cluster\.retry\.factor: .*integer.*\(received 1\.5\)"),
         ({"retry": {"longest": 5}}, r"cluster\.retry\.longest: no such parameter"),
@@ -54,6 +68,7 @@ def test_a_steps_value_takes_the_place_of_that_steps_default_only() -> None:
     assert steps["train"].memory == "64Gi"
     assert steps["train"].cpu == STEPS["train"].cpu
     assert steps["ingest"] == STEPS["ingest"]
+    assert Cluster.parse({"steps": {"train": {"cpu": 0.5}}}).steps["train"].cpu == "0.5"
 
 
 def test_many_attempts_are_taken_where_the_wait_does_not_grow() -> None:
