@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +31,9 @@ OUT_OF_REACH_MARK = "ferpipe? "
 
 PARENT_MARK = "ferpipe= "
 """Starts the line with which `open_run` tells the command that runs the pipeline the id of its MLflow run."""
+
+LAST_WORDS = "FERPIPE_LAST_WORDS"
+"""Environment variable with the file in which a local run's failing step leaves its sentence, for `close_run`."""
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes takes a pod's last words from, for `kubectl describe` and those who ask its API."""
@@ -79,8 +83,9 @@ def lines_on_stdout(formatter: logging.Formatter | None = None) -> Iterator[logg
 
 
 def _tell(error: Exception, sentence: str) -> None:
-    """To the command that runs the pipeline, and to Kubernetes."""
+    """To the command that runs the pipeline, to `close_run`, and to Kubernetes."""
     print(f"{OUT_OF_REACH_MARK if is_out_of_reach(error) else ERROR_MARK}{sentence}", flush=True)
+    _tell_close_run(sentence)
     _tell_kubernetes(sentence)
 
 
@@ -101,6 +106,21 @@ class _Marked(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The marked line."""
         return (WARNING_MARK if record.levelno >= logging.WARNING else LINE_MARK) + super().format(record)
+
+
+def last_words() -> str:
+    """The sentence of the step that failed, in a local run; empty where none left one."""
+    try:
+        return Path(os.environ[LAST_WORDS]).read_text(encoding="utf-8")
+    except (KeyError, OSError):
+        return ""
+
+
+def _tell_close_run(sentence: str) -> None:
+    """The first step that fails is why the run does."""
+    if path := os.environ.get(LAST_WORDS):
+        with suppress(OSError), Path(path).open("x", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(sentence)
 
 
 def _tell_kubernetes(sentence: str) -> None:

@@ -22,6 +22,7 @@ from rich.markup import escape
 
 from ferkit.addresses import WHOLE_ADDRESS, without_secrets
 from ferkit.code_version import git_commit
+from ferkit.step import LAST_WORDS
 from ferkit.tracking import tree
 from ferkit.tracking.failure import say_failed
 from ferkit.tracking.labels import Labels
@@ -203,6 +204,7 @@ def _environment(csv: str, owner: Owner) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PIP_NO_INDEX": "1",  # what kfp's task wrapper would ask pip for is here already
         "TMPDIR": str(owner.scratch),
+        LAST_WORDS: str(owner.scratch / "last-words"),
     }
     if without_secrets(csv) != csv:
         environment[WHOLE_ADDRESS] = csv

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,9 @@ SUCCEEDED: Final = ("SUCCEEDED", "COMPLETE")
 """How kfp says that all went well: the first is the local runner's, the second the backend's."""
 
 CANCELED: Final = ("CANCELLED", "CANCELED", "CANCELING")
+
+KFPS_PHRASE: Final = re.compile(r"Task \S+ failed\.")
+"""What kfp's local runner says of every failure. It names its own exit handler."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,14 @@ class Ending:
     failure: str
     verdict: str = ""
 
-    def __str__(self) -> str:
+    @property
+    def status_of_run(self) -> str:
+        """The run and its status, for people."""
         where = f"MLflow run {self.run_id}" if self.run_id else "no MLflow run was opened"
-        return f"{where}: {self.status}{f' ({self.failure})' if self.failure else ''}"
+        return f"{where}: {self.status}"
+
+    def __str__(self) -> str:
+        return f"{self.status_of_run}{f' ({self.failure})' if self.failure else ''}"
 
 
 def find_run(client: mlflow.MlflowClient, owner: Owner, parent_run_id: str, experiment: str) -> Run | None:
@@ -67,8 +76,10 @@ def close_run(client: mlflow.MlflowClient, parent: Run | None, owner: Owner, sta
         parent: the pipeline run's.
         owner: of the pipeline run.
         state: how it ended, in kfp's words.
-        reason: what kfp says about a failure; a step that left its own sentence goes before it.
+        reason: the failed step's sentence, or what kfp says about a failure; a sentence in MLflow goes before it.
     """
+    if KFPS_PHRASE.fullmatch(reason):
+        reason = ""
     completed = parent is not None and names.COMPLETED in parent.data.tags
     if completed or state in SUCCEEDED:
         status, failure = "FINISHED", ""

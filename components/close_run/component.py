@@ -31,7 +31,7 @@ def close_run(
 
     from components.close_run.close_run import SUCCEEDED, find_run, tell
     from components.close_run.close_run import close_run as close_pipeline_run
-    from ferkit.step import step_context
+    from ferkit.step import last_words, step_context
     from ferkit.tracking.owner import Owner
     from ferkit.tracking.patience import OF_THE_LAST_WORD
     from ferkit.tracking.store import connect
@@ -42,6 +42,7 @@ def close_run(
             os.environ.update(OF_THE_LAST_WORD)  # perhaps for want of MLflow; the command that waits tries once more
         client = connect(tracking_uri)
         parent = find_run(client, whose, parent_run_id, experiment)
-        ending = close_pipeline_run(client, parent, whose, status.state, status.error_message or "")
+        reason = last_words() or status.error_message or ""
+        ending = close_pipeline_run(client, parent, whose, status.state, reason)
         tell(ending)
-        log.info("%s", ending)
+        log.info("%s", ending.status_of_run if whose.is_local else ending)  # there, the step's own line says why

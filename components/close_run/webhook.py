@@ -38,7 +38,7 @@ def post_outcome(address: str, outcome: Mapping[str, Any], form: Form = "json") 
 
     Args:
         address: https://… of the webhook.
-        outcome: JSON types; `status`, and what else there is: `run`, `failure`, `champion`, `macro_f1`, `url`.
+        outcome: JSON types: `status`, `run`, `pipeline_run`, `verdict`, `failure`; empty where there is none.
         form: `json` posts the outcome as it is; `slack` as a message, which Mattermost shows too.
     """
     body = dict(outcome) if form == "json" else {"text": message(outcome)}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -147,10 +151,33 @@ def test_a_worker_that_is_killed_alone_takes_its_step_along(training: Running):
     assert (training.parent().info.status, child.info.status) == ("FAILED", "FAILED")
 
 
-def test_the_csvs_secret_is_on_no_command_line_and_in_no_file(new_store: Callable[[Path], str], tmp_path: Path):
+@pytest.fixture
+def webhook() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """Its address, and what it was told."""
+    told: list[dict[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nothing on the terminal."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", told
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_csvs_secret_is_on_no_command_line_in_no_file_and_not_in_what_the_webhook_is_told(
+    new_store: Callable[[Path], str], tmp_path: Path, webhook: tuple[str, list[dict[str, str]]]
+):
     """It reaches the steps by the environment, which only the user's own processes can read."""
-    uri = new_store(tmp_path)
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}
+    uri, (address, told) = new_store(tmp_path), webhook
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri, "FERPIPE_WEBHOOK": address}
     csv = "http://ann:hunter2@127.0.0.1:9/fer.csv?X-Amz-Signature=hunter3"
     command = subprocess.Popen(
         [sys.executable, "-m", "pipeline.cli", "run", "--csv", csv, "--home", str(tmp_path / "elsewhere")],
@@ -172,3 +199,7 @@ def test_the_csvs_secret_is_on_no_command_line_and_in_no_file(new_store: Callabl
     assert not [line for line in seen if "hunter" in line]
     written = [path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()]
     assert not [path for path in written if b"hunter" in path.read_bytes()]
+    [outcome] = told
+    assert outcome["status"] == "FAILED"
+    assert outcome["failure"].startswith("locate: http://127.0.0.1:9/fer.csv: cannot be reached"), "the step's sentence"
+    assert "hunter" not in str(outcome)

@@ -14,7 +14,7 @@ import pytest
 from components.close_run.webhook import form_of, message, post_outcome
 
 KEY = "planted-webhook-4711"
-OUTCOME = {"status": "FAILED", "run": "1f", "failure": "ingest: row 7 <b> & co", "champion": ""}
+OUTCOME = {"status": "FAILED", "run": "1f", "failure": "ingest: row 7 <b> & co", "verdict": ""}
 
 
 class Room:

@@ -118,6 +118,7 @@ def test_a_lost_step_is_said_to_have_ended_without_a_word_and_running_is_not_quo
     ending = close_run(client, parent, Owner("lost"), "RUNNING")
     assert ending.failure.startswith("a step ended without a word; see pipeline run lost in Kubeflow")
     assert "RUNNING" not in str(ending)
+    assert close_run(client, parent, Owner("lost"), "FAILED", "Task exit-handler-1 failed.").failure == ending.failure
 
 
 def test_close_run_keeps_the_sentence_a_step_left(client):
