@@ -13,10 +13,28 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
+from typing import Any
 
 from kfp import local
+from kfp.local import cache
 
 from pipeline.dag import pipeline_for
+
+
+class LastUse(cache.LocalCache):
+    """kfp's cache, whose entries have the time when they were last used: `ferpipe clean` goes by that.
+
+    kfp itself only reads an entry that it uses, and has no setting for another class.
+    """
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The outputs that are kept under a key; None where there are none."""
+        outputs = super().get(key)
+        if outputs is not None:
+            with suppress(OSError):  # a folder that may only be read
+                os.utime(self._entry_path(key))
+        return outputs
 
 
 def main() -> None:
@@ -25,6 +43,7 @@ def main() -> None:
     threading.Thread(target=_end_with_the_command, name="watch", daemon=True).start()
     # Between tasks kfp logs to the root logger as it finds it: "cache hit" is said nowhere else.
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s - %(levelname)s - %(message)s")
+    cache.LocalCache = LastUse
     local.init(
         local.SubprocessRunner(use_venv=False),
         pipeline_root=request["artifacts"],

@@ -17,7 +17,7 @@ from pipeline.verbs.options import home_option, json_option, tracking_option
     default=30.0,
     show_default=True,
     metavar="DAYS",
-    help="Keep cached data sets, files of runs and logs that are younger.",
+    help="Keep cached data sets that were used since, and files of runs and logs that are younger.",
 )
 @click.option("--dry-run", is_flag=True, help="List what would be removed, and remove nothing.")
 @home_option

@@ -64,6 +64,10 @@ class Place:
         found = re.findall(r"^✓ (ingest|balance) +(cached|[\d.]+ s)", printed, re.MULTILINE)
         return {step: "cached" if took == "cached" else "made" for step, took in found}
 
+    def cache_entries(self) -> list[Path]:
+        """What the local cache holds."""
+        return list((self.folder / "home" / "cache").glob("*.json"))
+
     @property
     def environment(self) -> dict[str, str]:
         """This process's, with the folder's own store and home."""

@@ -3,6 +3,7 @@ CSV and other code. Each starts processes that read, train and end as a person's
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -27,6 +28,8 @@ def place(new_store: Callable[[Path], str], sample_csv: Path, tmp_path_factory: 
     place = Place(folder, new_store(folder))
     csv = Path(shutil.copy(sample_csv, folder / "faces.csv"))
     assert place.data_steps(csv) == {"ingest": "made", "balance": "made"}
+    for entry in place.cache_entries():
+        os.utime(entry, (0, 0))
     return place
 
 
@@ -63,9 +66,10 @@ def interrupted(place: Place) -> Interrupted:
     return Interrupted(run.returncode, rest, said.strip(), parent, place.children(parent))
 
 
-def test_a_second_run_reuses_the_data(interrupted: Interrupted):
+def test_a_second_run_reuses_the_data(place: Place, interrupted: Interrupted):
     cached = re.findall(r"^✓ (\w+) +cached", interrupted.printed, re.MULTILINE)
     assert cached == ["ingest", "balance"], interrupted.printed
+    assert all(entry.stat().st_mtime > 0 for entry in place.cache_entries()), "for `ferpipe clean`"
 
 
 def test_an_interrupted_run_says_how_to_go_on(interrupted: Interrupted):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from ferkit.data.dataset import read_profile, split_path
 from ferkit.data.splits import find_damage
 from ferkit.errors import UserError
 from pipeline.local_cache import forget_damaged
+from pipeline.local_worker import LastUse
 
 
 @pytest.fixture
@@ -42,6 +44,18 @@ def swap(folder: Path) -> None:
 def break_the_profile(folder: Path) -> None:
     path = folder / "profile.json"
     path.write_bytes(path.read_bytes()[:50])
+
+
+def test_an_entry_that_is_used_is_as_young_as_one_that_was_made(sample_faces: Path, tmp_path: Path):
+    cache = LastUse(str(tmp_path / "cache"))
+    cache.put("used", {"faces": dsl.Dataset(name="faces", uri=str(sample_faces))})
+    cache.put("gone", {"faces": dsl.Dataset(name="faces", uri=str(tmp_path / "nowhere"))})
+    for key in ("used", "gone"):
+        os.utime(tmp_path / "cache" / f"{key}.json", (0, 0))
+    assert cache.get("used") is not None
+    assert cache.get("gone") is cache.get("never") is None
+    ages = {path.stem: path.stat().st_mtime for path in (tmp_path / "cache").iterdir()}
+    assert ages["used"] > ages["gone"] == 0
 
 
 @pytest.mark.parametrize("damage", [cut, empty, remove, swap, break_the_profile])
