@@ -161,8 +161,8 @@ lock: $(READY) ## resolve the lock files anew
 	@$(subst compile pyproject.toml,compile --group server --constraints requirements.lock,$(LOCK)) -o requirements-server.lock
 
 .PHONY: clean
-clean: ## remove what local runs left (.ferpipe: artifacts, cache, training state, logs); MLflow's runs stay
-	@rm -rf .ferpipe
+clean: $(READY) ## remove what local runs left in .ferpipe, of whatever age; what versions or unfinished runs need stays
+	@$(BIN)/ferpipe clean --older-than 0
 
 .PHONY: help
 help: ## this list

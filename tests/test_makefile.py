@@ -51,6 +51,10 @@ def test_a_csv_of_any_name_arrives_and_nothing_of_it_is_run(name: str, make, tmp
     assert not (tmp_path / "marker").exists()
 
 
+def test_clean_leaves_to_ferpipe_what_has_to_stay(make) -> None:
+    assert make("clean") == ["clean", "--older-than", "0"]
+
+
 def test_settings_are_words_and_what_is_not_given_is_no_argument(make) -> None:
     assert make("run") == ["run"]
     assert make("run", SET="train.epochs=3 candidates=[{architecture:'lenet'}]", CONFIG="a b.yaml") == [

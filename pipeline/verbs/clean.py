@@ -40,7 +40,8 @@ def clean(older_than: float, dry_run: bool, home: Path, tracking_uri: str, as_js
     from pipeline.clean import find_waste
     from pipeline.local import Home
 
-    found = find_waste(connect(tracking_uri), Home(home), older_than * 24 * 3600)
+    # Where nothing has run, no store is made to be asked.
+    found = find_waste(connect(tracking_uri), Home(home), older_than * 24 * 3600) if home.exists() else []
     if not dry_run:
         for one in found:
             one.remove()

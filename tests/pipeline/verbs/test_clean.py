@@ -139,6 +139,20 @@ def test_a_dry_run_says_what_would_go_and_how_much_and_removes_nothing(place: Pl
     assert told.stdout.splitlines()[-1].split() == ["6", "would", "go,", "together", f"{weighed / 1e6:,.1f}", "MB"]
 
 
+def test_whatever_its_age_what_is_still_needed_stays(place: Place):
+    told = place.clean("--older-than", "0")
+    assert told.exit_code == 0, told.output
+    young = ("home/cache/", "home/logs/", "home/artifacts/young/", "home/artifacts/old-and-cached/")
+    assert [path for path in place.stays if place.whole(path).exists() == path.startswith(young)] == []
+
+
+def test_where_nothing_ran_nothing_is_made(tmp_path: Path):
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    told = CliRunner().invoke(cli, ["clean", "--home", str(tmp_path / "home"), "--tracking-uri", store, "--json"])
+    assert (told.exit_code, json.loads(told.stdout)) == (0, [])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_is_removed_while_a_run_is_under_way(place: Place):
     with FileLock(place.home / "running" / "killed" / "lock"):
         refused = place.clean()
