@@ -19,10 +19,12 @@ IMAGE ?=
 GPU_IMAGE ?=
 MLFLOW ?=
 HOST ?=
+# For soak.
+RUNS ?=
 
 # What was given, as one word for the shell, whatever is in it: quotes, blanks, dollars, line feeds. `$(value ...)` takes it
 # as it was written; plain `$(CSV)` would have make expand what looks like its own.
-unexport CSV CONFIG SET REGISTRY IMAGE GPU_IMAGE MLFLOW HOST
+unexport CSV CONFIG SET REGISTRY PUSH IMAGE GPU_IMAGE MLFLOW HOST RUNS
 define newline
 
 
@@ -52,7 +54,7 @@ doctor: $(READY) ## what is missing on this machine, and the cure
 
 .PHONY: images
 images: ## container images, tagged with the commit (REGISTRY=host/name, PUSH=1 to push)
-	@images/build $(call option,--registry,REGISTRY) $(if $(PUSH),--push)
+	@images/build $(call option,--registry,REGISTRY) $(if $(value PUSH),--push)
 
 .PHONY: compile
 compile: $(READY) ## the pipeline as a file for Kubeflow (IMAGE=, GPU_IMAGE=, MLFLOW=address of the server, CONFIG=, CSV=, SET=)
@@ -70,7 +72,7 @@ base: ## the images' base as its tag stands today, by digest, into images/Docker
 
 .PHONY: sbom
 sbom: $(READY) ## what an image holds, as CycloneDX (IMAGE=name of one that is here)
-	@$(BIN)/python images/sbom.py $(IMAGE)
+	@$(BIN)/python images/sbom.py $(call option,,IMAGE)
 
 .PHONY: licences
 licences: $(READY) ## write docs/licences.md: the licence of every package in the images
@@ -101,7 +103,7 @@ test-kills: $(READY) ## the whole run killed sixty times and resumed, counted (F
 
 .PHONY: soak
 soak: $(READY) ## 30 small runs in one folder, and what each leaves behind, as a table (RUNS=30)
-	@$(BIN)/python -m benchmarks.soak --runs $(or $(RUNS),30)
+	@$(BIN)/python -m benchmarks.soak --runs $(or $(call option,,RUNS),30)
 
 .PHONY: test-slow
 test-slow: $(READY) ## the slow ones: a search, an ensemble's life, resumed runs, processes that meet, Keras on JAX
