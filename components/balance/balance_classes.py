@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from components.balance.draws import key_of
-from components.balance.parameters import TECHNIQUES, Balance
+from components.balance.parameters import Balance
 from components.balance.plan import COPY, Plan, plan_new_faces
-from components.balance.techniques import blur_at_random, flip, mask, rotate_at_random, salt_at_random
+from components.balance.techniques import TECHNIQUES
 from ferkit.data import (
     EMOTIONS,
     Faces,
@@ -149,21 +149,10 @@ def _make(chunk: Faces, start: int, parent: np.ndarray, child: np.ndarray, plan:
     for number, technique in enumerate(techniques):
         at = np.flatnonzero(which == number)
         if len(at) and technique in TECHNIQUES:
-            faces.pixels[at] = _technique(technique, parameters)(faces.pixels[at], key[at])
+            faces.pixels[at] = TECHNIQUES[technique].make(faces.pixels[at], key[at], parameters)
     name = np.array(techniques, object)[which]
     # A copy has a training row's pixels, as the contract's column says; what augmentation makes does not.
     return Faces(faces.row, faces.emotion, faces.pixels, name, faces.in_train & (name == COPY))
-
-
-def _technique(name: str, parameters: Balance) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Faces uint8 (n, side, side) and their keys uint64 (n,) to new faces."""
-    return {
-        "mask": lambda faces, key: mask(faces),
-        "rotation": lambda faces, key: rotate_at_random(faces, key, parameters.rotation),
-        "blur": lambda faces, key: blur_at_random(faces, key, *parameters.blur),
-        "flip": lambda faces, key: flip(faces),
-        "salt": lambda faces, key: salt_at_random(faces, key, parameters.salt),
-    }[name]
 
 
 def _write_behind(writer: SplitWriter, chunks: Iterator[Faces]) -> None:

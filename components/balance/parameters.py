@@ -7,10 +7,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from components.balance.techniques import TECHNIQUES
 from ferkit.errors import nearest
 from ferkit.settings import Renamed, Settings
-
-TECHNIQUES = ("mask", "rotation", "blur", "flip", "salt")
 
 
 class Balance(Settings):
@@ -36,7 +35,7 @@ class Balance(Settings):
     mix: dict[str, float] = Field(
         default=dict.fromkeys(TECHNIQUES, 1.0),
         min_length=1,
-        description="shares of the techniques mask, rotation, blur, flip and salt in augmented_oversampling, "
+        description=f"shares of the techniques ({', '.join(TECHNIQUES)}) in augmented_oversampling, "
         "relative to each other; one left out is not used",
     )
     rotation: int = Field(

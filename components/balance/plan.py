@@ -13,15 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.balance.draws import key_of
-from components.balance.parameters import TECHNIQUES, Balance
+from components.balance.parameters import Balance
+from components.balance.techniques import TECHNIQUES
 from ferkit.data import EMOTIONS
 from ferkit.errors import UserError
 
 COPY = "copy"
 """What `oversample` makes: the technique in a balanced data set of a face that repeats its parent's pixels."""
-
-ONCE = ("mask", "flip")
-"""Techniques without chance in them: a second one of the same parent would be the same picture again."""
 
 
 @dataclass(frozen=True)
@@ -104,12 +102,12 @@ def _circle(emotion: np.ndarray, seed: int) -> np.ndarray:
 def _share_out(number: int, shares: Mapping[str, float], parents: int) -> dict[str, int]:
     """`number` new faces of one emotion, shared out among the techniques: sums to `number` exactly.
 
-    A technique of `ONCE` gets no more than one per parent, and the others what it cannot take; if there are no others,
-    it repeats itself.
+    A technique that does not vary gets no more than one per parent, and the others what it cannot take; if there are no
+    others, it repeats itself.
     """
     quotas = dict.fromkeys(shares, 0)
-    capped = [technique for technique in ONCE if shares[technique]]
-    varying = {technique: share for technique, share in shares.items() if technique not in ONCE}
+    capped = [technique for technique, share in shares.items() if share and not TECHNIQUES[technique].varies]
+    varying = {technique: share for technique, share in shares.items() if TECHNIQUES[technique].varies}
     if sum(varying.values()):
         for technique in capped:
             quotas[technique] = min(int(number * shares[technique] / sum(shares.values())), parents)

@@ -11,11 +11,17 @@ Lecture Notes), which the notebooks applied face by face: a circular mask, a rot
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from components.balance.draws import below, draw
+
+if TYPE_CHECKING:
+    from components.balance.parameters import Balance
 
 SIGMA_STEPS = 10
 """A drawn sigma is one of this many plus one, evenly spaced over its range."""
@@ -155,3 +161,26 @@ def blur_at_random(faces: np.ndarray, key: np.ndarray, smallest: float, largest:
 def salt_at_random(faces: np.ndarray, key: np.ndarray, fraction: float) -> np.ndarray:
     """Turns this fraction of each face's pixels white; `key` (uint64 (n,)) decides which."""
     return salt(faces, fraction, draw(key, math.ceil(faces.shape[1] ** 2 / 4)))
+
+
+@dataclass(frozen=True)
+class Technique:
+    """One way to make new faces.
+
+    Attributes:
+        make: faces uint8 (n, side, side), their keys uint64 (n,) and the settings, to new faces.
+        varies: whether chance is in it; without, a second face of the same parent would be the same picture again.
+    """
+
+    make: Callable[[np.ndarray, np.ndarray, Balance], np.ndarray]
+    varies: bool = True
+
+
+TECHNIQUES: Mapping[str, Technique] = {
+    "mask": Technique(lambda faces, _, __: mask(faces), varies=False),
+    "rotation": Technique(lambda faces, key, settings: rotate_at_random(faces, key, settings.rotation)),
+    "blur": Technique(lambda faces, key, settings: blur_at_random(faces, key, *settings.blur)),
+    "flip": Technique(lambda faces, _, __: flip(faces), varies=False),
+    "salt": Technique(lambda faces, key, settings: salt_at_random(faces, key, settings.salt)),
+}
+"""By the names that `balance.mix` uses."""

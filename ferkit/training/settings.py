@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -67,8 +67,8 @@ class Train(Settings):
     )
     schedule: Schedule | None = Field(
         default=None,
-        description="learning-rate schedule: `constant`, or `cosine` down to 0; recipes: notebook constant, tuned "
-        "cosine",
+        description="learning-rate schedule after the warm-up: "
+        f"{' or '.join(f'`{name}`' for name in get_args(Schedule))}; recipes: notebook constant, tuned cosine",
     )
     warmup_ratio: float | None = Field(
         default=None,

@@ -7,7 +7,9 @@ import pytest
 from scipy import ndimage
 
 from components.balance.draws import below, draw, key_of
+from components.balance.parameters import Balance
 from components.balance.techniques import (
+    TECHNIQUES,
     bell,
     blur,
     blur_at_random,
@@ -161,29 +163,21 @@ def test_random_sigmas_cover_their_range(faces: np.ndarray) -> None:
     assert blur(faces[:1], np.array([1.5])).tobytes() in kinds
 
 
-def test_no_technique_changes_the_face_it_is_given(faces: np.ndarray) -> None:
-    before = faces.copy()
-    keys = KEYS[: len(faces)]
-    mask(faces)
-    flip(faces)
-    rotate_at_random(faces, keys, 45)
-    blur_at_random(faces, keys, 0.5, 1.5)
-    salt_at_random(faces, keys, 0.1)
+@pytest.mark.parametrize("name", TECHNIQUES)
+def test_a_technique_leaves_the_face_it_is_given_and_varies_if_it_says_so(name: str, faces: np.ndarray) -> None:
+    technique, before = TECHNIQUES[name], faces.copy()
+    first, second = (technique.make(faces, keys, Balance()) for keys in (KEYS[:21], KEYS[21:42]))
     np.testing.assert_array_equal(faces, before)
+    assert np.array_equal(first, second) is not technique.varies
 
 
 @pytest.mark.parametrize("side", [1, 5, 48, 64])
-def test_every_technique_takes_any_side(side: int) -> None:
+@pytest.mark.parametrize("name", TECHNIQUES)
+def test_every_technique_takes_any_side(name: str, side: int) -> None:
     faces = np.random.default_rng(0).integers(0, 256, (3, side, side), dtype=np.uint8)
-    for made in (
-        mask(faces),
-        flip(faces),
-        rotate_at_random(faces, KEYS[:3], 45),
-        blur_at_random(faces, KEYS[:3], 0.3, 3.0),
-        salt_at_random(faces, KEYS[:3], 0.1),
-    ):
-        assert made.shape == faces.shape
-        assert made.dtype == np.uint8
+    made = TECHNIQUES[name].make(faces, KEYS[:3], Balance(blur=(0.3, 3.0)))
+    assert made.shape == faces.shape
+    assert made.dtype == np.uint8
 
 
 def test_draws_are_splitmix64() -> None:

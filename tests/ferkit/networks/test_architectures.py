@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ferkit.errors import UserError
-from ferkit.networks.architectures import find
+from ferkit.networks.architectures import find, names
 from ferkit.training.candidate import parse_candidate
 
 
@@ -29,6 +29,13 @@ def conv(kernel: int, channels: int, filters: int) -> int:
 
 def dense(units: int, outputs: int) -> int:
     return units * outputs + outputs
+
+
+@pytest.mark.parametrize("architecture", names())
+def test_every_architecture_turns_faces_into_seven_logits(architecture: str):
+    network = build(architecture)
+    assert (network.input_shape, network.output_shape) == ((None, 48, 48, 1), (None, 7))
+    assert network.layers[-1].activation is keras.activations.linear
 
 
 def test_lenet_is_the_notebooks():

@@ -15,7 +15,7 @@ from ferkit.training.recipes import read_recipe, recipe_names
 from ferkit.training.settings import Train
 
 
-@pytest.mark.parametrize("architecture", ["lenet", "multi_kernel"])
+@pytest.mark.parametrize("architecture", names())
 @pytest.mark.parametrize("recipe", recipe_names())
 def test_a_recipe_leaves_nothing_open(architecture: str, recipe: str):
     candidate = parse_candidate({"architecture": architecture, "recipe": recipe}, {})

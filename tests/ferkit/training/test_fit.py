@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ from ferkit.training.candidate import Candidate, parse_candidate
 from ferkit.training.fit import Diverged, Epoch, Trained, _patience_is_over, best_epoch, fit, score
 from ferkit.training.hardware import choose
 from ferkit.training.optimizers import optimizer_for
+from ferkit.training.schedules import Schedule
 from ferkit.training.state import FolderStore
 
 
@@ -243,6 +244,16 @@ def test_training_stops_when_patience_is_over_and_does_not_go_on_when_started_ag
 def test_the_learning_rate_warms_up_and_falls_to_nothing():
     rate: Any = optimizer_for(small(epochs=10, warmup_ratio=0.2, learning_rate=0.01).train, steps=10)._learning_rate
     assert [round(float(rate(step)), 6) for step in (0, 10, 20, 60, 100)] == [0.0, 0.005, 0.01, 0.005, 0.0]
+
+
+@pytest.mark.parametrize("schedule", get_args(Schedule))
+def test_every_schedule_rises_from_nothing_to_its_peak_and_never_above(schedule: Schedule):
+    settings = small(epochs=10, warmup_ratio=0.2, learning_rate=0.01, schedule=schedule).train
+    rate: Any = optimizer_for(settings, steps=10)._learning_rate
+    rates = [float(rate(step)) for step in range(101)]
+    assert rates[0] == 0
+    assert rates[20] == max(rates) == pytest.approx(0.01)
+    assert 0 <= rates[100] <= rates[20]
 
 
 def test_a_constant_learning_rate_warms_up_too():
