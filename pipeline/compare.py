@@ -22,6 +22,7 @@ from ferkit.metrics.evaluation import FOLDER
 from ferkit.metrics.intervals import joint_counts
 from ferkit.metrics.paired import Difference, Differences, compare_on_same_rows
 from ferkit.registry import versions
+from ferkit.registry.state import read_state
 from ferkit.tracking import names
 from ferkit.tracking.differing import differing_parameters
 from ferkit.tracking.names import metric
@@ -49,7 +50,7 @@ class Row:
         model: the registered model that it is a version of; empty when it is none.
         version: in the registry; empty when it has none.
         verdict: `approved`, `rejected`, `not_gated`; empty without a version.
-        alias: `champion`, `challenger`, or empty.
+        alias: `champion` or `challenger`, by the record of promotions, whatever the aliases say; or empty.
         failure: the sentence with which it failed.
         reused_from: id of the run whose model and training it has, where it was not trained itself; else empty.
         group: of candidates that differ in their seed alone, what they have in common; empty for a single one.
@@ -110,13 +111,10 @@ def rows_of(client: mlflow.MlflowClient, run_ids: Iterable[str]) -> list[Row]:
     """A row per run, best on validation first, those without scores last; seeds of one candidate stay together."""
     runs = [client.get_run(run_id) for run_id in dict.fromkeys(run_ids)]
     parent_ids = {run.data.tags.get(MLFLOW_PARENT_RUN_ID, "") for run in runs} - {""}
+    registered = versions.versions_by_run(client)
     known = _Known(
-        versions=versions.versions_by_run(client),
-        aliases={
-            (model, number): alias
-            for model in versions.our_models(client)
-            for alias, number in versions.aliases(client, model).items()
-        },
+        versions=registered,
+        standings=_standings(client, registered, runs),
         parents={run_id: client.get_run(run_id) for run_id in parent_ids},
         differs=differing_parameters(runs),
     )
@@ -125,12 +123,33 @@ def rows_of(client: mlflow.MlflowClient, run_ids: Iterable[str]) -> list[Row]:
 
 @dataclass(frozen=True)
 class _Known:
-    """What the rows of a table are made of, beside their own runs: by run id, aliases by model and version."""
+    """What the rows of a table are made of, beside their own runs: by run id, standings by model and version."""
 
     versions: Mapping[str, versions.Version]
-    aliases: Mapping[tuple[str, str], str]
+    standings: Mapping[tuple[str, str], str]
     parents: Mapping[str, Run]
     differs: Mapping[str, Mapping[str, str]]
+
+
+def _standings(
+    client: mlflow.MlflowClient, registered: Mapping[str, versions.Version], runs: Iterable[Run]
+) -> dict[tuple[str, str], str]:
+    """Which versions, by model and number, are champion and challenger; of the models that the runs are versions of."""
+    models = {version.model for run in runs if (version := versions.version_of_run(registered, run))}
+    states = {model: read_state(client, model) for model in models}
+    return {
+        (model, number): alias
+        for model, state in states.items()
+        for alias, number in ((names.CHALLENGER, state.challenger), (names.CHAMPION, state.champion))
+        if number
+    }
+
+
+def notes_on(client: mlflow.MlflowClient, rows: Iterable[Row]) -> list[str]:
+    """Where the registry does not agree with the record of promotions of a model that the rows are versions of."""
+    models = sorted({row.model for row in rows if row.model})
+    notes = {model: read_state(client, model).notes for model in models}
+    return [f"{model}: {note}" if len(models) > 1 else note for model in models for note in notes[model]]
 
 
 def _row(run: Run, known: _Known) -> Row:
@@ -154,7 +173,7 @@ def _row(run: Run, known: _Known) -> Row:
         model=version.model if version else "",
         version=version.number if version else "",
         verdict=version.tags.get(names.VALIDATION_STATUS, "") if version else "",
-        alias=known.aliases.get((version.model, version.number), "") if version else "",
+        alias=known.standings.get((version.model, version.number), "") if version else "",
         failure=tags.get(names.FAILURE, ""),
         reused_from=tags.get(names.REUSED_FROM, ""),
         group=tags.get(names.GROUP, ""),

@@ -28,7 +28,7 @@ from pipeline.candidates import shown_candidates
 from pipeline.compare import Row, data_of, rows_of, start_of
 from pipeline.parameters import describe
 from pipeline.run_report import local_report
-from pipeline.summary import command, find_aliases, next_commands
+from pipeline.summary import command, find_state, next_commands
 
 SAID_ELSEWHERE: Final = ("csv", "candidates", "experiment", names.MODEL_PARAMETER)
 """Parameters of a pipeline run that are no difference from a default, or that stand in another line."""
@@ -188,7 +188,7 @@ def _next(client: mlflow.MlflowClient, run: Run, rows: Sequence[Row]) -> list[st
         return [f"{command()} {verb} --resume {run_id}"]
     if run.info.status != "FINISHED":
         return [f"{command()} runs"]
-    challenger = find_aliases(client, versions.model_of(run)).get(names.CHALLENGER, "")
+    challenger = find_state(client, versions.model_of(run)).challenger or ""
     return [f"{command()} {rest}" for rest in next_commands(client, run, rows, challenger)]
 
 

@@ -16,7 +16,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from ferkit.addresses import ui_address
+from ferkit.errors import UserError
 from ferkit.registry import versions
+from ferkit.registry.state import RegistryState, read_state
 from ferkit.registry.verdict import APPROVED
 from ferkit.search.trials import describe_search, find_search
 from ferkit.store_errors import is_out_of_reach
@@ -79,8 +81,8 @@ def summary(tracking_uri: str, parent_run_id: str) -> Summary:
     search = find_search(client, parent)
     candidates = [run.info.run_id for run in shown_candidates(client, parent)]  # all trials have their own table
     model = versions.model_of(parent)
-    aliases = find_aliases(client, model)
-    challenger, champion = aliases.get(names.CHALLENGER, ""), aliases.get(names.CHAMPION, "")
+    state = find_state(client, model)
+    challenger, champion = state.challenger or "", state.champion or ""
     rows = rows_of(client, candidates)
     return Summary(
         run_id=parent_run_id,
@@ -141,12 +143,13 @@ def print_summary(found: Summary, console: Console) -> None:
         console.print(f"            {escape(further)}", highlight=False)
 
 
-def find_aliases(client: mlflow.MlflowClient, model: str) -> dict[str, str]:
-    """A registered model's aliases with the numbers they point to; none where there is no such model."""
+def find_state(client: mlflow.MlflowClient, model: str) -> RegistryState:
+    """Who is what of a registered model, by the record of promotions; nobody where there is no such model."""
     try:
-        found = client.get_registered_model(model).aliases
-        return {alias: str(number) for alias, number in found.items()}  # whole numbers, from a database
+        return read_state(client, model)
+    except UserError:
+        return RegistryState(None, None, ())
     except mlflow.MlflowException as error:
         if is_out_of_reach(error):
             raise
-        return {}
+        return RegistryState(None, None, ())

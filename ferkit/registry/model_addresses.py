@@ -9,6 +9,8 @@ from typing import Final
 import mlflow
 
 from ferkit.errors import UserError
+from ferkit.registry.rights import is_denied
+from ferkit.registry.state import read_state
 from ferkit.registry.versions import Version, choose_model, find_version, is_missing, our_models
 from ferkit.tracking import names
 from ferkit.tracking.reuse import model_address
@@ -64,4 +66,22 @@ def version_at(client: mlflow.MlflowClient, address: str) -> Version | None:
         # Of an alias that is not there, MLflow says that the parameter is invalid.
         if is_missing(error) or error.error_code == "INVALID_PARAMETER_VALUE":
             return None
+        raise
+
+
+def notes_at(client: mlflow.MlflowClient, address: str) -> tuple[str, ...]:
+    """Where `champion` or `challenger`, named by an address, does not agree with the record of promotions; sentences.
+
+    Args:
+        client: of the MLflow that holds it.
+        address: as `address_of` returns it.
+    """
+    registered = _REGISTERED.fullmatch(address)
+    if not registered or registered[2] not in (names.CHAMPION, names.CHALLENGER):
+        return ()
+    try:
+        return read_state(client, registered[1]).notes
+    except mlflow.MlflowException as error:
+        if is_denied(error):  # whoever may load the model need not have the right to read the record
+            return ()
         raise

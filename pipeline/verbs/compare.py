@@ -39,7 +39,8 @@ def compare(
 
     Differences are of the very same test rows, with 95% intervals from a paired bootstrap; classes are named where the
     interval of the difference in recall lies on one side of 0. They are compared with the champion; without one, with
-    the best on validation. Parameters are shown where candidates differ and their names do not show it.
+    the best on validation. Who is champion the record of promotions decides; an alias that differs is reported.
+    Parameters are shown where candidates differ and their names do not show it.
 
     \b
     ferpipe compare                                  the last runs
@@ -51,7 +52,7 @@ def compare(
     from ferkit.errors import UserError
     from ferkit.tracking.store import connect
     from pipeline.candidates import find_candidates, find_champion, find_last_candidates
-    from pipeline.compare import by_shown_metric, hold_against, rows_of
+    from pipeline.compare import by_shown_metric, hold_against, notes_on, rows_of
     from pipeline.comparison_table import as_csv, comparison_address, print_comparison
     from pipeline.comparison_table import as_json as to_json
     from pipeline.groups import groups_of, print_groups
@@ -78,8 +79,8 @@ def compare(
     reference = next((row for row in best_first if row.run_id == reference_id), best_first[0])
     _, rows = by_shown_metric(best_first)
     differences = hold_against(rows, reference)
-    if passed_over:
-        click.echo(f"note: {passed_over}", err=True)
+    for sentence in [*([passed_over] if passed_over else []), *notes_on(client, rows)]:
+        click.echo(f"note: {sentence}", err=True)
     if as_json:
         click.echo(json.dumps(to_json(rows, differences), indent=2))
     elif as_table:

@@ -52,7 +52,7 @@ def predict(
     ferpipe predict test.csv --output answers.csv
     """
     from ferkit.errors import UserError
-    from ferkit.registry.model_addresses import address_of, version_at
+    from ferkit.registry.model_addresses import address_of, notes_at, version_at
     from ferkit.serving.load import load_face_model
     from ferkit.serving.predict import predict as answer
     from ferkit.tracking.store import connect
@@ -67,6 +67,8 @@ def predict(
     except UserError as error:
         raise UserError(f"{error}; make one champion with `ferpipe promote`, or pass a version with --model") from None
 
+    for sentence in notes_at(client, address):
+        click.echo(f"note: {sentence}", err=True)
     counts: Counter[str] = Counter()
     first: list[dict[str, Any]] = []
     refused: list[str] = []

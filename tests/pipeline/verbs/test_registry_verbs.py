@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from ferkit.data import EMOTIONS
 from ferkit.errors import UserError
 from ferkit.registry import versions
-from ferkit.registry.model_addresses import address_of
+from ferkit.registry.model_addresses import address_of, notes_at
 from ferkit.tracking import names, tree
 from ferkit.tracking.candidates import NewCandidate, open_candidates
 from ferkit.tracking.names import metric
@@ -145,6 +145,21 @@ def test_compare_holds_against_the_champion(uri: str) -> None:
     assert first["against"]["macro_f1"]["difference"] == pytest.approx(0.4, abs=1e-9)
 
 
+def test_where_the_alias_was_moved_by_hand_everything_goes_by_the_record_and_says_so(uri: str) -> None:
+    ferpipe(uri, "promote", "1")
+    client = connect(uri)
+    client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHAMPION, "2")
+    note = "alias champion is at version 2, but version 1 is champion since"
+    compared = ferpipe(uri, "compare", "--json")
+    standing = {row["version"]: (row["alias"], row["against"] is None) for row in json.loads(compared.stdout)}
+    assert standing == {"1": ("champion", True), "2": ("", False)}
+    assert compared.stderr.startswith(f"note: {note}")
+    assert notes_at(client, address_of(client, "champion"))[0].startswith(note)  # `predict` answers by the alias
+    assert notes_at(client, address_of(client, "2")) == ()
+    parent = client.get_run(run_of(uri, "1")).data.tags["mlflow.parentRunId"]
+    assert summary(uri, parent).champion == "1"
+
+
 def test_compare_takes_runs_versions_and_parents(uri: str) -> None:
     client = connect(uri)
     parent = client.get_run(run_of(uri, "1")).data.tags["mlflow.parentRunId"]
@@ -212,6 +227,9 @@ def test_a_model_is_addressed_in_every_way_a_person_may_name_it(uri: str) -> Non
 def test_what_is_next_is_promote_only_where_the_runs_own_challenger_waits(uri: str) -> None:
     client = connect(uri)
     parent = client.get_run(run_of(uri, "1")).data.tags["mlflow.parentRunId"]
+    client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHALLENGER, "2")
+    assert "promote" not in summary(uri, parent).next[0]  # judged against version 1, which is no champion yet
+    ferpipe(uri, "promote", "1")
     client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHALLENGER, "2")
     assert [line.split("ferpipe ")[1].split()[0] for line in summary(uri, parent).next] == ["promote", "compare", "ui"]
     other = client.create_run(tree.experiment_id(client, names.EXPERIMENT), tags={names.RUN_KIND: "pipeline"})
