@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import mlflow
 from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from ferkit.errors import UserError
 from ferkit.registry import versions
@@ -173,6 +174,33 @@ def shown_candidates(client: mlflow.MlflowClient, parent: Run) -> list[Run]:
     ]
 
 
+def parents_of(client: mlflow.MlflowClient, runs: Iterable[Run]) -> dict[str, Run]:
+    """The pipeline runs of candidates, by their own ids."""
+    parent_ids = {run.data.tags.get(MLFLOW_PARENT_RUN_ID, "") for run in runs} - {""}
+    return {run_id: client.get_run(run_id) for run_id in parent_ids}
+
+
+def own_versions(
+    client: mlflow.MlflowClient, runs: Iterable[Run], parents: Mapping[str, Run], model: str = ""
+) -> dict[str, Version]:
+    """The version of each candidate that has one, by the candidate's run id.
+
+    Args:
+        client: of the MLflow that holds them.
+        runs: of candidates.
+        parents: as `parents_of` returns them.
+        model: the registered model whose version is meant where a candidate has versions of several; empty for that of
+            its own pipeline run.
+    """
+    registered = versions.versions_by_run(client)
+    found: dict[str, Version] = {}
+    for run in runs:
+        parent = parents.get(run.data.tags.get(MLFLOW_PARENT_RUN_ID, ""))
+        if version := versions.version_of_run(registered, run, model or versions.model_of(parent or run)):
+            found[run.info.run_id] = version
+    return found
+
+
 def find_champion(client: mlflow.MlflowClient, run_ids: Sequence[str], model: str = "") -> str:
     """The run of today's champion; empty when there is none, or it has none.
 
@@ -183,10 +211,10 @@ def find_champion(client: mlflow.MlflowClient, run_ids: Sequence[str], model: st
         run_ids: the candidates that are compared.
         model: the registered model; empty for the one that those candidates are versions of, if it is one.
     """
-    registered = versions.versions_by_run(client)
     compared = [client.get_run(run_id) for run_id in run_ids]
-    models = {version.model for run in compared if (version := versions.version_of_run(registered, run))}
-    model = model or (models.pop() if len(models) == 1 else "")
+    if not model:
+        models = {version.model for version in own_versions(client, compared, parents_of(client, compared)).values()}
+        model = models.pop() if len(models) == 1 else ""
     number = read_state(client, model).champion if model else None
     version = versions.find_version(client, number, model) if number else None
     if version is None:

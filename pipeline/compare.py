@@ -21,13 +21,14 @@ from ferkit.data import EMOTIONS
 from ferkit.metrics.evaluation import FOLDER
 from ferkit.metrics.intervals import joint_counts
 from ferkit.metrics.paired import Difference, Differences, compare_on_same_rows
-from ferkit.registry import versions
 from ferkit.registry.state import read_state
+from ferkit.registry.versions import Version
 from ferkit.tracking import names
 from ferkit.tracking.differing import differing_parameters
 from ferkit.tracking.names import metric
 from ferkit.tracking.ranking import order, validation_score
 from ferkit.tracking.short_ids import SHOWN
+from pipeline.candidates import own_versions, parents_of
 
 RESAMPLES: Final = 10_000
 CONFIDENCE: Final = 0.95
@@ -107,15 +108,22 @@ class Against:
     recall: dict[str, Difference]
 
 
-def rows_of(client: mlflow.MlflowClient, run_ids: Iterable[str]) -> list[Row]:
-    """A row per run, best on validation first, those without scores last; seeds of one candidate stay together."""
+def rows_of(client: mlflow.MlflowClient, run_ids: Iterable[str], model: str = "") -> list[Row]:
+    """A row per run, best on validation first, those without scores last; seeds of one candidate stay together.
+
+    Args:
+        client: of the MLflow that holds them.
+        run_ids: of the candidates; each counts once.
+        model: the registered model whose version a row shows where a candidate has versions of several; empty for that
+            of its own pipeline run.
+    """
     runs = [client.get_run(run_id) for run_id in dict.fromkeys(run_ids)]
-    parent_ids = {run.data.tags.get(MLFLOW_PARENT_RUN_ID, "") for run in runs} - {""}
-    registered = versions.versions_by_run(client)
+    parents = parents_of(client, runs)
+    registered = own_versions(client, runs, parents, model)
     known = _Known(
         versions=registered,
-        standings=_standings(client, registered, runs),
-        parents={run_id: client.get_run(run_id) for run_id in parent_ids},
+        standings=_standings(client, {version.model for version in registered.values()}),
+        parents=parents,
         differs=differing_parameters(runs),
     )
     return [_row(run, known) for run in order(runs)]
@@ -125,17 +133,14 @@ def rows_of(client: mlflow.MlflowClient, run_ids: Iterable[str]) -> list[Row]:
 class _Known:
     """What the rows of a table are made of, beside their own runs: by run id, standings by model and version."""
 
-    versions: Mapping[str, versions.Version]
+    versions: Mapping[str, Version]
     standings: Mapping[tuple[str, str], str]
     parents: Mapping[str, Run]
     differs: Mapping[str, Mapping[str, str]]
 
 
-def _standings(
-    client: mlflow.MlflowClient, registered: Mapping[str, versions.Version], runs: Iterable[Run]
-) -> dict[tuple[str, str], str]:
-    """Which versions, by model and number, are champion and challenger; of the models that the runs are versions of."""
-    models = {version.model for run in runs if (version := versions.version_of_run(registered, run))}
+def _standings(client: mlflow.MlflowClient, models: Iterable[str]) -> dict[tuple[str, str], str]:
+    """Which versions, by model and number, are champion and challenger."""
     states = {model: read_state(client, model) for model in models}
     return {
         (model, number): alias
@@ -158,7 +163,7 @@ def _row(run: Run, known: _Known) -> Row:
     support = {emotion: metrics.get(metric("test", "support", emotion), 1) for emotion in recalls}
     present = [emotion for emotion in recalls if support[emotion]]
     worst = min(present, key=lambda emotion: recalls[emotion], default="")
-    version = versions.version_of_run(known.versions, run)
+    version = known.versions.get(run.info.run_id)
     parent = known.parents.get(tags.get(MLFLOW_PARENT_RUN_ID, ""))
     return Row(
         name=run.info.run_name or run.info.run_id[:SHOWN],

@@ -36,7 +36,7 @@ def print_table(rows: Sequence[Row], console: Console) -> None:
         "accuracy,\ntest": lambda row: _three_digits(row.accuracy),
         "worst recall": _worst,
         "images/s": _speed,
-        "version": _version,
+        "version": _version_among(rows),
         "run": lambda row: row.run_id[:SHOWN],
     }
     console.print(_table(cells, rows))
@@ -64,7 +64,7 @@ def print_comparison(
         metrics["macro-F1,\nvalidation"] = lambda row: _three_digits(row.val_macro_f1)
     if tested:
         metrics |= {"accuracy,\ntest": lambda row: _three_digits(row.accuracy), "worst recall": _worst}
-    metrics |= {"images/s": _speed, "version": _version, "run": lambda row: row.run_id[:SHOWN]}
+    metrics |= {"images/s": _speed, "version": _version_among(rows), "run": lambda row: row.run_id[:SHOWN]}
     origin: dict[str, _Cell] = {
         "pipeline\nrun": lambda row: row.pipeline_run[:SHOWN] or "-",
         "when\n(UTC)": lambda row: row.started[:16].replace("T", "\n"),
@@ -132,12 +132,19 @@ def _speed(row: Row) -> str:
     return "-" if row.images_per_second is None else f"{row.images_per_second:,.0f}"
 
 
-def _version(row: Row) -> str:
-    if not row.version:
-        return row.status.lower() if row.status != "FINISHED" else "-"
-    colour = {"approved": "green", "rejected": "yellow"}.get(row.verdict, "dim")
-    standing = escape(row.alias or row.verdict.replace("_", " "))
-    return f"{row.version} [{colour}]{standing}[/]"
+def _version_among(rows: Iterable[Row]) -> _Cell:
+    """Number and standing of a row's version; below, its registered model where the rows are versions of several."""
+    of_several = len({row.model for row in rows if row.version}) > 1
+
+    def version(row: Row) -> str:
+        if not row.version:
+            return row.status.lower() if row.status != "FINISHED" else "-"
+        colour = {"approved": "green", "rejected": "yellow"}.get(row.verdict, "dim")
+        standing = escape(row.alias or row.verdict.replace("_", " "))
+        model = f"\n[dim]{escape(row.model)}[/]" if of_several else ""
+        return f"{row.version} [{colour}]{standing}[/]{model}"
+
+    return version
 
 
 def _difference(row: Row, against: Mapping[str, Against | str], reference: str) -> str:

@@ -109,7 +109,7 @@ def show_run(client: mlflow.MlflowClient, run: Run, tracking_uri: str) -> Shown:
     parent_id = "" if is_parent else tags.get(MLFLOW_PARENT_RUN_ID, "")
     parent = client.get_run(parent_id) if parent_id else run
     candidates = [child.info.run_id for child in shown_candidates(client, run)] if is_parent else [info.run_id]
-    rows = rows_of(client, candidates)
+    rows = rows_of(client, candidates, versions.model_of(parent))
     code = {"fer-pipeline": names.PIPELINE_VERSION, "git": names.GIT_COMMIT, "image": names.IMAGE}
     return Shown(
         kind=kind,

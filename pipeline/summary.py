@@ -83,7 +83,7 @@ def summary(tracking_uri: str, parent_run_id: str) -> Summary:
     model = versions.model_of(parent)
     state = find_state(client, model)
     challenger, champion = state.challenger or "", state.champion or ""
-    rows = rows_of(client, candidates)
+    rows = rows_of(client, candidates, model)
     return Summary(
         run_id=parent_run_id,
         report=str(local_report(parent) or ""),
@@ -104,8 +104,8 @@ def summary(tracking_uri: str, parent_run_id: str) -> Summary:
 
 def next_commands(client: mlflow.MlflowClient, parent: Run, rows: Sequence[Row], challenger: str) -> list[str]:
     """What to type after a run: promote only where this run's own challenger waits for it."""
-    own = challenger in [row.version for row in rows if row.version]
     model = versions.model_of(parent)
+    own = (model, challenger) in [(row.model, row.version) for row in rows if row.version]
     promote = [f"promote{named_model(client, model)}"] if own else []
     return [*promote, f"compare {parent.info.run_id}", "ui"]
 

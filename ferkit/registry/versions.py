@@ -136,17 +136,25 @@ def versions(client: mlflow.MlflowClient, run_id: str = "", model: str = names.R
     return sorted(found, key=lambda version: int(version.number), reverse=True)
 
 
-def versions_by_run(client: mlflow.MlflowClient) -> dict[str, Version]:
-    """The lowest version of every run that has one, of all registered models of ours."""
-    found: dict[str, Version] = {}
+def versions_by_run(client: mlflow.MlflowClient) -> dict[str, dict[str, Version]]:
+    """The lowest version of every run that has one: by run id, then by registered model, of all models of ours."""
+    found: dict[str, dict[str, Version]] = {}
     for model in our_models(client):
-        found |= {version.run_id: version for version in versions(client, model=model)}
+        for version in versions(client, model=model):  # newest first
+            found.setdefault(version.run_id, {})[model] = version
     return found
 
 
-def version_of_run(registered: Mapping[str, Version], run: Run) -> Version | None:
-    """The version of a run, of those that `versions_by_run` returns; of one that was reused, that of its origin."""
-    return registered.get(origin_of(run))
+def version_of_run(registered: Mapping[str, Mapping[str, Version]], run: Run, model: str) -> Version | None:
+    """The version of a run; of one that was reused, that of its origin.
+
+    Args:
+        registered: as `versions_by_run` returns it.
+        run: the candidate's.
+        model: the registered model of its pipeline run, whose version goes before any other model's.
+    """
+    there = registered.get(origin_of(run), {})
+    return there.get(model) or next(iter(there.values()), None)
 
 
 def register_run(

@@ -75,7 +75,7 @@ def compare(
             raise UserError(f"--against {against}: a pipeline run of {len(others) + 1} candidates; name one of them")
     else:
         reference_id = find_champion(client, run_ids, model)
-    best_first = rows_of(client, [*run_ids, *([reference_id] if reference_id else [])])
+    best_first = rows_of(client, [*run_ids, *([reference_id] if reference_id else [])], model)
     reference = next((row for row in best_first if row.run_id == reference_id), best_first[0])
     _, rows = by_shown_metric(best_first)
     differences = hold_against(rows, reference)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -235,6 +236,28 @@ def test_what_is_next_is_promote_only_where_the_runs_own_challenger_waits(uri: s
     other = client.create_run(tree.experiment_id(client, names.EXPERIMENT), tags={names.RUN_KIND: "pipeline"})
     found = summary(uri, other.info.run_id)
     assert [line.split("ferpipe ")[1].split()[0] for line in found.next] == ["compare", "ui"]
+
+
+def test_a_candidate_registered_in_a_second_model_is_shown_as_the_version_of_its_own_runs_model(uri: str) -> None:
+    client = connect(uri)
+    ferpipe(uri, "promote", "1")
+    client.set_registered_model_alias(names.REGISTERED_MODEL, names.CHALLENGER, "2")
+    versions.ensure_registered_model(client, "zebra")
+    for version in ("1", "2"):
+        client.create_model_version(
+            "zebra", "s3://nowhere", run_of(uri, version), tags={"validation_status": "rejected"}
+        )
+    for model, standing in (("", ["champion", "challenger"]), ("zebra", ["", ""])):
+        rows = json.loads(ferpipe(uri, "compare", "--json", "--model", model).stdout)
+        assert [(row["model"], row["alias"]) for row in rows] == [
+            (model or names.REGISTERED_MODEL, s) for s in standing
+        ]
+    assert "zebra" not in ferpipe(uri, "compare").stdout
+    parent = client.get_run(run_of(uri, "1")).data.tags["mlflow.parentRunId"]
+    assert summary(uri, parent).next[0].endswith("promote --model facial-expression")
+    client.delete_model_version(names.REGISTERED_MODEL, "2")
+    shown = ferpipe(uri, "compare").stdout  # rows of two models
+    assert re.search(r"facial-expression\b.*zebra", shown, re.DOTALL)
 
 
 def test_a_version_is_named_by_its_number_an_alias_its_run_or_the_pipeline_run_whose_best_it_is(uri: str) -> None:
