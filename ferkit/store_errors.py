@@ -28,6 +28,8 @@ class StoreError(Enum):
 
 _MISSING: Final = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
 _SERVICES: Final = ("mlflow", "botocore", "boto3", "requests", "urllib3", "sqlalchemy")
+_FILES: Final = ("botocore", "boto3", "requests")
+"""Libraries that talk with the store of MLflow's files; MLflow's client lets their errors through."""
 _STATUS = re.compile(r"(?:error code |too many )(\d{3})\b")
 _REFUSED_CODES = ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED")
 _BUSY_CODES = ("TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED")
@@ -38,6 +40,8 @@ _NO_ANSWER = re.compile(
 )
 _TRASH = re.compile(r"(?:must be in the 'active' state|in (?:the )?'?deleted'? (?:state|lifecycle))", re.IGNORECASE)
 _TRASHED = re.compile(r"\b(?:(experiment) '?(\d+)|(run) '?([0-9a-f]{32}))\b", re.IGNORECASE)
+_ENDPOINT = re.compile(r'Could not connect to the endpoint URL: "(\w+://[^/?"]+)')
+"""botocore's words."""
 
 
 def classify(error: BaseException) -> StoreError:
@@ -74,6 +78,11 @@ def is_out_of_reach(error: BaseException) -> bool:
             return True
 
 
+def is_of_a_store(error: BaseException) -> bool:
+    """Whether MLflow raised it, or the library that talks with the store of its files."""
+    return _is_from(error, "mlflow", *_FILES)
+
+
 def _is_from(error: BaseException, *libraries: str) -> bool:
     return any(kind.__module__.partition(".")[0] in libraries for kind in type(error).__mro__)
 
@@ -104,6 +113,8 @@ def explain(error: BaseException, address: str) -> str:
     if "disk is full" in said:
         return f"{shown(without_secrets(address))}: the disk on which this store lies is full; make room there"
     where = f"MLflow at {shown(without_secrets(address))}" if address else "MLflow"
+    if _is_from(error, *_FILES):
+        return f"the store of files of {where} {_say_of_files(error, said)}"
     match classify(error):
         case StoreError.OUT_OF_REACH:
             return (
@@ -133,8 +144,20 @@ def in_the_trash(kind: str, name: str) -> str:
     return f"{kind} {name} is in the trash; `mlflow {kind}s restore --{kind}-id {name}` brings it back"
 
 
+def _say_of_files(error: BaseException, said: str) -> str:
+    match classify(error):
+        case StoreError.OUT_OF_REACH:
+            return f"does not answer ({_reason(said)}); start it, or set MLFLOW_S3_ENDPOINT_URL, for S3, to where it is"
+        case StoreError.REFUSED:
+            return f"refuses ({shown(said[-200:])}); set its keys (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, for S3)"
+        case _:
+            return f"says: {shown(said[:500])}"
+
+
 def _reason(said: str) -> str:
     """The part of a client's long complaint that tells what happened."""
+    if endpoint := _ENDPOINT.search(said):
+        return f"nothing listens at {shown(without_secrets(endpoint[1]))}"
     for words, reason in (
         ("refused", "connection refused"),
         ("resolve", "no such host"),

@@ -13,7 +13,7 @@ import click
 from components import __version__
 from ferkit.disk import is_full, no_room
 from ferkit.errors import UserError
-from ferkit.store_errors import explain
+from ferkit.store_errors import explain, is_of_a_store
 from ferkit.tracking.patience import OF_A_PERSON
 from ferkit.user_input import shown
 
@@ -66,20 +66,20 @@ class Verbs(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             raise click.ClickException(shown(error)) from None
-        except OSError as error:
+        except Exception as error:
+            # An MLflow, or a store of its files, that does not answer, or refuses.
+            if is_of_a_store(error):
+                from mlflow import get_tracking_uri
+
+                raise click.ClickException(explain(error, get_tracking_uri())) from None
+            if not isinstance(error, OSError):
+                raise
             if is_full(error):
                 raise click.ClickException(shown(no_room(error))) from None
             # A disk that is full, a folder that may not be written to: wherever a verb has no sentence of its own.
             if error.errno == errno.EPIPE or error.filename is None:
                 raise
             raise click.ClickException(f"{shown(error.filename)}: {error.strerror}") from None
-        except Exception as error:
-            # An MLflow that does not answer, or refuses. Its class is known only where MLflow was imported.
-            if not type(error).__module__.startswith("mlflow."):
-                raise
-            from mlflow import get_tracking_uri
-
-            raise click.ClickException(explain(error, get_tracking_uri())) from None
 
 
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

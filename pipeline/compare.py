@@ -1,26 +1,18 @@
-"""Candidates side by side, read from MLflow: a row each, and how they differ on the same test rows."""
+"""Candidates side by side, read from MLflow: a row each."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
 
 import mlflow
-import numpy as np
-from mlflow.artifacts import load_text
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from ferkit.addresses import data_name
 from ferkit.data import EMOTIONS
-from ferkit.metrics.evaluation import FOLDER
-from ferkit.metrics.intervals import joint_counts
-from ferkit.metrics.paired import Difference, Differences, compare_on_same_rows
 from ferkit.registry.state import read_state
 from ferkit.registry.versions import Version
 from ferkit.tracking import names
@@ -29,9 +21,6 @@ from ferkit.tracking.names import metric
 from ferkit.tracking.ranking import order, validation_score
 from ferkit.tracking.short_ids import SHOWN
 from pipeline.candidates import own_versions, parents_of
-
-RESAMPLES: Final = 10_000
-CONFIDENCE: Final = 0.95
 
 
 @dataclass(frozen=True)
@@ -85,27 +74,6 @@ class Row:
     data_digest: str
     test_digest: str
     differs: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Against:
-    """How a candidate differs from the one it is held against, on the same test rows, with 95% intervals.
-
-    Attributes:
-        name: of the other's run.
-        run_id: of the other.
-        rows: test rows that both were scored on.
-        macro_f1: difference in macro-F1.
-        accuracy: difference in accuracy.
-        recall: differences in recall whose interval, simultaneous over the classes, lies on one side of 0.
-    """
-
-    name: str
-    run_id: str
-    rows: int
-    macro_f1: Difference
-    accuracy: Difference
-    recall: dict[str, Difference]
 
 
 def rows_of(client: mlflow.MlflowClient, run_ids: Iterable[str], model: str = "") -> list[Row]:
@@ -224,59 +192,3 @@ def by_shown_metric(rows: Iterable[Row]) -> tuple[str, list[Row]]:
 
 def _last(value: float | None) -> float:
     return -math.inf if value is None or math.isnan(value) else value
-
-
-def hold_against(rows: Sequence[Row], reference: Row) -> dict[str, Against | str]:
-    """Each row's differences from `reference`, by run id, from the predictions that the runs keep; no model is loaded.
-
-    The same test rows are those with the same pixels and labels (by the digests that the runs keep), in the same order
-    of the CSV. Where a run keeps no digest, row numbers and labels decide.
-
-    Returns:
-        A sentence in place of the differences where there are none: not scored, or scored on other faces.
-    """
-    of_reference = _test_predictions(reference.run_id)
-    found: dict[str, Against | str] = {}
-    for row in rows:
-        if row.run_id == reference.run_id:
-            continue
-        if reference.test_digest and row.test_digest and reference.test_digest != row.test_digest:
-            found[row.run_id] = "scored on other test faces"
-        else:
-            found[row.run_id] = _against(reference, of_reference, _test_predictions(row.run_id))
-    return found
-
-
-@dataclass(frozen=True)
-class _Predictions:
-    """Of a run on test: int32 (n,) rows of the source CSV, ascending, and labels 0..6 (n,)."""
-
-    row: np.ndarray
-    truth: np.ndarray
-    prediction: np.ndarray
-
-
-def _test_predictions(run_id: str) -> _Predictions | None:
-    uri = f"runs:/{run_id}/{FOLDER}/test/predictions.csv"
-    try:
-        text = load_text(uri)
-    except (mlflow.MlflowException, OSError):
-        return None
-    label = {emotion: number for number, emotion in enumerate(EMOTIONS)}
-    lines = sorted((int(line["row"]), line["truth"], line["prediction"]) for line in csv.DictReader(io.StringIO(text)))
-    return _Predictions(
-        np.array([row for row, _, _ in lines], np.int32),
-        np.array([label[truth] for _, truth, _ in lines], np.int64),
-        np.array([label[prediction] for _, _, prediction in lines], np.int64),
-    )
-
-
-def _against(reference: Row, first: _Predictions | None, second: _Predictions | None) -> Against | str:
-    if first is None or second is None:
-        return "no predictions to compare"
-    if not np.array_equal(first.row, second.row) or not np.array_equal(first.truth, second.truth):
-        return "scored on other test rows, or in another order"
-    joint = joint_counts(first.truth, first.prediction, second.prediction)
-    found: Differences = compare_on_same_rows(joint, RESAMPLES, 0, CONFIDENCE)
-    discernible = {emotion: d for emotion, d in found.recall.items() if d.low > 0 or d.high < 0}
-    return Against(reference.name, reference.run_id, len(first.row), found.macro_f1, found.accuracy, discernible)

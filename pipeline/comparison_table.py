@@ -17,7 +17,8 @@ from rich.table import Table
 from ferkit.addresses import ui_address
 from ferkit.tracking.short_ids import SHOWN
 from ferkit.user_input import inert
-from pipeline.compare import Against, Row, by_shown_metric
+from pipeline.compare import Row, by_shown_metric
+from pipeline.differences import Against
 
 MOST: Final = 4
 """Parameters of a candidate that a table names; JSON and CSV have all."""

@@ -52,9 +52,10 @@ def compare(
     from ferkit.errors import UserError
     from ferkit.tracking.store import connect
     from pipeline.candidates import find_candidates, find_champion, find_last_candidates
-    from pipeline.compare import by_shown_metric, hold_against, notes_on, rows_of
+    from pipeline.compare import by_shown_metric, notes_on, rows_of
     from pipeline.comparison_table import as_csv, comparison_address, print_comparison
     from pipeline.comparison_table import as_json as to_json
+    from pipeline.differences import hold_against
     from pipeline.groups import groups_of, print_groups
 
     if as_table + as_json + address_only > 1:
@@ -78,7 +79,7 @@ def compare(
     best_first = rows_of(client, [*run_ids, *([reference_id] if reference_id else [])], model)
     reference = next((row for row in best_first if row.run_id == reference_id), best_first[0])
     _, rows = by_shown_metric(best_first)
-    differences = hold_against(rows, reference)
+    differences = hold_against(client, rows, reference)
     for sentence in [*([passed_over] if passed_over else []), *notes_on(client, rows)]:
         click.echo(f"note: {sentence}", err=True)
     if as_json:

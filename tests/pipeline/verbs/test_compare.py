@@ -6,8 +6,10 @@ import csv
 import io
 import json
 import shutil
+import socket
 import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import mlflow
@@ -192,9 +194,46 @@ def test_equal_row_numbers_of_other_pixels_are_not_the_same_rows(store: Store) -
     assert [row["against"] for row in store.rows() if row["name"] == "b"] == ["scored on other test faces"]
 
 
+def test_files_that_are_out_of_reach_are_told_from_those_that_are_not_there(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = store.pipeline_run({"a": 0.5, "b": 0.6, "c": 0.7})
+    unread = store.pipeline_run({"d": 0.8}, read_test=False)
+    folder = Path(store.client.get_run(runs["c"]).info.artifact_uri.removeprefix("file://"))
+    shutil.rmtree(folder / "evaluation")
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{free.getsockname()[1]}"
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    for name, value in {
+        "MLFLOW_S3_ENDPOINT_URL": endpoint,
+        "AWS_MAX_ATTEMPTS": "1",
+        **dict.fromkeys(keys, "x"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    with closing(sqlite3.connect(store.uri.removeprefix("sqlite:///"))) as database, database:
+        away = [runs["b"], runs["parent"]]
+        database.execute("UPDATE runs SET artifact_uri = 's3://mlflow/1/b' WHERE run_uuid IN (?, ?)", away)
+    against = {row["name"]: row["against"] for row in store.rows(*runs.values(), unread["d"], "--against", runs["a"])}
+    assert against == {
+        "a": None,
+        "b": "its predictions in s3://mlflow are out of reach",
+        "c": "no predictions to compare",
+        "d": "test was left unread",
+    }
+    report = store.ferpipe("report", runs["parent"])
+    assert report.exit_code == 1
+    assert report.output == (
+        f"Error: the store of files of MLflow at {store.uri} does not answer (nothing listens at {endpoint}); start "
+        "it, or set MLFLOW_S3_ENDPOINT_URL, for S3, to where it is\n"
+    )
+
+
 def test_without_a_digest_row_numbers_and_labels_decide(store: Store) -> None:
     store.pipeline_run({"a": 0.5})
     runs = store.pipeline_run({"b": 0.6, "c": 0.7}, read_test=False)
+    for name in ("b", "c"):
+        store.client.log_metric(runs[name], metric("test", "macro_f1"), 0.6)
     store.client.log_text(runs["b"], predictions(0.6), "evaluation/test/predictions.csv")
     other_rows = predictions(0.7).replace("\n0,", "\n700,")
     store.client.log_text(runs["c"], other_rows, "evaluation/test/predictions.csv")
