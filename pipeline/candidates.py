@@ -89,10 +89,36 @@ def find_named_run(client: mlflow.MlflowClient, name: str, model: str = "") -> R
         run = find_run(client, name)
         meant = run.data.tags.get(names.STANDS_FOR)
         return client.get_run(meant) if meant else run
-    version = versions.version_of(client, name, versions.choose_model(client, model))
+    version = _version_called(client, name, model)
     if not version.run_id:
         raise UserError(f"version {version.number} was not registered from a run; pass run ids")
     return client.get_run(version.run_id)
+
+
+def _version_called(client: mlflow.MlflowClient, name: str, model: str) -> Version:
+    """A version by its number or alias; who is champion the record of promotions decides.
+
+    Raises:
+        UserError: there is none, which for anything but a number may mean that a run's id was mistyped.
+    """
+    if name.isdecimal():
+        return versions.version_of(client, name, versions.choose_model(client, model))
+    numbers = {each: _numbers(client, each) for each in ([model] if model else versions.our_models(client))}
+    if not any(name in of_model for of_model in numbers.values()):
+        if name == names.CHAMPION:
+            raise UserError("there is no champion yet; `ferpipe promote` makes the challenger champion")
+        raise UserError(
+            f"{name!r} is no run's id (7 to 32 of its characters, 0-9 and a-f: `ferpipe runs` shows them) and no "
+            f"version or alias of {', '.join(numbers) or 'a registered model'}"
+        )
+    chosen = versions.choose_model(client, model)
+    return versions.version_of(client, numbers[chosen][name], chosen)
+
+
+def _numbers(client: mlflow.MlflowClient, model: str) -> dict[str, str]:
+    """The numbers of a registered model's versions that have an alias, by alias."""
+    champion = read_state(client, model).champion
+    return versions.aliases(client, model) | ({names.CHAMPION: champion} if champion else {})
 
 
 def named_version(client: mlflow.MlflowClient, name: str, model: str = "") -> Version:
@@ -108,7 +134,7 @@ def named_version(client: mlflow.MlflowClient, name: str, model: str = "") -> Ve
         UserError: there is no such version or run, or the run was not registered.
     """
     if not RUN_ID.fullmatch(name):
-        return versions.version_of(client, name, versions.choose_model(client, model))
+        return _version_called(client, name, model)
     run = find_named_run(client, name)
     told = run.data.tags.get(names.VERSION, "")
     if told and not model:

@@ -172,6 +172,19 @@ def test_compare_takes_runs_versions_and_parents(uri: str) -> None:
     assert "no such run" in missing.output
 
 
+def test_a_mistyped_run_is_told_from_a_version_that_is_not_there(uri: str) -> None:
+    for words in (["show"], ["compare"], ["gate"], ["compare", "1", "--against"]):
+        refused = ferpipe(uri, *words, "0b07cf")
+        assert refused.exit_code == 1
+        assert "'0b07cf' is no run's id (7 to 32 of its characters, 0-9 and a-f" in refused.output
+        assert "no version or alias of facial-expression" in refused.output
+    assert "there is no champion yet; `ferpipe promote`" in ferpipe(uri, "show", "champion").output
+    assert "facial-expression has no version '9'" in ferpipe(uri, "show", "9").output
+    ferpipe(uri, "promote", "2", "--force", "--reason", "test")
+    connect(uri).set_registered_model_alias(names.REGISTERED_MODEL, names.CHAMPION, "1")
+    assert json.loads(ferpipe(uri, "show", "champion", "--json").stdout)["run_id"] == run_of(uri, "2")
+
+
 def test_compare_prints_a_table_with_intervals(uri: str) -> None:
     shown = ferpipe(uri, "compare").stdout
     assert "-0.400 [-0.4" in shown
