@@ -11,7 +11,7 @@ import mlflow
 from ferkit.errors import UserError
 from ferkit.registry.rights import is_denied
 from ferkit.registry.state import read_state
-from ferkit.registry.versions import Version, choose_model, find_version, is_missing, our_models
+from ferkit.registry.versions import Version, aliases, choose_model, find_version, our_models, version_of
 from ferkit.tracking import names
 from ferkit.tracking.reuse import model_address
 from ferkit.tracking.short_ids import RUN_ID, whole_id, with_whole_id
@@ -29,7 +29,7 @@ def address_of(client: mlflow.MlflowClient, name: str) -> str:
             characters), a folder, or any address that MLflow takes.
 
     Raises:
-        UserError: an alias or a number, and there are several registered models; or no run's id begins so.
+        UserError: an alias or a number, and several registered models have it, or none; or no run's id begins so.
     """
     if ":/" in name or Path(name).is_dir():
         return with_whole_id(client, name)
@@ -41,32 +41,36 @@ def address_of(client: mlflow.MlflowClient, name: str) -> str:
     if RUN_ID.fullmatch(name):
         return model_address(client.get_run(whole_id(client, name)))
     if len(models) > 1:
-        ways = ", ".join(f"{model}{'/' if name.isdecimal() else '@'}{name}" for model in models)
-        raise UserError(f"there are {len(models)} registered models; say which with --model: {ways}")
+        ways = [f"{model}{'/' if name.isdecimal() else '@'}{name}" for model in models if _has(client, model, name)]
+        if not ways:
+            cure = "; make one with `ferpipe promote`, or name a version" if name == names.CHAMPION else ""
+            raise UserError(f"none of the registered models {', '.join(models)} has a version {name!r}{cure}")
+        raise UserError(f"there are {len(models)} registered models; say which with --model: {', '.join(ways)}")
     model = choose_model(client)
     return f"models:/{model}/{name}" if name.isdecimal() else f"models:/{model}@{name}"
 
 
+def _has(client: mlflow.MlflowClient, model: str, name: str) -> bool:
+    return name in aliases(client, model) or (name.isdecimal() and find_version(client, name, model) is not None)
+
+
 def version_at(client: mlflow.MlflowClient, address: str) -> Version | None:
-    """The version that an address of a registered model leads to now; None where it leads to none.
+    """The version that an address of a registered model leads to now; None for an address of anything else.
 
     Args:
         client: of the MLflow that holds it.
         address: as `address_of` returns it.
+
+    Raises:
+        UserError: there is no such model, or it has no such version.
     """
     registered = _REGISTERED.fullmatch(address)
     if not registered:
         return None
     model, alias, number = registered.groups()
-    try:
-        if alias:
-            number = str(client.get_model_version_by_alias(model, alias).version)
-        return find_version(client, number, model)
-    except mlflow.MlflowException as error:
-        # Of an alias that is not there, MLflow says that the parameter is invalid.
-        if is_missing(error) or error.error_code == "INVALID_PARAMETER_VALUE":
-            return None
-        raise
+    if alias == names.CHAMPION and alias not in aliases(client, model) and (notes := notes_at(client, address)):
+        raise UserError(notes[0])
+    return version_of(client, alias or number, model)
 
 
 def notes_at(client: mlflow.MlflowClient, address: str) -> tuple[str, ...]:

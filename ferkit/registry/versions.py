@@ -125,6 +125,8 @@ def version_of(client: mlflow.MlflowClient, version: str, model: str = names.REG
     if found is None:
         newest = [there.number for there in versions(client, model=model)[:10]]
         known = f"newest: {', '.join(newest)}" if newest else "train one with `ferpipe run`"
+        if version == names.CHAMPION:
+            raise UserError(f"{model} has no champion yet; make one with `ferpipe promote`, or name a version; {known}")
         raise UserError(f"{model} has no version {version!r}; {known}")
     return found
 

@@ -41,8 +41,7 @@ def export(kind: str, model: str, output: Path | None, tracking_uri: str, as_jso
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the converters are TensorFlow's, whatever trained the network
     from ferkit.data import EMOTIONS
-    from ferkit.errors import UserError
-    from ferkit.registry.model_addresses import address_of
+    from ferkit.registry.model_addresses import address_of, version_at
     from ferkit.serving.export import FACES, FORMATS, PROBABILITIES, check_format, export_model
     from ferkit.serving.load import load_face_model
     from ferkit.tracking.store import connect
@@ -50,10 +49,9 @@ def export(kind: str, model: str, output: Path | None, tracking_uri: str, as_jso
     target = output or Path(f"facial-expression{FORMATS[kind].suffix}")
     check_format(kind, target)
     client = connect(tracking_uri)
-    try:
-        loaded = load_face_model(address_of(client, model))
-    except UserError as error:
-        raise UserError(f"{error}; make one champion with `ferpipe promote`, or pass a version with --model") from None
+    address = address_of(client, model)
+    version_at(client, address)  # what is not there has a sentence of its own
+    loaded = load_face_model(address)
     written = export_model(loaded, kind, target)
     size = target.stat().st_size
     if as_json:

@@ -51,7 +51,6 @@ def predict(
     ferpipe predict holiday/ --model 3
     ferpipe predict test.csv --output answers.csv
     """
-    from ferkit.errors import UserError
     from ferkit.registry.model_addresses import address_of, notes_at, version_at
     from ferkit.serving.load import load_face_model
     from ferkit.serving.predict import predict as answer
@@ -59,14 +58,10 @@ def predict(
 
     client = connect(tracking_uri)
     _refuse_to_overwrite(output, faces)
-    try:
-        address = address_of(client, model)
-        version = version_at(client, address)  # an alias may move while the model is loaded
-        with without_notices():
-            loaded = load_face_model(version.uri if version else address)
-    except UserError as error:
-        raise UserError(f"{error}; make one champion with `ferpipe promote`, or pass a version with --model") from None
-
+    address = address_of(client, model)
+    version = version_at(client, address)  # an alias may move while the model is loaded
+    with without_notices():
+        loaded = load_face_model(version.uri if version else address)
     for sentence in notes_at(client, address):
         click.echo(f"note: {sentence}", err=True)
     counts: Counter[str] = Counter()

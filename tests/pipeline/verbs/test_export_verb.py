@@ -54,6 +54,6 @@ def test_a_run_is_exported_by_its_id_and_described_as_json(logged_model: LoggedM
 def test_a_model_that_is_not_there_is_one_sentence(logged_model: LoggedModel, tmp_path: Path) -> None:
     result = ferpipe(logged_model, "--format", "onnx", "--model", "9", "--output", tmp_path / "model.onnx")
     assert result.exit_code == 1
-    assert "models:/facial-expression/9: cannot be loaded" in result.output
+    assert "facial-expression has no version '9'; newest: 1\n" in result.output
     assert "Traceback" not in result.output
     assert list(tmp_path.iterdir()) == []

@@ -101,8 +101,10 @@ def test_a_broken_picture_is_named_and_the_others_are_answered(logged_model: Log
         (["a\nb.png"], "a\\nb.png: No such file"),
         (["http://[your-server]/a.csv"], "brackets in an address are for IPv6"),
         (["http://host:99999/a.csv"], "a port is a number from 1 to 65535"),
-        (["x.png", "--model", "7"], "version=7) not found"),
-        (["x.png", "--model", "nobody"], "alias nobody not found"),
+        (["x.png", "--model", "7"], "Error: facial-expression has no version '7'; newest: 1\n"),
+        (["x.png", "--model", "nobody"], "Error: facial-expression has no version 'nobody'; newest: 1\n"),
+        (["x.png", "--model", "1234567"], "no such run in this MLflow; `ferpipe runs` shows the last ones\n"),
+        (["x.png", "--model", "zebra@champion"], "no model zebra is registered in this MLflow; there is facial-expr"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence(

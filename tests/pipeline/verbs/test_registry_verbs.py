@@ -157,6 +157,8 @@ def test_where_the_alias_was_moved_by_hand_everything_goes_by_the_record_and_say
     assert compared.stderr.startswith(f"note: {note}")
     assert notes_at(client, address_of(client, "champion"))[0].startswith(note)  # `predict` answers by the alias
     assert notes_at(client, address_of(client, "2")) == ()
+    client.delete_registered_model_alias(names.REGISTERED_MODEL, names.CHAMPION)
+    assert "alias champion is unset, but version 1 is champion" in ferpipe(uri, "predict", "face.png").output
     parent = client.get_run(run_of(uri, "1")).data.tags["mlflow.parentRunId"]
     assert summary(uri, parent).champion == "1"
 
@@ -209,15 +211,20 @@ def test_a_command_without_model_takes_the_only_one_or_names_them_all(uri: str) 
     client = connect(uri)
     versions.ensure_registered_model(client, names.SAMPLE_MODEL)
     client.create_registered_model("somebody-elses")
-    for words in (["promote", "1"], ["history"], ["repair"], ["rollback"], ["compare", "1"], ["predict", "face.png"]):
+    for words in (["promote", "1"], ["history"], ["repair"], ["rollback"], ["compare", "1"]):
         refused = ferpipe(uri, *words)
         assert refused.exit_code == 1
         assert "there are 2 registered models; say which with --model: facial-expression" in refused.output
         assert names.SAMPLE_MODEL in refused.output
         assert "somebody-elses" not in refused.output
+    nobody = ferpipe(uri, "predict", "face.png").output
+    assert nobody.startswith("Error: none of the registered models facial-expression, facial-expression-sample has a")
+    assert "version 'champion'; make one with `ferpipe promote`" in nobody
     assert (
         ferpipe(uri, "promote", "1", "--model", "facial-expression").stdout == "version 1 is champion, the first one\n"
     )
+    asked = ferpipe(uri, "predict", "face.png").output
+    assert asked == "Error: there are 2 registered models; say which with --model: facial-expression@champion\n"
     nothing = ferpipe(uri, "history", "--model", names.SAMPLE_MODEL)
     assert "nothing was promoted yet" in nothing.stdout
 
