@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from pipeline.verbs.notices import without_notices
 from pipeline.verbs.options import json_option, tracking_option
 
 
@@ -51,8 +52,8 @@ def export(kind: str, model: str, output: Path | None, tracking_uri: str, as_jso
     client = connect(tracking_uri)
     address = address_of(client, model)
     version_at(client, address)  # what is not there has a sentence of its own
-    loaded = load_face_model(address)
-    written = export_model(loaded, kind, target)
+    with without_notices():
+        written = export_model(load_face_model(address), kind, target)
     size = target.stat().st_size
     if as_json:
         ends = {"input": FACES, "output": PROBABILITIES, "emotions": EMOTIONS}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pipeline.verbs.notices import without_notices
 from pipeline.verbs.options import json_option, model_option, policy_option, tracking_option
 
 
@@ -43,7 +44,9 @@ def gate(
 
     client = connect(tracking_uri)
     chosen = named_version(client, version, model)
-    verdict = gate_version(client, chosen.number, data, read_policy(assignments), chosen.model)
+    policy = read_policy(assignments)
+    with without_notices():
+        verdict = gate_version(client, chosen.number, data, policy, chosen.model)
     if as_json:
         click.echo(json.dumps(verdict.to_dict(), indent=2))
         return

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ferkit.user_input import shown
+from pipeline.verbs.notices import without_notices
 from pipeline.verbs.options import json_option, tracking_option
-from pipeline.verbs.predict_output import SHOWN, JsonPrinter, RefusalPrinter, bar_over, without_notices
+from pipeline.verbs.predict_output import SHOWN, JsonPrinter, RefusalPrinter, bar_over
 
 if TYPE_CHECKING:
     from ferkit.registry.versions import Version

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -84,27 +83,3 @@ def bar_over(inputs: Sequence[str]) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=size_of(inputs))
         yield lambda read: bar.advance(task, read)
-
-
-@contextmanager
-def without_notices() -> Iterator[None]:
-    """Keeps TensorFlow's notices at its import off standard error; anything else is printed at the end.
-
-    Its C++ part writes to the file descriptor before it has read TF_CPP_MIN_LOG_LEVEL.
-    """
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
-            said.seek(0)
-            others = [line for line in said if not line.startswith(NOTICES)]
-            os.write(2, b"".join(others))
-
-
-NOTICES: Final = (b"I0000 ", b"WARNING: All log messages before absl::InitializeLog() is called")

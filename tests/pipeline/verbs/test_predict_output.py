@@ -9,11 +9,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from ferkit.errors import UserError
 from ferkit.serving.load import FaceModel
 from ferkit.serving.predict import predict, size_of
-from pipeline.verbs.predict_output import SHOWN, JsonPrinter, RefusalPrinter, without_notices
+from pipeline.cli import cli
+from pipeline.verbs.notices import without_notices
+from pipeline.verbs.predict_output import SHOWN, JsonPrinter, RefusalPrinter
 
 SIDE = 16
 EVENLY = FaceModel("models:/even/1", SIDE, SimpleNamespace(probabilities=lambda faces: np.full((len(faces), 7), 1 / 7)))
@@ -79,3 +83,28 @@ def test_notices_are_kept_off_standard_error_and_nothing_else(capfd: pytest.Capt
         os.write(2, b"I0000 00:00:1795655821.068430 21361 port.cc:153] oneDNN custom operations are on.\n")
         os.write(2, b"E0000 00:00:1795655821.068430 21361 cuda.cc:9] no driver\n")
     assert capfd.readouterr().err == "E0000 00:00:1795655821.068430 21361 cuda.cc:9] no driver\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "work"),
+    [
+        (["gate", "1"], "components.register.verdicts.gate_version"),
+        (["export", "--format", "onnx"], "ferkit.serving.export.export_model"),
+    ],
+)
+def test_they_are_in_every_command_that_loads_a_model(
+    words: list[str], work: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    def say(*_: object) -> None:
+        os.write(2, b"I0000 00:00:1795655821.068430 21361 port.cc:153] oneDNN custom operations are on.\n")
+        raise UserError("it was called")
+
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")  # `export` sets it, for good
+    for name in ("ferkit.tracking.store.connect", "ferkit.serving.load.load_face_model"):
+        monkeypatch.setattr(name, lambda _: None)
+    monkeypatch.setattr("pipeline.candidates.named_version", lambda *_: SimpleNamespace(number="1", model="faces"))
+    for name in ("address_of", "version_at"):
+        monkeypatch.setattr(f"ferkit.registry.model_addresses.{name}", lambda *_: None)
+    monkeypatch.setattr(work, say)
+    assert "Error: it was called" in CliRunner().invoke(cli, words).output
+    assert capfd.readouterr().err == ""
