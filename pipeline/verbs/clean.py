@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.verbs.options import home_option, json_option, tracking_option
+from pipeline.verbs.options import home_option, json_option, store_option
 
 
 @click.command()
@@ -21,7 +21,7 @@ from pipeline.verbs.options import home_option, json_option, tracking_option
 )
 @click.option("--dry-run", is_flag=True, help="List what would be removed, and remove nothing.")
 @home_option
-@tracking_option
+@store_option
 @json_option
 def clean(older_than: float, dry_run: bool, home: Path, tracking_uri: str, as_json: bool) -> None:
     """Remove files of local runs in --home that are no longer needed.

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from pipeline.verbs.options import json_option, model_option, tracking_option
+from pipeline.verbs.options import json_option, model_option, store_option
 
 
 @click.command()
@@ -19,7 +19,7 @@ from pipeline.verbs.options import json_option, model_option, tracking_option
 @click.option("--csv", "as_table", is_flag=True, help="Print CSV.")
 @click.option("--open", "address_only", is_flag=True, help="Print the address of this comparison in the MLflow UI.")
 @model_option
-@tracking_option
+@store_option
 @json_option
 def compare(
     runs: tuple[str, ...],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.verbs.options import home_option, json_option, model_option, policy_option, tracking_option
+from pipeline.verbs.options import home_option, json_option, model_option, policy_option, store_option
 
 
 @click.command()
@@ -26,7 +26,7 @@ from pipeline.verbs.options import home_option, json_option, model_option, polic
 )
 @policy_option
 @model_option
-@tracking_option
+@store_option
 @home_option
 @json_option
 def ensemble(

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from pipeline.verbs.notices import without_notices
-from pipeline.verbs.options import json_option, tracking_option
+from pipeline.verbs.options import json_option, store_option
 
 
 @click.command()
@@ -27,7 +27,7 @@ from pipeline.verbs.options import json_option, tracking_option
     metavar="FILE",
     help="The file to write. Default: facial-expression.onnx or facial-expression.tflite, here.",
 )
-@tracking_option
+@store_option
 @json_option
 def export(kind: str, model: str, output: Path | None, tracking_uri: str, as_json: bool) -> None:
     """Write a model as ONE file that runs without Python and TensorFlow: on ONNX Runtime, or on LiteRT (TFLite).

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from pipeline.verbs.notices import without_notices
-from pipeline.verbs.options import json_option, model_option, policy_option, tracking_option
+from pipeline.verbs.options import json_option, model_option, policy_option, store_option
 
 
 @click.command()
@@ -20,7 +20,7 @@ from pipeline.verbs.options import json_option, model_option, policy_option, tra
 )
 @policy_option
 @model_option
-@tracking_option
+@store_option
 @json_option
 def gate(
     version: str, data: Path | None, assignments: tuple[str, ...], model: str, tracking_uri: str, as_json: bool

@@ -7,12 +7,12 @@ import sys
 
 import click
 
-from pipeline.verbs.options import json_option, model_option, tracking_option
+from pipeline.verbs.options import json_option, model_option, store_option
 
 
 @click.command()
 @model_option
-@tracking_option
+@store_option
 @json_option
 def history(model: str, tracking_uri: str, as_json: bool) -> None:
     """Print the record of promotions: who made which version champion, when, replacing which, from which pipeline run.

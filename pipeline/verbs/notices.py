@@ -9,7 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-NOTICES: Final = (b"I0000 ", b"WARNING: All log messages before absl::InitializeLog() is called")
+NOTICES: Final = (
+    b"I0000 ",
+    b"WARNING: All log messages before absl::InitializeLog() is called",
+    b"INFO: Created TensorFlow Lite XNNPACK delegate",
+)
 
 
 @contextmanager

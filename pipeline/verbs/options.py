@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from ferkit.user_input import shown
 
 DEFAULT_STORE = "mlflow.db"
+
+_F = TypeVar("_F", bound="Callable[..., Any] | click.Command")
 
 
 def _tracking_address(_: click.Context, __: click.Parameter, value: str | None) -> str:
@@ -33,20 +37,36 @@ def _tracking_address(_: click.Context, __: click.Parameter, value: str | None) 
                 "an address with a password in it would end up in logs; "
                 "write it without, and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
             )
-    elif "://" not in value:
-        raise click.BadParameter(
-            f"{shown(without_secrets(value))[:80]} is no address; write http(s)://host or sqlite:///file"
-        )
-    return value
+        return value
+    of_another_kind = "://" in value
+    seen = f"{value.partition('://')[0]}://…" if of_another_kind else without_secrets(value)  # what follows may hold a password
+    hint = "; of a database, the address of the MLflow server before it" if of_another_kind else ""
+    raise click.BadParameter(f"{shown(seen)[:80]} is no address; write http(s)://host or sqlite:///file{hint}")
 
 
-tracking_option = click.option(
-    "--tracking-uri",
-    envvar="MLFLOW_TRACKING_URI",
-    callback=_tracking_address,
-    metavar="ADDRESS",
-    help="The MLflow to use: http(s)://host or sqlite:///file. Default: MLFLOW_TRACKING_URI, else ./mlflow.db.",
-)
+def _address_of_a_store(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
+    """As `_tracking_address`; a SQLite store that was named, rather than left to the default, is there."""
+    address = _tracking_address(context, parameter, value)
+    path = Path(address.removeprefix("sqlite:///").partition("?")[0])
+    if value and address.startswith("sqlite:///") and not path.exists():
+        raise click.BadParameter(f"{shown(path)}: no such file; the first run makes it")
+    return address
+
+
+def _tracking_option(callback: Callable[[click.Context, click.Parameter, str | None], str]) -> Callable[[_F], _F]:
+    return click.option(
+        "--tracking-uri",
+        envvar="MLFLOW_TRACKING_URI",
+        callback=callback,
+        metavar="ADDRESS",
+        help="The MLflow to use: http(s)://host or sqlite:///file. Default: MLFLOW_TRACKING_URI, else ./mlflow.db.",
+    )
+
+
+tracking_option = _tracking_option(_tracking_address)
+
+store_option = _tracking_option(_address_of_a_store)
+"""Of verbs that are about what is in MLflow already: they make no store where an address was mistyped."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for programs.")
 

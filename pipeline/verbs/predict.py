@@ -13,7 +13,7 @@ import click
 
 from ferkit.user_input import shown
 from pipeline.verbs.notices import without_notices
-from pipeline.verbs.options import json_option, tracking_option
+from pipeline.verbs.options import json_option, store_option
 from pipeline.verbs.predict_output import SHOWN, JsonPrinter, RefusalPrinter, bar_over
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="CSV file to write all predictions to.",
 )
-@tracking_option
+@store_option
 @json_option
 @click.pass_context
 def predict(

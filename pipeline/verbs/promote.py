@@ -6,7 +6,7 @@ import json
 
 import click
 
-from pipeline.verbs.options import json_option, model_option, tracking_option
+from pipeline.verbs.options import json_option, model_option, store_option
 
 
 @click.command()
@@ -15,7 +15,7 @@ from pipeline.verbs.options import json_option, model_option, tracking_option
 @click.option("--reason", default="", metavar="WHY", help="Reason, for the record of promotions.")
 @click.option("--dry-run", is_flag=True, help="Print what would happen; promote nothing.")
 @model_option
-@tracking_option
+@store_option
 @json_option
 def promote(
     version: str, force: bool, reason: str, dry_run: bool, model: str, tracking_uri: str, as_json: bool

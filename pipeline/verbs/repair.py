@@ -6,12 +6,12 @@ import json
 
 import click
 
-from pipeline.verbs.options import json_option, model_option, tracking_option
+from pipeline.verbs.options import json_option, model_option, store_option
 
 
 @click.command()
 @model_option
-@tracking_option
+@store_option
 @json_option
 def repair(model: str, tracking_uri: str, as_json: bool) -> None:
     """Restore the aliases and tags of the registered model from the record of promotions.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.verbs.options import home_option, json_option, model_option, tracking_option
+from pipeline.verbs.options import home_option, json_option, model_option, store_option
 
 
 @click.command()
@@ -15,7 +15,7 @@ from pipeline.verbs.options import home_option, json_option, model_option, track
 @click.option("--open", "in_browser", is_flag=True, help="Open it in the browser, too.")
 @home_option
 @model_option
-@tracking_option
+@store_option
 @json_option
 def report(run: str, in_browser: bool, home: Path, model: str, tracking_uri: str, as_json: bool) -> None:
     """Print the path of a pipeline run's report, one HTML file that needs no server.

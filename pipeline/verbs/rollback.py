@@ -6,14 +6,14 @@ import json
 
 import click
 
-from pipeline.verbs.options import json_option, model_option, tracking_option
+from pipeline.verbs.options import json_option, model_option, store_option
 
 
 @click.command()
 @click.option("--reason", default="", metavar="WHY", help="Reason, for the record of promotions.")
 @click.option("--dry-run", is_flag=True, help="Print what would happen; roll nothing back.")
 @model_option
-@tracking_option
+@store_option
 @json_option
 def rollback(reason: str, dry_run: bool, model: str, tracking_uri: str, as_json: bool) -> None:
     """Make the previous champion the champion again. Done twice, the one before that.

@@ -8,12 +8,12 @@ from dataclasses import asdict
 
 import click
 
-from pipeline.verbs.options import json_option, tracking_option
+from pipeline.verbs.options import json_option, store_option
 
 
 @click.command()
 @click.option("--last", type=click.IntRange(1, 1000), default=20, show_default=True, help="Number of runs.")
-@tracking_option
+@store_option
 @json_option
 def runs(last: int, tracking_uri: str, as_json: bool) -> None:
     """List the last pipeline runs, newest first: time, data, number of candidates, the best one, the verdict.

@@ -7,13 +7,13 @@ import sys
 
 import click
 
-from pipeline.verbs.options import json_option, model_option, tracking_option
+from pipeline.verbs.options import json_option, model_option, store_option
 
 
 @click.command()
 @click.argument("run")
 @model_option
-@tracking_option
+@store_option
 @json_option
 def show(run: str, model: str, tracking_uri: str, as_json: bool) -> None:
     """Print one run in detail: time, data, parameters, metrics, verdict, path of the report, and the next command.

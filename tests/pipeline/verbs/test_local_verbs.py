@@ -6,6 +6,7 @@ import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -87,6 +88,7 @@ def test_a_folder_that_cannot_be_written_to_is_one_sentence(tmp_path: Path):
         ("http://", "names no server"),
         ("mlflow:5000", "mlflow:5000 is no address; write http(s)://host or sqlite:///file"),
         ("sqlite:///", "names no file"),
+        ("postgresql://ann:hunter2@db/mlflow", "postgresql://… is no address; write http(s)://host or sqlite:///file;"),
     ],
 )
 def test_a_tracking_address_that_is_none_is_refused_at_once(address: str, sentence: str):
@@ -94,15 +96,27 @@ def test_a_tracking_address_that_is_none_is_refused_at_once(address: str, senten
         shown = ferpipe(*arguments, "--tracking-uri", address)
         assert shown.exit_code == 2
         assert sentence in shown.output
+        assert "hunter2" not in shown.output
     if address.startswith("http"):
         shown = ferpipe("compile", "--image", "registry.example/fer:0123abc", "--tracking-uri", address)
         assert shown.exit_code == 2
         assert sentence in shown.output
 
 
-def test_a_sqlite_address_keeps_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("verb", ["runs", "compare", "history", "show 1", "predict x.png", "promote 1", "clean"])
+def test_a_mistyped_store_is_not_made(verb: str, tmp_path: Path):
+    shown = ferpipe(*verb.split(), "--tracking-uri", f"sqlite:///{tmp_path}/mlfow.db?timeout=60")
+    assert shown.exit_code == 2
+    assert f"{tmp_path}/mlfow.db: no such file; the first run makes it" in shown.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sqlite_address_keeps_its_settings(
+    new_store: Callable[[Path], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """A real store: `timeout` is how long SQLite waits for others that write."""
     monkeypatch.chdir(tmp_path)
+    new_store(tmp_path)
     shown = ferpipe("history", "--tracking-uri", "sqlite:///mlflow.db?timeout=60")
     assert "no model" in shown.output
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
