@@ -7,11 +7,12 @@ ask BEFORE the ledger is written; otherwise it would name a champion whose alias
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any, Final
 
 import mlflow
 from mlflow.utils.credentials import get_default_host_creds
-from mlflow.utils.rest_utils import http_request
+from mlflow.utils.rest_utils import http_request, verify_rest_response
 
 from ferkit.errors import UserError
 from ferkit.tracking import names
@@ -64,11 +65,17 @@ def _permission(client: mlflow.MlflowClient, user: str, kind: str, which: str) -
 
 
 def _ask(client: mlflow.MlflowClient, endpoint: str, **parameters: str) -> dict[str, Any] | None:
-    """The server's answer; None where it does not know the question, so has no users, or another plugin's."""
+    """The server's answer; None where it does not know the question, so has no users, or another plugin's.
+
+    Raises:
+        MlflowException: it answers with an error, which says nothing of rights.
+    """
     credentials = get_default_host_creds(client.tracking_uri)
     answer = http_request(credentials, endpoint, "GET", params=parameters, raise_on_status=False)
-    if answer is None or answer.status_code != 200:
+    assert answer is not None  # it is for requests that are streamed
+    if answer.status_code == HTTPStatus.NOT_FOUND:
         return None
+    verify_rest_response(answer, endpoint)
     try:
         return answer.json()
     except ValueError:  # the page of MLflow's UI
