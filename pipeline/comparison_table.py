@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
@@ -24,6 +25,7 @@ MOST: Final = 4
 """Parameters of a candidate that a table names; JSON and CSV have all."""
 LONGEST: Final = 40
 """Characters of such a parameter."""
+_WHOLE_ID: Final = re.compile(r"\b[0-9a-f]{32}\b")
 WIDE: Final = 140
 """Columns of a terminal from which on a comparison is one table, not two."""
 
@@ -117,6 +119,7 @@ def _data(row: Row) -> str:
 def _parameters(row: Row) -> str:
     """What differs, short; what the name says already is not said again."""
     said = [f"{name}={value}" for name, value in row.differs.items() if f"{name}={value}" not in row.name.split()]
+    said = [_WHOLE_ID.sub(lambda run_id: run_id[0][:SHOWN], each) for each in said]
     shown = "\n".join(each if len(each) <= LONGEST else f"{each[: LONGEST - 1]}…" for each in said[:MOST])
     return escape(shown) + (f"\nand {len(said) - MOST} more" if len(said) > MOST else "")
 

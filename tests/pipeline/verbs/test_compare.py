@@ -182,6 +182,17 @@ def test_a_row_says_run_date_data_and_what_differs(store: Store) -> None:
     assert line["differs"] == "balance.strategy=undersampling; epochs=30; width=0.5"
 
 
+def test_members_of_an_ensemble_are_named_by_the_beginning_of_their_ids(store: Store) -> None:
+    store.pipeline_run({"a": 0.5}, settings={"member.1": "1f2e3d4c" * 4})
+    store.pipeline_run({"b": 0.6}, settings={"member.1": "5a6b7c8d" * 4})
+    shown = store.ferpipe("compare").stdout
+    assert [line.split("member.1=")[1].split()[0] for line in shown.splitlines() if "member" in line] == [
+        "5a6b7c8d",
+        "1f2e3d4c",
+    ]
+    assert [row["differs"]["member.1"] for row in store.rows()] == ["5a6b7c8d" * 4, "1f2e3d4c" * 4]
+
+
 def test_candidates_of_equal_parameters_have_no_column_for_them(store: Store) -> None:
     store.pipeline_run({"a": 0.5}, settings={"epochs": "3"})
     store.pipeline_run({"b": 0.6}, settings={"epochs": "3"})
