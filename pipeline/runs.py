@@ -30,8 +30,9 @@ class PipelineRunLine:
         status: `FINISHED`, `FAILED`, `RUNNING`, ...
         candidates: how many it has.
         failed: how many of them failed.
-        best: the candidate that the gate judged; empty where it judged none.
-        macro_f1: that one's, on test; None where it judged none, and for a run of version 0.1.
+        best: the candidate that is the best on validation; empty where the run did not come so far.
+        macro_f1: that one's, on test; None where there is none, where test was left unread, and for a run of version
+            0.1.
         verdict: `approved`, `rejected` or `not_gated`; empty where the run did not come so far.
         version: that the best one became, as `facial-expression/3`; empty for none.
         failure: the sentence with which the run failed.

@@ -18,8 +18,8 @@ from pipeline.verbs.options import json_option, store_option
 def runs(last: int, tracking_uri: str, as_json: bool) -> None:
     """List the last pipeline runs, newest first: time, data, number of candidates, the best one, the verdict.
 
-    The best is the candidate that the gate judged, with its macro-F1 on test. Failed runs are listed too, with the
-    reason. The id's first characters are enough for the other commands.
+    The best is so on validation, and is the one that the gate judges; its macro-F1 is that on test. Failed runs are
+    listed too, with the reason. The id's first characters are enough for the other commands.
 
     \b
     ferpipe runs --last 5
