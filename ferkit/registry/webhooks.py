@@ -55,7 +55,7 @@ def cut_after_host(address: str) -> str:
 
 
 def list_webhooks(client: mlflow.MlflowClient) -> list[Webhook]:
-    """Those that are told when an alias is set, by name.
+    """Those that are notified when an alias is set, by name.
 
     Raises:
         UserError: this MLflow is no server, or its webhooks are not for this user to see.

@@ -38,9 +38,10 @@ def _tracking_address(_: click.Context, __: click.Parameter, value: str | None) 
                 "write it without, and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
             )
         return value
-    of_another_kind = "://" in value
-    seen = f"{value.partition('://')[0]}://…" if of_another_kind else without_secrets(value)  # what follows may hold a password
-    hint = "; of a database, the address of the MLflow server before it" if of_another_kind else ""
+    if "://" in value:  # what follows may hold a password
+        seen, hint = f"{value.partition('://')[0]}://…", "; for a database, that of the MLflow server in front of it"
+    else:
+        seen, hint = without_secrets(value), ""
     raise click.BadParameter(f"{shown(seen)[:80]} is no address; write http(s)://host or sqlite:///file{hint}")
 
 

@@ -78,13 +78,15 @@ def add(name: str, address: str, secret_file: Path | None, unsigned: bool, track
 @webhook.command("test")
 @click.argument("name")
 @tracking_option
-def test(name: str, tracking_uri: str) -> None:
+@json_option
+def test(name: str, tracking_uri: str, as_json: bool) -> None:
     """Have the server post an example to NAME; status 1 when it was not accepted."""
     from ferkit.registry.webhooks import try_webhook
     from ferkit.tracking.store import connect
 
     status = try_webhook(connect(tracking_uri), name)
-    click.echo(f"webhook {name}: an example was delivered, and answered with {status}")
+    sentence = f"webhook {name}: an example was delivered, and answered with {status}"
+    click.echo(json.dumps({"name": name, "status": status}, indent=2) if as_json else sentence)
 
 
 @webhook.command("list")
@@ -115,10 +117,12 @@ def list_all(tracking_uri: str, as_json: bool) -> None:
 @webhook.command("remove")
 @click.argument("name")
 @tracking_option
-def remove(name: str, tracking_uri: str) -> None:
+@json_option
+def remove(name: str, tracking_uri: str, as_json: bool) -> None:
     """Stop posting to NAME; within a minute."""
     from ferkit.registry.webhooks import remove_webhook
     from ferkit.tracking.store import connect
 
     removed = remove_webhook(connect(tracking_uri), name)
-    click.echo(f"webhook {name}: {removed.address} is not told any more")
+    sentence = f"webhook {name}: {removed.address} is notified no more"
+    click.echo(json.dumps(removed.to_dict(), indent=2) if as_json else sentence)

@@ -128,7 +128,8 @@ def test_a_promotion_is_posted_and_signed(
     assert refused.exit_code == 1
     assert "it answered 410" in refused.stderr
 
-    assert "is not told any more" in team.ferpipe("admin", "webhook", "remove", "deploy").stdout
+    removed = json.loads(team.ferpipe("admin", "webhook", "remove", "deploy", "--json").stdout)
+    assert removed["name"] == "deploy"
     assert json.loads(team.ferpipe("admin", "webhook", "list", "--json").stdout) == []
     while not receiver.posts.empty():
         receiver.posts.get()
