@@ -126,7 +126,11 @@ def test_a_failed_run_says_why_and_how_to_go_on(opened: Opened) -> None:
 
 def test_what_is_neither_is_refused_in_a_sentence(opened: Opened) -> None:
     other = opened.client.create_run("0", run_name="other").info.run_id
-    for given, said in ((other, "is no pipeline run and no candidate"), ("0" * 7, "no such run"), ("x", "no model")):
+    for given, said in (
+        (other, "is no pipeline run and no candidate"),
+        ("0" * 7, "no such run"),
+        ("x", "'x' is no run's id"),
+    ):
         refused = opened.ferpipe("show", given)
         assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
         assert said in refused.output
