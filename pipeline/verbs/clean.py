@@ -34,14 +34,22 @@ def clean(older_than: float, dry_run: bool, home: Path, tracking_uri: str, as_js
     ferpipe clean --dry-run
     ferpipe clean --older-than 7
     """
-    from ferkit.tracking.store import connect
+    from ferkit.errors import UserError
+    from ferkit.tracking.store import SQLITE, connect
     from ferkit.user_input import shown
     from pipeline.clean import as_json as to_json
     from pipeline.clean import find_waste
     from pipeline.local import Home
 
-    # Where nothing has run, no store is made to be asked.
-    found = find_waste(connect(tracking_uri), Home(home), older_than * 24 * 3600) if home.exists() else []
+    found = []
+    if home.exists():
+        store = Path(tracking_uri.removeprefix(SQLITE).partition("?")[0])
+        if tracking_uri.startswith(SQLITE) and not store.exists():  # an empty one would need nothing
+            raise UserError(
+                f"{shown(store)}: no such file, and the runs in it say what in {shown(home)} is needed; "
+                "pass their store with --tracking-uri"
+            )
+        found = find_waste(connect(tracking_uri), Home(home), older_than * 24 * 3600)
     if not dry_run:
         for one in found:
             one.remove()

@@ -146,11 +146,21 @@ def test_whatever_its_age_what_is_still_needed_stays(place: Place):
     assert [path for path in place.stays if place.whole(path).exists() == path.startswith(young)] == []
 
 
-def test_where_nothing_ran_nothing_is_made(tmp_path: Path):
-    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    told = CliRunner().invoke(cli, ["clean", "--home", str(tmp_path / "home"), "--tracking-uri", store, "--json"])
+def test_where_nothing_ran_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    told = CliRunner().invoke(cli, ["clean", "--json"], env={"MLFLOW_TRACKING_URI": ""})
     assert (told.exit_code, json.loads(told.stdout)) == (0, [])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_its_store_nothing_is_removed(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(elsewhere)
+    refused = CliRunner().invoke(cli, ["clean", "--home", str(place.home)], env={"MLFLOW_TRACKING_URI": ""})
+    assert refused.exit_code == 1
+    assert "mlflow.db: no such file, and the runs in it say what in" in refused.stderr
+    assert all(place.whole(path).exists() for path in place.goes)
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_nothing_is_removed_while_a_run_is_under_way(place: Place):
