@@ -55,9 +55,12 @@ class Running:
         return parent
 
 
-def hear_ctrl_c() -> None:
-    """Undoes what a shell does to what it starts in the background, tests included: SIGINT is ignored there."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def hear_signals() -> None:
+    """Undoes what is done to tests in the background, and what they start inherits: a shell has SIGINT ignored, `nohup`
+    SIGHUP.
+    """
+    for sign in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(sign, signal.SIG_DFL)
 
 
 @pytest.fixture
@@ -74,7 +77,7 @@ def training(sample_csv: Path, new_store: Callable[[Path], str], tmp_path: Path)
         text=True,
         env=environment,
         cwd=ROOT,
-        preexec_fn=hear_ctrl_c,
+        preexec_fn=hear_signals,
     )
     assert command.stdout is not None
     log = Path(command.stdout.readline().split()[-1])
