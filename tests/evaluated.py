@@ -56,7 +56,7 @@ def network(path: Path, seed: int) -> Path:
     return path
 
 
-def evaluate_three(tracking_uri: str, sample_faces: Path, place: Path, read_test: bool = True) -> Evaluated:
+def evaluate_three(tracking_uri: str, sample_faces: Path, place: Path) -> Evaluated:
     """Three candidates, opened, logged and evaluated in a store; `place` is a folder for their networks."""
     client = connect(tracking_uri)
     parent = client.create_run(tree.experiment_id(client, names.EXPERIMENT), tags={names.RUN_KIND: "pipeline"})
@@ -73,6 +73,6 @@ def evaluate_three(tracking_uri: str, sample_faces: Path, place: Path, read_test
         with active_run.writing_to(run_id):
             log_face_model(network(place / "network.keras", seed), side=profile.side, example=example)
         set_state(client, run_id, State.TRAINED)
-        evaluate_candidate(client, run_id, sample_faces, Evaluate(resamples=100, test=read_test))
+        evaluate_candidate(client, run_id, sample_faces, Evaluate(resamples=100))
     members = sorted(map(client.get_run, opened), key=rank, reverse=True)
     return Evaluated(client, parent, members, sample_faces)
