@@ -34,6 +34,7 @@ def test_it_is_kept_without_outputs(cells: list[dict[str, Any]]) -> None:
     assert [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")] == []
 
 
+@pytest.mark.slow
 def test_every_cell_runs_and_it_ends_with_a_comparison_to_the_champion(
     cells: list[dict[str, Any]], logged_model: LoggedModel, tmp_path: Path
 ) -> None:

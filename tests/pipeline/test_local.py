@@ -175,6 +175,7 @@ def webhook() -> Iterator[tuple[str, list[dict[str, str]]]]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_the_csvs_secret_is_on_no_command_line_in_no_file_and_not_in_what_the_webhook_is_told(
     new_store: Callable[[Path], str], tmp_path: Path, webhook: tuple[str, list[dict[str, str]]]
 ):
