@@ -28,9 +28,8 @@ def parameters_of(tracking_uri: str, parent_run_id: str, csv: str | None = None)
     client = connect(tracking_uri)
     check_answers(client, tracking_uri)
     try:
-        refuse_deleted(
-            client, client.get_run(parent_run_id)
-        )  # what `load_text` says of a server that refuses is that there is no such file
+        # Asked for first: what `load_text` says of a server that refuses is that there is no such file.
+        refuse_deleted(client, client.get_run(parent_run_id))
         values = read_yaml(load_text(f"runs:/{parent_run_id}/parameters.yaml"), f"run {parent_run_id}")
     except mlflow.MlflowException as error:
         if is_out_of_reach(error):

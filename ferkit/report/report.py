@@ -81,8 +81,9 @@ def write_report(
     places = {run_id: place for place, run_id in enumerate(entries)}
     candidates = sorted(candidates, key=lambda candidate: places.get(candidate.run_id, len(places)))
     chosen, champion = (verdict.challenger, verdict.champion) if verdict else (None, None)
-    best = chosen.run_id if chosen else next((each.run_id for each in candidates if each.evaluation), "")
-    evaluation = next((each.evaluation for each in candidates if each.run_id == best), None)
+    is_best = (lambda one: one.run_id == chosen.run_id) if chosen else (lambda one: one.evaluation is not None)
+    best = next(filter(is_best, candidates), None)
+    evaluation = best.evaluation if best else None
     comparison, faces = differences(verdict) if verdict else {}, faces_per_class(data)
     return render(
         "report.html.jinja",
@@ -95,7 +96,7 @@ def write_report(
         chosen=chosen,
         champion=champion,
         evaluation=evaluation,
-        best=next((each.name for each in candidates if each.run_id == best), ""),
+        best=best.name if best else "",
         groups=seed_groups(candidates, GATED if verdict else VALIDATION),
         search=search,
         comparison=comparison,

@@ -35,7 +35,7 @@ def clean(older_than: float, dry_run: bool, home: Path, tracking_uri: str, as_js
     ferpipe clean --older-than 7
     """
     from ferkit.errors import UserError
-    from ferkit.tracking.store import SQLITE, connect
+    from ferkit.tracking.store import connect, sqlite_path
     from ferkit.user_input import shown
     from pipeline.clean import as_json as to_json
     from pipeline.clean import find_waste
@@ -43,8 +43,8 @@ def clean(older_than: float, dry_run: bool, home: Path, tracking_uri: str, as_js
 
     found = []
     if home.exists():
-        store = Path(tracking_uri.removeprefix(SQLITE).partition("?")[0])
-        if tracking_uri.startswith(SQLITE) and not store.exists():  # an empty one would need nothing
+        store = sqlite_path(tracking_uri)
+        if store is not None and not store.exists():  # an empty one would need nothing
             raise UserError(
                 f"{shown(store)}: no such file, and the runs in it say what in {shown(home)} is needed; "
                 "pass their store with --tracking-uri"

@@ -48,9 +48,12 @@ def _tracking_address(_: click.Context, __: click.Parameter, value: str | None) 
 def _address_of_a_store(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
     """As `_tracking_address`; a SQLite store that was named, rather than left to the default, is there."""
     address = _tracking_address(context, parameter, value)
-    path = Path(address.removeprefix("sqlite:///").partition("?")[0])
-    if value and address.startswith("sqlite:///") and not path.exists():
-        raise click.BadParameter(f"{shown(path)}: no such file; the first run makes it")
+    if value:
+        from ferkit.tracking.store import sqlite_path
+
+        path = sqlite_path(address)
+        if path is not None and not path.exists():
+            raise click.BadParameter(f"{shown(path)}: no such file; the first run makes it")
     return address
 
 
