@@ -30,10 +30,11 @@ from ferkit.tracking.owner import Heart, Owner, local_owner
 from ferkit.tracking.patience import OF_THE_LAST_WORD, patience
 from ferkit.tracking.store import check_answers, connect
 from ferkit.user_input import shown
+from pipeline.forked_steps import can_fork
 from pipeline.local_cache import forget_damaged
 from pipeline.parameters import Parameters
 from pipeline.progress import ANSI, Progress
-from pipeline.worker_process import ending_as_with_ctrl_c, kill, start_worker, stop
+from pipeline.worker_process import ending_as_with_ctrl_c, kill, start_worker, tell
 
 INTERRUPTED = "interrupted"
 TAKEN_OVER = "another command took the run over; this one stopped"
@@ -107,41 +108,44 @@ def run_here(
         use_cache: whether ingest and balance may come from an earlier run.
         labels: what the person who starts it says of it.
     """
-    client = connect(tracking_uri)
-    check_answers(client, tracking_uri)
-    home.logs.mkdir(parents=True, exist_ok=True)
-    log = home.logs / f"{datetime.now():%Y-%m-%d-%H%M%S}-{os.getpid()}.log"
-    log.touch()
-    console.print(f"[dim]log   {escape(str(log))}[/]", soft_wrap=True)
-    progress = Progress(console)
-    for damage in forget_damaged(home.cache) if use_cache else ():
-        console.print(f"[yellow]![/] {escape(shown(damage))}; it is made again", soft_wrap=True, highlight=False)
-    with local_owner(home.running) as owner:
-        arguments = {
-            **parameters.dump(),
-            "csv": without_secrets(parameters.csv),
-            "tracking_uri": tracking_uri,
-            "state_dir": str(home.state.absolute()),
-            "git_commit": git_commit(),
-            "parent_run_id": parent_run_id,
-            "labels": (labels or Labels()).dump(),
-            "owner": owner.to_json(),
-        }
-        request = {
-            "artifacts": str(home.artifacts.absolute()),
-            "cache": str(home.cache.absolute()),
-            "use_cache": use_cache,
-            "arguments": arguments,
-        }
-        environment = _environment(parameters.csv, owner)
-        with start_worker(request, environment) as worker, open_log(log) as log_file, ending_as_with_ctrl_c():
-            try:
-                _follow(worker, progress, log_file, client, owner)
-            except KeyboardInterrupt:
-                progress.failure = INTERRUPTED
-            finally:
-                progress.close()
-                stop(worker)
+    with ending_as_with_ctrl_c(), local_owner(home.running) as owner:
+        # Before all else: while the store is made or asked, the worker imports what the steps need.
+        environment, is_forking = _environment(parameters.csv, owner), can_fork(parameters.dump())
+        with start_worker(environment, is_forking=is_forking) as worker:
+            client = connect(tracking_uri)
+            check_answers(client, tracking_uri)
+            home.logs.mkdir(parents=True, exist_ok=True)
+            log = home.logs / f"{datetime.now():%Y-%m-%d-%H%M%S}-{os.getpid()}.log"
+            log.touch()
+            console.print(f"[dim]log   {escape(str(log))}[/]", soft_wrap=True)
+            progress = Progress(console)
+            for damage in forget_damaged(home.cache) if use_cache else ():
+                told = f"[yellow]![/] {escape(shown(damage))}; it is made again"
+                console.print(told, soft_wrap=True, highlight=False)
+            arguments = {
+                **parameters.dump(),
+                "csv": without_secrets(parameters.csv),
+                "tracking_uri": tracking_uri,
+                "state_dir": str(home.state.absolute()),
+                "git_commit": git_commit(),
+                "parent_run_id": parent_run_id,
+                "labels": (labels or Labels()).dump(),
+                "owner": owner.to_json(),
+            }
+            request = {
+                "artifacts": str(home.artifacts.absolute()),
+                "cache_root": str(home.cache.absolute()),
+                "use_cache": use_cache,
+                "arguments": arguments,
+            }
+            with open_log(log) as log_file:
+                try:
+                    tell(worker, request)
+                    _follow(worker, progress, log_file, client, owner)
+                except KeyboardInterrupt:
+                    progress.failure = INTERRUPTED
+                finally:
+                    progress.close()
         # A run that failed may have done so for want of MLflow: nobody waits for that a second time.
         with patience(OF_THE_LAST_WORD if worker.returncode else {}):
             return _outcome(client, parameters, progress, worker.returncode, owner, log)
@@ -202,6 +206,7 @@ def _environment(csv: str, owner: Owner) -> dict[str, str]:
         **os.environ,
         "PYTHONUNBUFFERED": "1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),  # as in ferkit/training/hardware.py
         "PIP_NO_INDEX": "1",  # what kfp's task wrapper would ask pip for is here already
         "TMPDIR": str(owner.scratch),
         LAST_WORDS: str(owner.scratch / "last-words"),

@@ -14,10 +14,18 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def start_worker(request: Mapping[str, Any], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """The process that runs kfp, in a session of its own so that all its children can be stopped with it."""
+def start_worker(environment: Mapping[str, str], *, is_forking: bool) -> Iterator[subprocess.Popen[str]]:
+    """The process that runs kfp, once it is told what (`tell`); after the block, it and its steps are ended.
+
+    In a session of its own, so that all its children can be stopped with it.
+
+    Args:
+        environment: of the worker and its steps.
+        is_forking: whether the steps are forks of one process (see pipeline/forked_steps.py).
+    """
     with subprocess.Popen(
-        [sys.executable, "-u", "-m", "pipeline.local_worker"],
+        # No `-m`: a fork would import the worker's main module anew.
+        [sys.executable, "-u", "-c", f"from pipeline.local_worker import main; main(is_forking={is_forking})"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -26,11 +34,25 @@ def start_worker(request: Mapping[str, Any], environment: Mapping[str, str]) -> 
         env=dict(environment),
         start_new_session=True,
     ) as worker:
-        assert worker.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            worker.stdin.write(json.dumps(request) + "\n")
-            worker.stdin.flush()  # and is held open: its end is the worker's
-        yield worker
+        threading.Thread(target=_end_what_is_left, args=[worker], name="worker", daemon=True).start()
+        try:
+            yield worker
+        finally:
+            stop(worker)
+
+
+def _end_what_is_left(worker: subprocess.Popen[str]) -> None:
+    """When the worker has ended, its steps and what they are forks of end, too: they hold its output open."""
+    worker.wait()
+    kill(worker, signal.SIGKILL)
+
+
+def tell(worker: subprocess.Popen[str], request: Mapping[str, Any]) -> None:
+    """Tells a worker what to run. Its standard input stays open: that its end comes is how a worker learns of ours."""
+    assert worker.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        worker.stdin.write(json.dumps(request) + "\n")
+        worker.stdin.flush()
 
 
 @contextlib.contextmanager

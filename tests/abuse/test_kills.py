@@ -76,6 +76,12 @@ def kill_worker(command: psutil.Process, sign: signal.Signals) -> None:
         worker.send_signal(sign)
 
 
+def kill_fork_server(command: psutil.Process, sign: signal.Signals) -> None:
+    for worker in command.children():
+        for server in worker.children():
+            server.send_signal(sign)
+
+
 def kill_step(command: psutil.Process, sign: signal.Signals) -> None:
     for process in command.children(recursive=True)[-1:]:
         process.send_signal(sign)
@@ -86,6 +92,7 @@ KILLS: list[tuple[str, Callable[[psutil.Process, signal.Signals], None], signal.
     ("command, SIGTERM", kill_command, signal.SIGTERM),
     ("command, SIGHUP", kill_command, signal.SIGHUP),
     ("worker, SIGKILL", kill_worker, signal.SIGKILL),
+    ("fork server, SIGKILL", kill_fork_server, signal.SIGKILL),
     ("step, SIGKILL", kill_step, signal.SIGKILL),
 ]
 

@@ -16,7 +16,7 @@ from ferkit.data.dataset import read_profile, split_path
 from ferkit.data.splits import find_damage
 from ferkit.errors import UserError
 from pipeline.local_cache import forget_damaged
-from pipeline.local_worker import LastUse
+from pipeline.local_kfp import LastUse
 
 
 @pytest.fixture

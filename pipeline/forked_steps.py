@@ -1,0 +1,196 @@
+"""The steps of a local run as forks of one process that has imported what they need.
+
+kfp's local runner starts Python anew for every task. What a step imports takes longer than most of what it does: Keras
+with TensorFlow alone some four CPU seconds. Here one process, the fork server, imports it once, and does nothing with
+it, so that no thread of TensorFlow's runs yet; a step is a fork of that, and ends as if it had been started alone.
+
+multiprocessing has a fork server, too: its socket is a file, whose path may not be longer than 107 characters, and is
+left behind where the server is killed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle, send_handle
+from pathlib import Path
+from typing import Any, NoReturn
+
+IMPORTED = (
+    "ferkit.data",  # first: it says which allocator Arrow takes, and that is settled when pandas is imported
+    "kfp.dsl.executor_main",
+    "mlflow",
+    "mlflow.pyfunc",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "tensorflow",
+    "keras",
+    "sklearn.metrics",
+    "matplotlib.pyplot",
+    "optuna",
+)
+"""What a step finds imported, in this order."""
+
+GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
+"""One of them is there where a driver for NVIDIA's, AMD's or (under WSL) any GPU is."""
+
+
+def can_fork(arguments: Mapping[str, Any]) -> bool:
+    """Whether the steps of a run with these arguments may be forked.
+
+    Not where a candidate may train with JAX, for Keras is imported with TensorFlow; nor where there is a GPU, on which
+    it has not been tried; nor on other systems than Linux, where forks and threads do not go together.
+    """
+    is_with_jax = '"jax"' in json.dumps(arguments)
+    return sys.platform == "linux" and not is_with_jax and not any(device.exists() for device in GPU_DEVICES)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a step's fork is told.
+
+    Attributes:
+        source: of the module with the component's function.
+        arguments: of kfp's executor.
+        env_vars: environment variables besides those of the run.
+    """
+
+    source: str
+    arguments: list[str]
+    env_vars: dict[str, str]
+
+    @property
+    def step(self) -> str:
+        """The component's function."""
+        return self.arguments[self.arguments.index("--function_to_execute") + 1]
+
+
+class ForkServer:
+    """The other process, which begins to import at once, and is started anew should somebody kill it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # tasks of a loop run in threads
+        self._start()
+
+    def _start(self) -> None:
+        self._connection, theirs = Pipe()
+        code = f"from pipeline.forked_steps import serve; serve({theirs.fileno()}, {IMPORTED})"
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-u", "-c", code], stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
+            )
+
+    def run(self, full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
+        """In place of kfp's `run_local_subprocess`: runs a task's command, prints its output, returns its exit status.
+
+        Args:
+            full_command: `sh -ec SCRIPT SOURCE --executor_input ... --function_to_execute NAME`; the script stores the
+                source of a component's module, and starts kfp's executor on it.
+            env_vars: environment variables besides this process's own.
+        """
+        source, *arguments = full_command[3:]
+        task = Task(source, arguments, env_vars or {})
+        with self._lock:
+            try:
+                output, status = self._send(task)
+            except OSError:
+                self._start()
+                output, status = self._send(task)
+        with os.fdopen(output, errors="replace") as lines:
+            for line in lines:
+                print(line, end="")
+        with os.fdopen(status) as told:
+            return int(told.read() or 1)  # nothing: who waited for it was killed
+
+    def _send(self, task: Task) -> tuple[int, int]:
+        """The ends of two pipes to read: of what the step prints, and of its exit status."""
+        self._connection.send(task)
+        ours = []
+        for _ in range(2):
+            reader, writer = os.pipe()
+            ours.append(reader)
+            send_handle(self._connection, writer, self._process.pid)
+            os.close(writer)
+        output, status = ours
+        return output, status
+
+
+def serve(descriptor: int, modules: tuple[str, ...]) -> NoReturn:
+    """The fork server: imports, then starts steps until the other end of the connection is closed.
+
+    Args:
+        descriptor: of the socket.
+        modules: to import.
+    """
+    connection = Connection(descriptor)
+    for module in modules:
+        importlib.import_module(module)
+    gc.freeze()  # a million objects, through which every collection of every step would go
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks after those who wait for the steps
+    while True:
+        try:
+            task = connection.recv()
+        except EOFError:
+            os._exit(0)
+        output, status = recv_handle(connection), recv_handle(connection)
+        if os.fork() == 0:
+            connection.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _start_and_wait(task, output, status)
+        os.close(output)
+        os.close(status)
+
+
+def _start_and_wait(task: Task, output: int, status: int) -> NoReturn:
+    """Forks once more, and tells the step's exit status when it has ended."""
+    step = os.fork()
+    if step == 0:
+        os.close(status)
+        for stream in (1, 2):
+            os.dup2(output, stream)
+        os.close(output)
+        _run(task)
+    os.close(output)
+    _, ended = os.waitpid(step, 0)
+    os.write(status, str(os.waitstatus_to_exitcode(ended)).encode())
+    os._exit(0)
+
+
+def _run(task: Task) -> NoReturn:
+    """What the shell script of kfp's command would do, and the Python that it starts, to the end of that."""
+    Path("/proc/self/comm").write_text(task.step)  # what `top` and `ps` call it
+    os.environ.update(task.env_vars)
+    status = 1
+    try:
+        from kfp.dsl import executor_main
+
+        with tempfile.TemporaryDirectory() as folder:
+            module = Path(folder) / "ephemeral_component.py"
+            module.write_text(task.source)
+            sys.argv = [executor_main.__file__, "--component_module_path", str(module), *task.arguments]
+            executor_main.executor_main()
+        status = 0
+    except SystemExit as end:
+        status = int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        # What Python does at its end, but for taking all that was imported apart, which takes two seconds.
+        threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(status)
