@@ -22,6 +22,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -137,7 +138,8 @@ def serve(descriptor: int, modules: tuple[str, ...]) -> NoReturn:
     """
     connection = Connection(descriptor)
     for module in modules:
-        importlib.import_module(module)
+        with suppress(ImportError):  # the step that needs it says so
+            importlib.import_module(module)
     gc.freeze()  # a million objects, through which every collection of every step would go
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks after those who wait for the steps
     while True:
@@ -171,7 +173,8 @@ def _start_and_wait(task: Task, output: int, status: int) -> NoReturn:
 
 def _run(task: Task) -> NoReturn:
     """What the shell script of kfp's command would do, and the Python that it starts, to the end of that."""
-    Path("/proc/self/comm").write_text(task.step)  # what `top` and `ps` call it
+    with suppress(OSError):  # not every container's kernel has it
+        Path("/proc/self/comm").write_text(task.step)  # what `top` and `ps` call it
     os.environ.update(task.env_vars)
     status = 1
     try:
