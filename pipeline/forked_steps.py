@@ -14,6 +14,7 @@ import atexit
 import gc
 import importlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -30,6 +31,8 @@ from multiprocessing.reduction import recv_handle, send_handle
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
+
 IMPORTED = (
     "ferkit.data",  # first: it says which allocator Arrow takes, and that is settled when pandas is imported
     "kfp.dsl.executor_main",
@@ -40,12 +43,13 @@ IMPORTED = (
     "tensorflow",
     "keras",
     "sklearn.metrics",
-    "matplotlib.pyplot",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
     "optuna",
 )
 """What a step finds imported, in this order."""
 
-GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
+GPU_DRIVERS = tuple(map(Path, ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")))
 """One of them is there where a driver for NVIDIA's, AMD's or (under WSL) any GPU is."""
 
 
@@ -56,7 +60,7 @@ def can_fork(arguments: Mapping[str, Any]) -> bool:
     it has not been tried; nor on other systems than Linux, where forks and threads do not go together.
     """
     is_with_jax = '"jax"' in json.dumps(arguments)
-    return sys.platform == "linux" and not is_with_jax and not any(device.exists() for device in GPU_DEVICES)
+    return sys.platform == "linux" and not is_with_jax and not any(driver.exists() for driver in GPU_DRIVERS)
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,10 @@ class ForkServer:
         code = f"from pipeline.forked_steps import serve; serve({theirs.fileno()}, {IMPORTED})"
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-u", "-c", code], stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
+                [sys.executable, "-u", "-c", code],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+                pass_fds=[theirs.fileno()],
             )
 
     def run(self, full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
@@ -104,29 +111,34 @@ class ForkServer:
         """
         source, *arguments = full_command[3:]
         task = Task(source, arguments, env_vars or {})
-        with self._lock:
-            try:
-                output, status = self._send(task)
-            except OSError:
-                self._start()
-                output, status = self._send(task)
+        output, output_end = os.pipe()
+        status, status_end = os.pipe()
+        try:
+            with self._lock:
+                try:
+                    self._send(task, output_end, status_end)
+                except OSError:
+                    self._stop()
+                    self._start()
+                    self._send(task, output_end, status_end)
+        finally:
+            os.close(output_end)
+            os.close(status_end)
         with os.fdopen(output, errors="replace") as lines:
             for line in lines:
                 print(line, end="")
         with os.fdopen(status) as told:
             return int(told.read() or 1)  # nothing: who waited for it was killed
 
-    def _send(self, task: Task) -> tuple[int, int]:
-        """The ends of two pipes to read: of what the step prints, and of its exit status."""
+    def _send(self, task: Task, output: int, status: int) -> None:
         self._connection.send(task)
-        ours = []
-        for _ in range(2):
-            reader, writer = os.pipe()
-            ours.append(reader)
-            send_handle(self._connection, writer, self._process.pid)
-            os.close(writer)
-        output, status = ours
-        return output, status
+        for descriptor in (output, status):
+            send_handle(self._connection, descriptor, self._process.pid)
+
+    def _stop(self) -> None:
+        self._connection.close()
+        self._process.kill()
+        self._process.wait()
 
 
 def serve(descriptor: int, modules: tuple[str, ...]) -> NoReturn:
@@ -138,8 +150,10 @@ def serve(descriptor: int, modules: tuple[str, ...]) -> NoReturn:
     """
     connection = Connection(descriptor)
     for module in modules:
-        with suppress(ImportError):  # the step that needs it says so
+        with suppress(Exception):  # the step that needs it says so
             importlib.import_module(module)
+    # It gives itself a handler where it finds none, as here, and then says everything twice in a step.
+    logging.getLogger("tensorflow").handlers.clear()
     gc.freeze()  # a million objects, through which every collection of every step would go
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks after those who wait for the steps
     while True:
@@ -148,7 +162,12 @@ def serve(descriptor: int, modules: tuple[str, ...]) -> NoReturn:
         except EOFError:
             os._exit(0)
         output, status = recv_handle(connection), recv_handle(connection)
-        if os.fork() == 0:
+        try:
+            is_fork = os.fork() == 0
+        except OSError as error:  # no memory: that step fails, and the next one may find some
+            os.write(output, f"{error}\n".encode())
+            is_fork = False
+        if is_fork:
             connection.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             _start_and_wait(task, output, status)
@@ -176,24 +195,36 @@ def _run(task: Task) -> NoReturn:
     with suppress(OSError):  # not every container's kernel has it
         Path("/proc/self/comm").write_text(task.step)  # what `top` and `ps` call it
     os.environ.update(task.env_vars)
+    np.random.seed()  # of the state that all forks were given
     status = 1
     try:
-        from kfp.dsl import executor_main
-
-        with tempfile.TemporaryDirectory() as folder:
-            module = Path(folder) / "ephemeral_component.py"
-            module.write_text(task.source)
-            sys.argv = [executor_main.__file__, "--component_module_path", str(module), *task.arguments]
-            executor_main.executor_main()
-        status = 0
-    except SystemExit as end:
-        status = int(end.code or 0)
-    except BaseException:
-        traceback.print_exc()
+        status = _execute(task)
     finally:
         # What Python does at its end, but for taking all that was imported apart, which takes two seconds.
         threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            with suppress(OSError, ValueError):  # closed
+                stream.flush()
         os._exit(status)
+
+
+def _execute(task: Task) -> int:
+    """Runs the component in kfp's executor; returns the exit status that Python would end with."""
+    from kfp.dsl import executor_main
+
+    with tempfile.TemporaryDirectory() as folder:
+        module = Path(folder) / "ephemeral_component.py"
+        module.write_text(task.source)
+        sys.argv = [executor_main.__file__, "--component_module_path", str(module), *task.arguments]
+        try:
+            executor_main.executor_main()
+        except SystemExit as end:
+            if end.code is None or isinstance(end.code, int):
+                return end.code or 0
+            print(end.code, file=sys.stderr)
+            return 1
+        except BaseException:
+            traceback.print_exc()
+            return 1
+        return 0

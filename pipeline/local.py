@@ -198,7 +198,7 @@ def how_to_go_on(run_id: str, parameters: Parameters) -> str:
 
 
 def _environment(csv: str, owner: Owner) -> dict[str, str]:
-    """Of the worker and its steps.
+    """Of the worker and its steps, each of which takes out what names another's run when it connects to MLflow.
 
     Secrets in the address of the CSV go here: every user of the machine can read a command line.
     """

@@ -1,4 +1,4 @@
-"""The process in which kfp's local runner runs the pipeline.
+"""The process in which kfp's local runner runs the pipeline: `python -m pipeline.local_worker [--forking]`.
 
 A process of its own, because kfp replaces root logging and `print` while it runs, and after a loop never restores
 them. The request comes as one line of JSON on standard input, which the command that started this holds open while it
@@ -14,12 +14,13 @@ import sys
 import threading
 
 from pipeline.forked_steps import ForkServer
+from pipeline.worker_process import FORKING
 
 
-def main(*, is_forking: bool) -> None:
+def main() -> None:
     """Runs the pipeline that the request describes; kfp's exit status is this process's."""
     # First: its imports take longer than those of kfp here.
-    server = ForkServer() if is_forking else None
+    server = ForkServer() if FORKING in sys.argv[1:] else None
     from pipeline.local_kfp import run_pipeline
 
     request = sys.stdin.readline()
@@ -33,3 +34,7 @@ def _end_with_the_command() -> None:
     while os.read(0, 1024):
         pass
     os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -12,6 +12,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+FORKING = "--forking"
+"""The worker's option for steps that are forks."""
+
 
 @contextlib.contextmanager
 def start_worker(environment: Mapping[str, str], *, is_forking: bool) -> Iterator[subprocess.Popen[str]]:
@@ -23,9 +26,9 @@ def start_worker(environment: Mapping[str, str], *, is_forking: bool) -> Iterato
         environment: of the worker and its steps.
         is_forking: whether the steps are forks of one process (see pipeline/forked_steps.py).
     """
+    command = [sys.executable, "-u", "-m", "pipeline.local_worker", *([FORKING] if is_forking else [])]
     with subprocess.Popen(
-        # No `-m`: a fork would import the worker's main module anew.
-        [sys.executable, "-u", "-c", f"from pipeline.local_worker import main; main(is_forking={is_forking})"],
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -39,6 +42,9 @@ def start_worker(environment: Mapping[str, str], *, is_forking: bool) -> Iterato
             yield worker
         finally:
             stop(worker)
+            assert worker.stdin is not None
+            with contextlib.suppress(BrokenPipeError):  # what it was told and has not read
+                worker.stdin.close()
 
 
 def _end_what_is_left(worker: subprocess.Popen[str]) -> None:

@@ -1,6 +1,7 @@
 """Steps as forks: what they print and how they end is what kfp would have seen of a process of its own."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +18,12 @@ from pipeline.parameters import Parameters
 def server() -> Iterator[ForkServer]:
     """With the imports of a run."""
     with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("KERAS_BACKEND", "jax")  # a setting of the person's, which a run need not follow
         patched.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
         patched.setenv("OPENBLAS_NUM_THREADS", "1")  # it has threads from its import on, and lets itself be forked
         started = ForkServer()
     yield started
-    started._connection.close()
-    started._process.wait()
+    started._stop()
 
 
 def command_for(body: str, folder: Path, value: str = "") -> list[str]:
@@ -50,13 +51,20 @@ def test_output_and_status(server: ForkServer, tmp_path: Path, capfd: pytest.Cap
     [
         ("raise SystemExit(3)", 3),
         ("raise SystemExit", 0),
+        ("raise SystemExit('a sentence')", 1),
+        ("import sys; sys.stdout.close()", 0),
         ("raise ValueError('of its own')", 1),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -9),
     ],
 )
 def test_how_it_ends(server: ForkServer, tmp_path: Path, capfd: pytest.CaptureFixture[str], end: str, status: int):
     assert server.run(command_for(end, tmp_path)) == status
-    assert ("ValueError: of its own" in capfd.readouterr().out) is ("ValueError" in end)
+    printed = capfd.readouterr().out
+    assert ("ValueError: of its own" in printed) is ("ValueError" in end)
+    assert printed.count("of its own") == 2 * printed.count("ValueError: of"), (
+        "the traceback shows the component's line"
+    )
+    assert ("a sentence" in printed) is ("a sentence" in end)
 
 
 def test_what_is_left_to_do_at_its_end_is_done(server: ForkServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
@@ -82,10 +90,11 @@ def test_a_step_starts_from_the_imports_and_from_nothing_else(
 ):
     """What one step does is gone for the next."""
     body = (
-        "import json, os, sys, tempfile, random\n"
+        "import json, numpy, os, sys, random\n"
         "found = {name: name in sys.modules for name in ('keras', 'tensorflow', 'mlflow', 'antigravity')}\n"
         "name = open('/proc/self/comm').read().strip()\n"
-        "print(json.dumps(['found', found, os.environ.get('OF_THE_STEP'), name, random.random()]))\n"
+        "drawn = [random.random(), numpy.random.random()]\n"
+        "print(json.dumps(['found', found, os.environ.get('OF_THE_STEP'), name, *drawn]))\n"
         "sys.modules['antigravity'] = sys"
     )
     assert server.run(command_for(body, tmp_path), {"OF_THE_STEP": "1"}) == 0
@@ -96,6 +105,7 @@ def test_a_step_starts_from_the_imports_and_from_nothing_else(
     assert (first[2], second[2]) == ("1", None)
     assert first[3] == second[3] == "step", "what `top` shows"
     assert first[4] != second[4]
+    assert first[5] != second[5]
 
 
 def test_a_network_is_built_and_trained_in_a_fork(server: ForkServer, tmp_path: Path):
@@ -107,6 +117,32 @@ def test_a_network_is_built_and_trained_in_a_fork(server: ForkServer, tmp_path: 
         "assert keras.backend.backend() == 'tensorflow'"
     )
     assert [server.run(command_for(body, tmp_path)) for _ in range(2)] == [0, 0]
+
+
+def test_openblas_threads_survive_a_fork(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """As many as it wants, which the other tests' server does not have."""
+    monkeypatch.setattr(forked_steps, "IMPORTED", ("kfp.dsl.executor_main", "numpy", "scipy.linalg"))
+    server = ForkServer()
+    body = (
+        "import numpy, scipy.linalg\n"
+        "square = numpy.random.default_rng(0).random((600, 600))\n"
+        "assert numpy.allclose(scipy.linalg.inv(square) @ square, numpy.eye(600), atol=1e-6)"
+    )
+    assert [server.run(command_for(body, tmp_path)) for _ in range(3)] == [0, 0, 0]
+    server._stop()
+
+
+def test_what_cannot_be_imported_is_left_to_the_step(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    (tmp_path / "broken.py").write_text("raise ValueError('no such backend')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(forked_steps, "IMPORTED", ("broken", "not_there"))
+    server = ForkServer()
+    assert server.run(command_for("print('needs neither')", tmp_path)) == 0
+    assert server.run(command_for("import broken", tmp_path)) == 1
+    assert "ValueError: no such backend" in capfd.readouterr().out
+    server._stop()
 
 
 def test_steps_side_by_side_each_get_their_own_status(server: ForkServer, tmp_path: Path):
@@ -137,7 +173,7 @@ def test_a_server_that_is_killed_is_started_anew(
 
 
 def test_where_steps_are_forked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr(forked_steps, "GPU_DEVICES", (tmp_path / "gpu",))
+    monkeypatch.setattr(forked_steps, "GPU_DRIVERS", (tmp_path / "gpu",))
     assert can_fork(Parameters().dump())
     for jax in (
         {"train": {"backend": "jax"}},

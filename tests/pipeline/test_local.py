@@ -21,7 +21,7 @@ from mlflow.entities import Run
 
 from ferkit.tracking import names, tree
 from ferkit.tracking.store import connect
-from pipeline.worker_process import ending_as_with_ctrl_c
+from pipeline.worker_process import ending_as_with_ctrl_c, start_worker, tell
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONFIG = """
@@ -152,6 +152,15 @@ def test_a_worker_that_is_killed_alone_takes_its_step_along(training: Running):
     assert "the pipeline ended with status -9 without a word" in said
     [child] = tree.children(connect(training.uri), training.parent())
     assert (training.parent().info.status, child.info.status) == ("FAILED", "FAILED")
+
+
+def test_a_worker_that_is_gone_before_it_is_told_is_no_error_of_ours():
+    """The run's sentence says that it ended without a word; a pipe that nobody reads must not come first."""
+    with start_worker(os.environ, is_forking=False) as worker:
+        worker.kill()
+        worker.wait()
+        tell(worker, {"arguments": "x" * 100_000})
+    assert worker.returncode == -signal.SIGKILL
 
 
 @pytest.fixture
