@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,9 +20,12 @@ from typing import Any
 import psutil
 import pytest
 from mlflow.entities import Run
+from rich.console import Console
 
 from ferkit.tracking import names, tree
 from ferkit.tracking.store import connect
+from pipeline.local import Home, run_here
+from pipeline.parameters import Parameters
 from pipeline.worker_process import ending_as_with_ctrl_c, start_worker, tell
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -28,6 +33,7 @@ CONFIG = """
 train: {epochs: 50, batch_size: 64, tta: none}
 candidates: [{architecture: lenet, width: 0.125}]
 """
+SPEED = re.compile("seconds|images_per_second|^system/")
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -161,6 +167,36 @@ def test_a_worker_that_is_gone_before_it_is_told_is_no_error_of_ours():
         worker.wait()
         tell(worker, {"arguments": "x" * 100_000})
     assert worker.returncode == -signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_forks_and_processes_of_their_own_come_to_the_same(
+    new_store: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """Bit-equal, every metric of training and evaluation that is no speed."""
+    settings = {
+        "csv": "sample://?faces=400&seed=0",
+        "ingest": {"max_rejected_fraction": 0.2},
+        "train": {"epochs": 2, "batch_size": 64},
+        "candidates": [{"architecture": "lenet", "width": 0.125}],
+    }
+    found = {}
+    for is_forking in (True, False):
+        folder = tmp_path / f"{is_forking}"
+        folder.mkdir()
+        monkeypatch.setattr("pipeline.local.can_fork", lambda arguments, forks=is_forking: forks)
+        uri = new_store(folder)
+        outcome = run_here(
+            Parameters.parse(settings), tracking_uri=uri, home=Home(folder), console=Console(file=io.StringIO())
+        )
+        assert outcome.failure == ""
+        assert outcome.parent is not None
+        client = connect(uri)
+        [child] = tree.children(client, outcome.parent)
+        metrics = client.get_run(child.info.run_id).data.metrics
+        found[is_forking] = {name: value for name, value in metrics.items() if not SPEED.search(name)}
+    assert found[True] == found[False]
+    assert {"val/macro_f1", "test/macro_f1", "test_clean/accuracy"} <= set(found[True])
 
 
 @pytest.fixture
