@@ -49,6 +49,9 @@ IMPORTED = (
 )
 """What a step finds imported, in this order."""
 
+ENVIRONMENT = {"KERAS_BACKEND": "tensorflow"}
+"""What Keras is imported with, whatever a person has set."""
+
 GPU_DRIVERS = tuple(map(Path, ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")))
 """One of them is there where a driver for NVIDIA's, AMD's or (under WSL) any GPU is."""
 
@@ -70,12 +73,12 @@ class Task:
     Attributes:
         source: of the module with the component's function.
         arguments: of kfp's executor.
-        env_vars: environment variables besides those of the run.
+        environment: all variables, in place of those that the fork server was started with.
     """
 
     source: str
     arguments: list[str]
-    env_vars: dict[str, str]
+    environment: dict[str, str]
 
     @property
     def step(self) -> str:
@@ -97,7 +100,7 @@ class ForkServer:
             self._process = subprocess.Popen(
                 [sys.executable, "-u", "-c", code],
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+                env={**os.environ, **ENVIRONMENT},
                 pass_fds=[theirs.fileno()],
             )
 
@@ -110,7 +113,7 @@ class ForkServer:
             env_vars: environment variables besides this process's own.
         """
         source, *arguments = full_command[3:]
-        task = Task(source, arguments, env_vars or {})
+        task = Task(source, arguments, {**os.environ, **(env_vars or {}), **ENVIRONMENT})
         output, output_end = os.pipe()
         status, status_end = os.pipe()
         try:
@@ -194,7 +197,9 @@ def _run(task: Task) -> NoReturn:
     """What the shell script of kfp's command would do, and the Python that it starts, to the end of that."""
     with suppress(OSError):  # not every container's kernel has it
         Path("/proc/self/comm").write_text(task.step)  # what `top` and `ps` call it
-    os.environ.update(task.env_vars)
+    os.environ.clear()
+    os.environ.update(task.environment)
+    tempfile.tempdir = None  # it may have been looked up already
     np.random.seed()  # of the state that all forks were given
     status = 1
     try:

@@ -34,7 +34,7 @@ from pipeline.forked_steps import can_fork
 from pipeline.local_cache import forget_damaged
 from pipeline.parameters import Parameters
 from pipeline.progress import ANSI, Progress
-from pipeline.worker_process import ending_as_with_ctrl_c, kill, start_worker, tell
+from pipeline.worker_process import ending_as_with_ctrl_c, kill, start_worker, stop, tell
 
 INTERRUPTED = "interrupted"
 TAKEN_OVER = "another command took the run over; this one stopped"
@@ -108,20 +108,20 @@ def run_here(
         use_cache: whether ingest and balance may come from an earlier run.
         labels: what the person who starts it says of it.
     """
-    with ending_as_with_ctrl_c(), local_owner(home.running) as owner:
-        # Before all else: while the store is made or asked, the worker imports what the steps need.
-        environment, is_forking = _environment(parameters.csv, owner), can_fork(parameters.dump())
-        with start_worker(environment, is_forking=is_forking) as worker:
-            client = connect(tracking_uri)
-            check_answers(client, tracking_uri)
-            home.logs.mkdir(parents=True, exist_ok=True)
-            log = home.logs / f"{datetime.now():%Y-%m-%d-%H%M%S}-{os.getpid()}.log"
-            log.touch()
-            console.print(f"[dim]log   {escape(str(log))}[/]", soft_wrap=True)
-            progress = Progress(console)
-            for damage in forget_damaged(home.cache) if use_cache else ():
-                told = f"[yellow]![/] {escape(shown(damage))}; it is made again"
-                console.print(told, soft_wrap=True, highlight=False)
+    environment, is_forking = _environment(parameters.csv), can_fork(parameters.dump())
+    # The worker before all else: while the store is made or asked, it imports what the steps need.
+    with ending_as_with_ctrl_c(), start_worker(environment, is_forking=is_forking) as worker:
+        client = connect(tracking_uri)
+        check_answers(client, tracking_uri)
+        home.logs.mkdir(parents=True, exist_ok=True)
+        log = home.logs / f"{datetime.now():%Y-%m-%d-%H%M%S}-{os.getpid()}.log"
+        log.touch()
+        console.print(f"[dim]log   {escape(str(log))}[/]", soft_wrap=True)
+        progress = Progress(console)
+        for damage in forget_damaged(home.cache) if use_cache else ():
+            told = f"[yellow]![/] {escape(shown(damage))}; it is made again"
+            console.print(told, soft_wrap=True, highlight=False)
+        with local_owner(home.running) as owner:
             arguments = {
                 **parameters.dump(),
                 "csv": without_secrets(parameters.csv),
@@ -136,6 +136,7 @@ def run_here(
                 "artifacts": str(home.artifacts.absolute()),
                 "cache_root": str(home.cache.absolute()),
                 "use_cache": use_cache,
+                "environment": {"TMPDIR": str(owner.scratch), LAST_WORDS: str(owner.scratch / "last-words")},
                 "arguments": arguments,
             }
             with open_log(log) as log_file:
@@ -146,9 +147,10 @@ def run_here(
                     progress.failure = INTERRUPTED
                 finally:
                     progress.close()
-        # A run that failed may have done so for want of MLflow: nobody waits for that a second time.
-        with patience(OF_THE_LAST_WORD if worker.returncode else {}):
-            return _outcome(client, parameters, progress, worker.returncode, owner, log)
+                    stop(worker)
+            # A run that failed may have done so for want of MLflow: nobody waits for that a second time.
+            with patience(OF_THE_LAST_WORD if worker.returncode else {}):
+                return _outcome(client, parameters, progress, worker.returncode, owner, log)
 
 
 @contextlib.contextmanager
@@ -197,7 +199,7 @@ def how_to_go_on(run_id: str, parameters: Parameters) -> str:
     return f"; `ferpipe run --resume {run_id}{csv}` goes on where it was"
 
 
-def _environment(csv: str, owner: Owner) -> dict[str, str]:
+def _environment(csv: str) -> dict[str, str]:
     """Of the worker and its steps, each of which takes out what names another's run when it connects to MLflow.
 
     Secrets in the address of the CSV go here: every user of the machine can read a command line.
@@ -208,8 +210,6 @@ def _environment(csv: str, owner: Owner) -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),  # as in ferkit/training/hardware.py
         "PIP_NO_INDEX": "1",  # what kfp's task wrapper would ask pip for is here already
-        "TMPDIR": str(owner.scratch),
-        LAST_WORDS: str(owner.scratch / "last-words"),
     }
     if without_secrets(csv) != csv:
         environment[WHOLE_ADDRESS] = csv

@@ -31,7 +31,13 @@ class LastUse(cache.LocalCache):
 
 
 def run_pipeline(
-    arguments: dict[str, Any], *, artifacts: str, cache_root: str, use_cache: bool, server: ForkServer | None
+    arguments: dict[str, Any],
+    *,
+    artifacts: str,
+    cache_root: str,
+    use_cache: bool,
+    environment: dict[str, str],
+    server: ForkServer | None,
 ) -> None:
     """Runs the pipeline to its end; leaves as kfp does when a step failed.
 
@@ -40,10 +46,12 @@ def run_pipeline(
         artifacts: kfp's pipeline root.
         cache_root: folder of kfp's cache.
         use_cache: whether ingest and balance may come from an earlier run.
+        environment: variables of the run's, for the steps, beside those that this process was started with.
         server: what the steps are forks of; None where each is started by itself.
     """
     # Between tasks kfp logs to the root logger as it finds it: "cache hit" is said nowhere else.
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s - %(levelname)s - %(message)s")
+    os.environ.update(environment)
     cache.LocalCache = LastUse
     if server is not None:  # kfp has no setting for how its subprocess is started
         subprocess_task_handler.run_local_subprocess = server.run

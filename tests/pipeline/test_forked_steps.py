@@ -108,6 +108,17 @@ def test_a_step_starts_from_the_imports_and_from_nothing_else(
     assert first[5] != second[5]
 
 
+def test_variables_are_those_of_the_moment(
+    server: ForkServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    """The run's folder for temporary files is made after the server has started."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    body = "import os, tempfile; print('told', tempfile.gettempdir(), os.environ.get('OPENBLAS_NUM_THREADS'))"
+    assert server.run(command_for(body, tmp_path)) == 0
+    assert f"told {tmp_path} None" in capfd.readouterr().out.splitlines()
+
+
 def test_a_network_is_built_and_trained_in_a_fork(server: ForkServer, tmp_path: Path):
     body = (
         "import keras, numpy\n"
