@@ -24,8 +24,11 @@ CACHED = re.compile(r"Task (?P<task>\S+) cache hit")
 EXCEPTION = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b.*")
 SECOND = re.compile(r"-\d+$")
 """The second task of a step, such as the evaluation of the ensemble, is `evaluate-2` to kfp."""
-KFPS_OWN = re.compile(r"^(?:\d\d:\d\d:\d\d|\[KFP Executor|\d{4}-\d\d-\d\d |[-=]{5,})")
-"""Lines that kfp prints around what a step says."""
+CHATTER = re.compile(
+    r"^(?:\d\d:\d\d:\d\d|\[KFP Executor|\d{4}-\d\d-\d\d |[-=]{5,}"
+    r"|\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (?:DEBUG|INFO|WARNING) |[IW]\d{4} \d\d:|WARNING: All log messages before absl)"
+)
+"""Lines around what a step says: kfp's, MLflow's log, TensorFlow's."""
 
 
 @dataclass
@@ -76,7 +79,7 @@ class Progress:
             self._line(
                 "[green]✓[/]", found["task"], "cached", "from an earlier run with the same data, parameters and code"
             )
-        elif text and not KFPS_OWN.match(text):
+        elif text and not CHATTER.match(text):
             self._last_words = text
 
     def _finish(self, task: str, succeeded: bool) -> None:

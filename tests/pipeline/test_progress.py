@@ -3,6 +3,7 @@
 import io
 import re
 
+import pytest
 from rich.console import Console
 
 from pipeline.progress import Progress
@@ -80,6 +81,19 @@ def test_a_step_that_dies_without_a_sentence_leaves_its_exception():
 
 def test_a_step_that_is_killed_says_so():
     _, progress = shown(started("train"), finished("train", RED, "FAILURE"))
+    assert progress.failure.startswith("train: ended without a word")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2026/11/26 18:09:14 INFO mlflow.system_metrics.system_metrics_monitor: Started monitoring system metrics.",
+        "I0000 00:00:1795707262.008106    4566 port.cc:153] oneDNN custom operations are on.",
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
+    ],
+)
+def test_what_a_library_logged_before_a_step_was_killed_is_not_why(line: str):
+    _, progress = shown(started("train"), f"    {line}\n", finished("train", RED, "FAILURE"))
     assert progress.failure.startswith("train: ended without a word")
 
 
