@@ -25,13 +25,14 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.step_resources import STEPS
+
 ROOT = Path(__file__).resolve().parent.parent
 EVERY = 0.1
 """Seconds between two looks at the processes."""
 
 FINISHED = re.compile(r"^\S (?P<step>\w+) +(?:(?P<minutes>\d+) m )?(?P<seconds>[\d.]+) s  ")
 EPOCH = re.compile(r"images/s, (?P<seconds>[\d.]+) s$")
-STEPS = [folder.name for folder in (ROOT / "components").iterdir() if (folder / "component.py").exists()]
 IMPORTS = {
     "a step's own (kfp)": "import kfp.dsl.executor_main",
     "MLflow": "import mlflow",
